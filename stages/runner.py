@@ -1,0 +1,382 @@
+"""Runs one stage: turns a command line of dvc.yaml and a section of params.yaml into one function call.
+
+In: `<stage> --<argument> <path> …`; params.yaml and dvc.yaml in the current folder. Out: the stage's outs and
+`metrics/<stage>.json`, whole or not at all: the function writes aside, the runner syncs to disk and renames.
+A killed stage finds its checkpoints again in `.work/<stage>/<hash of parameters and inputs>/`, and nobody else's.
+"""
+
+import difflib
+import errno
+import hashlib
+import importlib
+import inspect
+import json
+import math
+import os
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pydantic import BaseModel, ValidationError
+
+from crawl2chat.errors import UserError
+from crawl2chat.parameters import Params
+from crawl2chat.tracking import Tracker
+
+# Telemetry of every tool is off unless the user has decided otherwise.
+QUIET = {
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DVC_NO_ANALYTICS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "true",
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the stage that `arguments` name; 0, or 1 after one sentence about what the user can mend."""
+    for key, value in QUIET.items():
+        os.environ.setdefault(key, value)
+    try:
+        run(arguments, Path.cwd())
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+@dataclass(frozen=True)
+class Call:
+    """A stage function with everything it is going to be given."""
+
+    stage: str
+    function: Callable[..., dict[str, Any]]
+    inputs: dict[str, Path]
+    outs: dict[str, Path]
+    params: Params | None
+    seed: int
+    wants: frozenset[str]  # which of seed, tracker, work the function takes
+
+
+def run(arguments: list[str], root: Path) -> dict[str, Any]:
+    """Run one stage in `root` and return its metrics."""
+    started = time.perf_counter()
+    call = parse(arguments, root)
+    for name, path in call.inputs.items():
+        if not (root / path).exists():
+            raise UserError(
+                f"{call.stage}: --{name.replace('_', '-')} {path} does not exist; "
+                f"run `dvc repro {call.stage}`, which makes it first, or name an existing path."
+            )
+    work = root / ".work" / call.stage / fingerprint(call, root)
+    aside = work / "outs"
+    shutil.rmtree(aside, ignore_errors=True)  # half-written by a run that was killed
+    aside.mkdir(parents=True)
+
+    with open_tracker(call, root, work) as tracker:
+        given: dict[str, Any] = {name: root / path for name, path in call.inputs.items()}
+        # Suffixes are kept: a writer may choose its format by them.
+        written = {name: aside / f"{name}{path.suffix}" for name, path in call.outs.items()}
+        own = {"params": call.params, "seed": call.seed, "tracker": tracker, "work": work}
+        given |= written | {name: own[name] for name in call.wants}
+        metrics = clean(call.function(**given))
+        missing = [name for name, path in written.items() if not path.exists()]
+        if missing:
+            raise RuntimeError(f"stage {call.stage} returned without writing {', '.join(missing)}")
+        tracker.finish(metrics, written, call.outs)
+        for name, path in call.outs.items():
+            publish(written[name], root / path)
+        write_json(root / "metrics" / f"{call.stage}.json", metrics)
+    shutil.rmtree(work)
+    seconds = time.perf_counter() - started
+    remember(root, call.stage, seconds, tracker.run_id)
+    print(f"{call.stage}: {seconds:.1f} s · {highlights(metrics)}")
+    return metrics
+
+
+# ---- from the command line to a call
+
+
+def parse(arguments: list[str], root: Path) -> Call:
+    """The call that a command line describes; UserError for anything that does not fit the stage's signature."""
+    known = stage_names(root)
+    if not arguments or arguments[0] not in known:
+        found = f"no stage is called {arguments[0]!r}" if arguments else "name a stage"
+        raise UserError(f"{found}; the stages are {', '.join(known)}.")
+    stage = arguments[0]
+    function = getattr(importlib.import_module(f"stages.{stage}"), stage)
+    hints = get_type_hints(function)
+    expected = [
+        name for name in inspect.signature(function).parameters if hints[name] is Path and name != "work"
+    ]
+    paths = parse_flags(stage, arguments[1:], expected)
+    wants = frozenset(inspect.signature(function).parameters) & {"params", "seed", "tracker", "work"}
+    section, seed = read_parameters(stage, root, known)
+    params = validate(stage, hints["params"], section) if "params" in wants else None
+    outs = {name: path for name, path in paths.items() if name == "out" or name.startswith("out_")}
+    inputs = {name: path for name, path in paths.items() if name not in outs}
+    return Call(stage, function, inputs, outs, params, seed, wants)
+
+
+def stage_names(root: Path) -> list[str]:
+    """The stages in the order of dvc.yaml."""
+    return list(read_yaml(root / "dvc.yaml").get("stages") or {})
+
+
+def parse_flags(stage: str, arguments: list[str], expected: list[str]) -> dict[str, Path]:
+    """`--out-curve plots/sft.csv` → {"out_curve": Path("plots/sft.csv")}; each expected flag exactly once."""
+    flags = {f"--{name.replace('_', '-')}": name for name in expected}
+    paths: dict[str, Path] = {}
+    pairs = iter(arguments)
+    for flag in pairs:
+        value = next(pairs, None)
+        if flag not in flags:
+            raise UserError(f"{stage} takes no {flag}; it takes {', '.join(flags)}.")
+        if value is None:
+            raise UserError(f"{stage}: {flag} needs a path after it.")
+        paths[flags[flag]] = Path(value)
+    absent = [flag for flag, name in flags.items() if name not in paths]
+    if absent:
+        raise UserError(f"{stage} also needs {', '.join(absent)}.")
+    return paths
+
+
+# ---- parameters
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML 1.2 file, as DVC reads it (so 3e-4 is a number)."""
+    from ruamel.yaml import YAML, YAMLError
+
+    try:
+        return YAML(typ="safe").load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        raise UserError(f"{path.name} is not in {path.parent}; run from the project's root.") from None
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark else ""
+        raise UserError(
+            f"{path.name} is not valid YAML{where}: {getattr(error, 'problem', error)}."
+        ) from None
+
+
+def read_parameters(stage: str, root: Path, known: list[str]) -> tuple[dict[str, Any], int]:
+    """The stage's section of params.yaml and the pipeline's seed."""
+    everything = read_yaml(root / "params.yaml")
+    for key in everything:
+        if key not in known and key != "seed":
+            raise UserError(f"params.yaml: {unknown(key, ['seed', *known])}")
+    if stage not in everything:
+        raise UserError(f"params.yaml has no section {stage!r}; add `{stage}: {{}}` to take every default.")
+    section, seed = everything[stage], everything.get("seed")
+    if section is None:
+        section = {}
+    if not isinstance(section, dict):
+        raise UserError(f"params.yaml: {stage} must be a section of keys and values, not {section!r}.")
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise UserError(f"params.yaml: seed must be a whole number, not {seed!r}.")
+    return section, seed
+
+
+def validate(stage: str, model: type[Params], section: dict[str, Any]) -> Params:
+    """`section` as the stage's own parameters. UserError names every bad key, what was found and what is allowed."""
+    try:
+        # By way of JSON: strict about types, yet lists may become tuples and strings paths or enumerations.
+        return model.model_validate_json(json.dumps(section, default=str), strict=True)
+    except ValidationError as error:
+        raise UserError("params.yaml: " + " ".join(sorted(complain(stage, model, error)))) from None
+
+
+def complain(stage: str, model: type[BaseModel], error: ValidationError) -> Iterator[str]:
+    """One sentence for each thing wrong with a section."""
+    for problem in error.errors(include_url=False):
+        *parents, key = problem["loc"] or ("",)
+        name = ".".join(str(part) for part in (stage, *problem["loc"]))
+        if problem["type"] == "extra_forbidden":
+            yield unknown(
+                name, [".".join([stage, *map(str, parents), field]) for field in fields_at(model, parents)]
+            )
+        elif problem["type"] == "missing":
+            yield f"{name} is missing; give it a value."
+        else:
+            text = problem["msg"].removeprefix("Value error, ").rstrip(".")
+            found = (
+                f" (found {problem['input']!r})"
+                if problem["type"] not in ("value_error", "assertion_error")
+                else ""
+            )
+            yield f"{name}: {text[:1].lower()}{text[1:]}{found}."
+
+
+def fields_at(model: type[BaseModel], path: list[Any]) -> list[str]:
+    """The keys allowed in the nested section that `path` leads to."""
+    for part in path:
+        field = model.model_fields.get(part) if isinstance(part, str) else None
+        inner = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
+        nested = [kind for kind in inner if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        model = nested[0] if nested else model
+    return list(model.model_fields)
+
+
+def unknown(key: str, allowed: list[str]) -> str:
+    """`a is unknown; did you mean b? Allowed: …`"""
+    near = difflib.get_close_matches(key, allowed, n=1)
+    hint = f"; did you mean {near[0]}?" if near else "."
+    return f"{key} is unknown{hint} Allowed: {', '.join(allowed) or 'nothing'}."
+
+
+# ---- the identity of a run
+
+
+def fingerprint(call: Call, root: Path) -> str:
+    """Hash of all that decides the outs: stage, seed, parameters, and the contents of every dependency."""
+    entry = read_yaml(root / "dvc.yaml")["stages"][call.stage]
+    declared = [dep for dep in entry.get("deps", []) if "${" not in dep]
+    paths = sorted({*declared, *(str(path) for path in call.inputs.values())})
+    recorded = recorded_hashes(root) if os.environ.get("DVC_STAGE") else {}
+    identity = {
+        "stage": call.stage,
+        "seed": call.seed,
+        "params": call.params.model_dump(mode="json") if call.params else {},
+        "deps": {path: content_hash(root / path, path, recorded) for path in paths},
+    }
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def recorded_hashes(root: Path) -> dict[str, str]:
+    """Path → md5 of every out in dvc.lock. Trusted only under DVC, which has just checked them."""
+    lock = root / "dvc.lock"
+    stages = read_yaml(lock).get("stages", {}) if lock.exists() else {}
+    return {
+        out["path"]: out["md5"] for entry in stages.values() for out in entry.get("outs", []) if "md5" in out
+    }
+
+
+def content_hash(path: Path, name: str, recorded: dict[str, str]) -> str:
+    """Hash of a file's or folder's contents: the one DVC recorded for it or for the out around it, else computed."""
+    for candidate in (name, *map(str, Path(name).parents)):
+        if candidate in recorded:
+            return recorded[candidate]
+    digest = hashlib.sha256()
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    for file in files:
+        if "__pycache__" in file.parts:
+            continue
+        digest.update(f"{file.relative_to(path)}\0".encode())
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+# ---- outs
+
+
+def publish(written: Path, target: Path) -> None:
+    """Move a finished out to its place, synced to disk first, so that it is there whole or not at all."""
+    sync(written)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remove(target)
+    try:
+        written.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # The out's folder is another disk: copy beside the target, then rename there.
+        beside = target.with_name(f".{target.name}.partial")
+        remove(beside)
+        shutil.copytree(written, beside) if written.is_dir() else shutil.copy2(written, beside)
+        sync(beside)
+        beside.rename(target)
+    sync_entry(target.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, folder or link, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Flush a file, or a folder with all that is in it, to disk."""
+    for part in [*path.rglob("*"), path] if path.is_dir() else [path]:
+        sync_entry(part)
+
+
+def sync_entry(path: Path) -> None:
+    """Flush one file's contents or one folder's list of names."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.partial")
+    aside.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+    sync_entry(aside)
+    aside.rename(path)
+
+
+# ---- metrics
+
+
+def clean(value: Any) -> Any:
+    """Metrics as plain JSON: numpy scalars unwrapped, floats to six decimals, what is not finite as null."""
+    if isinstance(value, dict):
+        return {str(key): clean(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [clean(item) for item in value]
+    if hasattr(value, "item") and not isinstance(value, (str, bytes)):
+        value = value.item()
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    return value
+
+
+def highlights(metrics: dict[str, Any], most: int = 6) -> str:
+    """The first few numbers of a stage, for one line of output."""
+    numbers = [(key, value) for key, value in metrics.items() if isinstance(value, (int, float))]
+    plain = [(key, value) for key, value in numbers if not key.endswith(("_n", "_low", "_high"))]
+    return ", ".join(
+        f"{key} {value:,.4g}" if isinstance(value, float) else f"{key} {value:,}"
+        for key, value in plain[:most]
+    )
+
+
+def remember(root: Path, stage: str, seconds: float, run_id: str | None) -> None:
+    """Note how the stage's last run went, for the summary: git-ignored, as times are not results."""
+    # Linux counts in KiB, macOS in bytes.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    note = {"seconds": round(seconds, 1), "peak_bytes": peak, "mlflow_run": run_id}
+    write_json(root / ".work" / "last" / f"{stage}.json", note)
+
+
+def open_tracker(call: Call, root: Path, work: Path) -> "RunTracker":
+    """The tracker a stage reports to."""
+    return RunTracker()
+
+
+class RunTracker(Tracker):
+    """What the runner needs of a tracker beyond what a stage does. This one keeps nothing."""
+
+    run_id: str | None = None
+
+    def __enter__(self) -> "RunTracker":
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
+        """Close the run: failed, if an exception is passing through."""
+
+    def finish(self, metrics: dict[str, Any], written: dict[str, Path], outs: dict[str, Path]) -> None:
+        """The stage has returned: its final numbers, where its outs lie now and where they will."""
