@@ -1,0 +1,1 @@
+"""Tasks, probes, the arena, and the statistics that give every number its interval."""
