@@ -1,0 +1,363 @@
+"""Text from a model: the one engine behind chat, samples, probes, evaluation and rollouts.
+
+Prompts of any lengths go in; a `Completion` for each comes out, in order. Keys and values are cached in a table of
+`batch_size` slots; a row that ends leaves its slot to the next prompt (continuous batching, Yu et al. 2022, "Orca"), and
+when no prompt is left the table shrinks. Equal prompts that start together are read once. Each request draws from its
+own random numbers, a function of (seed, index of the request): what else is in the batch never changes its sample beyond
+rounding. Matrices run in bfloat16 where the device is fast at it, as the training forward does under autocast, so
+that log-probabilities are the ones a policy gradient needs; pass `dtype=torch.float32` for exact work.
+"""
+
+import copy
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from crawl2chat.errors import UserError
+from crawl2chat.model.network import Transformer
+from crawl2chat.model.optimizers import fast_bfloat16
+
+
+@dataclass
+class Completion:
+    """What a model wrote after one prompt."""
+
+    ids: list[int] = field(default_factory=list)  # includes the stop token if one was hit
+    logprobs: list[float] = field(
+        default_factory=list
+    )  # of each id, under the distribution at the sampled temperature
+    finished: bool = False  # True when it ended by a stop token, False when it ran out of room
+    alternatives: list[list[tuple[int, float]]] = field(
+        default_factory=list
+    )  # likeliest (id, logprob) at each step
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is drawn from scores. Temperature 0 takes the likeliest."""
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.temperature < 0:
+            raise UserError(f"temperature is {self.temperature}; it must be 0 (greedy) or larger")
+
+    def draw(self, logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+        """Ids (B,) and their log-probabilities (B,) from logits (B, V) and one uniform number per row.
+
+        The log-probability is that of softmax(logits / temperature) before top-k, top-p and min-p cut it, which is what
+        the training forward can recompute."""
+        if self.temperature == 0:
+            ids = logits.argmax(-1)
+            return ids, torch.log_softmax(logits, -1).gather(-1, ids[:, None]).squeeze(-1)
+        logprobs = torch.log_softmax(logits / self.temperature, -1)
+        weights = logprobs.exp()
+        if self.min_p:
+            weights = weights.where(weights >= self.min_p * weights.amax(-1, keepdim=True), 0.0)
+        if self.top_k and self.top_k < weights.shape[-1]:
+            weights = weights.where(weights >= weights.topk(self.top_k).values[:, -1:], 0.0)
+        if self.top_p and self.top_p < 1:
+            ordered, order = weights.sort(descending=True)
+            before = ordered.cumsum(-1) - ordered  # mass of the likelier tokens; the first is always kept
+            kept = ordered.where(before < self.top_p * ordered.sum(-1, keepdim=True), 0.0)
+            weights = torch.zeros_like(weights).scatter_(-1, order, kept)
+        heap = weights.cumsum(-1)
+        ids = torch.searchsorted(heap, uniform[:, None] * heap[:, -1:], right=True)
+        ids = ids.clamp(max=weights.shape[-1] - 1)
+        hit = (
+            weights.gather(-1, ids) > 0
+        )  # rounding at the very end of the heap may point past the last weight
+        ids = torch.where(hit, ids, weights.argmax(-1, keepdim=True))
+        return ids.squeeze(-1), logprobs.gather(-1, ids).squeeze(-1)
+
+
+class SlotCache:
+    """Keys and values of `slots` sequences, each (layers, slots, kv heads, room, head_dim), a row's token t at place t."""
+
+    def __init__(
+        self, model: Transformer, slots: int, room: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        config = model.config
+        shape = (config.num_hidden_layers, slots, config.num_key_value_heads, room, config.head_dim)
+        self.k = torch.zeros(shape, dtype=dtype, device=device)
+        self.v = torch.zeros(shape, dtype=dtype, device=device)
+        self.rows = torch.arange(slots, device=device)
+        self.lengths = torch.zeros(slots, dtype=torch.long, device=device)
+        self.seen = 0  # places up to the longest row, the new token included
+
+    def begin(self, seen: int) -> None:
+        """Announces one new token per row; `seen` is the longest row's length with it."""
+        self.seen = seen
+        places = torch.arange(seen, device=self.rows.device)
+        self.visible = (places <= self.lengths[:, None])[:, None, None, :]  # (slots, 1, 1, seen)
+
+    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        self.k[layer, self.rows, :, self.lengths] = k[:, :, 0]
+        self.v[layer, self.rows, :, self.lengths] = v[:, :, 0]
+        return self.k[layer, :, :, : self.seen], self.v[layer, :, :, : self.seen]
+
+    def mask(self) -> Tensor:
+        return self.visible
+
+    def keep(self, slots: Tensor) -> None:
+        """Only these slots stay, in this order."""
+        self.k, self.v, self.lengths = self.k[:, slots], self.v[:, slots], self.lengths[slots]
+        self.rows = torch.arange(len(slots), device=self.rows.device)
+
+
+class PromptCache:
+    """Collects the keys and values of whole prompts, which are right-padded and attend causally."""
+
+    def __init__(self) -> None:
+        self.k: list[Tensor] = []
+        self.v: list[Tensor] = []
+
+    def begin(self, length: int, device: torch.device) -> None:
+        self.visible = torch.ones(length, length, dtype=torch.bool, device=device).tril()[None, None]
+
+    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        self.k.append(k)
+        self.v.append(v)
+        return k, v
+
+    def mask(self) -> Tensor:
+        return self.visible
+
+
+def for_inference(model: Transformer, dtype: torch.dtype | None = None) -> Transformer:
+    """A frozen copy whose block matrices are of `dtype` (default: bfloat16 where fast); norms and residual stream stay
+    float32, exactly as under autocast."""
+    device = next(model.parameters()).device
+    if dtype is None:
+        dtype = torch.bfloat16 if fast_bfloat16(device) else torch.float32
+    model = getattr(model, "_orig_mod", model)  # a compiled model's own
+    frozen = copy.deepcopy(model).eval().requires_grad_(False)
+    for name, weight in frozen.named_parameters():
+        if weight.ndim == 2 and ".layers." in name:
+            weight.data = weight.data.to(dtype)
+    return frozen
+
+
+class Engine:
+    """A frozen model, its slots, and the requests that wait for one."""
+
+    def __init__(
+        self,
+        model: Transformer,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int,
+        stop_ids: Collection[int],
+        sampling: Sampling,
+        seed: int,
+        batch_size: int,
+        allowed: Tensor | None = None,
+        alternatives: int = 0,
+        return_logprobs: bool = True,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        self.model = for_inference(model, dtype)
+        self.device = next(self.model.parameters()).device
+        self.prompts = prompts
+        self.sampling, self.alternatives, self.return_logprobs = sampling, alternatives, return_logprobs
+        context = self.model.config.max_position_embeddings
+        for index, prompt in enumerate(prompts):
+            if not prompt:
+                raise UserError(f"prompt {index} is empty: generation starts from at least one token")
+            if len(prompt) >= context:
+                raise UserError(
+                    f"prompt {index} has {len(prompt)} tokens and the model's context is {context}: shorten it"
+                )
+        # The last token is drawn but never read, so a row may hold one token more than the context.
+        self.room = [min(max_new_tokens, context - len(prompt) + 1) for prompt in prompts]
+        self.barred = None if allowed is None else ~allowed.to(self.device)
+        self.stops = torch.zeros(self.model.config.vocab_size, dtype=torch.bool)
+        self.stops[sorted(stop_ids)] = True
+        self.seed = seed
+        self.done = [Completion() for _ in prompts]
+        # Long prompts first, so that prompts read together are of similar length; equal ones are neighbours.
+        self.waiting = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), prompts[i], -i))
+        self.batch_size = min(batch_size, len(prompts))
+        longest = max((len(p) + room for p, room in zip(prompts, self.room, strict=True)), default=0)
+        weight = self.model.model.layers[0].mlp.down_proj.weight
+        self.cache = SlotCache(self.model, self.batch_size, min(longest, context), weight.dtype, self.device)
+        slots = self.batch_size
+        self.request = np.full(slots, -1)  # which request each slot serves; -1: none
+        self.written = np.zeros(slots, dtype=np.int64)  # tokens drawn so far
+        self.limit = np.zeros(slots, dtype=np.int64)
+        self.uniforms = np.zeros((slots, max(self.room, default=0)), dtype=np.float32)
+        self.ids = np.zeros((slots, max(self.room, default=0)), dtype=np.int64)
+        self.logprobs = np.zeros(self.ids.shape, dtype=np.float32)
+        self.last = torch.zeros(slots, dtype=torch.long, device=self.device)
+
+    @torch.inference_mode()
+    def run(self) -> list[Completion]:
+        """Works until every request is answered."""
+        while self.waiting or (self.request >= 0).any():
+            self.refill()
+            if (self.request >= 0).any():
+                self.step()
+        return self.done
+
+    def refill(self) -> None:
+        """Gives free slots to waiting requests once an eighth of them is free; without any waiting, drops free slots."""
+        free = np.flatnonzero(self.request < 0)
+        slots = len(self.request)
+        if self.waiting and (len(free) >= max(1, slots // 8) or len(free) == slots):
+            self.start(free[: len(self.waiting)])
+        elif not self.waiting and slots > len(free) >= max(1, slots // 4):
+            kept = np.flatnonzero(self.request >= 0)
+            self.cache.keep(torch.from_numpy(kept).to(self.device))
+            self.last = self.last[torch.from_numpy(kept).to(self.device)]
+            for name in ("request", "written", "limit", "uniforms", "ids", "logprobs"):
+                setattr(self, name, getattr(self, name)[kept])
+
+    def start(self, slots: np.ndarray) -> None:
+        """Reads the prompts of as many waiting requests as there are slots, and draws their first tokens."""
+        requests = [self.waiting.pop() for _ in slots]
+        different: dict[tuple[int, ...], int] = {}
+        which = [different.setdefault(tuple(self.prompts[r]), len(different)) for r in requests]
+        lengths = torch.tensor([len(prompt) for prompt in different], device=self.device)
+        longest = int(lengths.max())
+        padded = torch.zeros(len(different), longest, dtype=torch.long)
+        for row, prompt in enumerate(different):
+            padded[row, : len(prompt)] = torch.tensor(prompt)
+        read = PromptCache()
+        read.begin(longest, self.device)
+        hidden = self.model(padded.to(self.device), cache=read)
+        hidden = hidden[torch.arange(len(different), device=self.device), lengths - 1]
+        source, target = torch.tensor(which, device=self.device), torch.from_numpy(slots).to(self.device)
+        for layer, (k, v) in enumerate(zip(read.k, read.v, strict=True)):
+            self.cache.k[layer, target, :, :longest] = k[source]
+            self.cache.v[layer, target, :, :longest] = v[source]
+        self.cache.lengths[target] = lengths[source]
+        self.request[slots] = requests
+        self.written[slots] = 0
+        self.limit[slots] = [self.room[r] for r in requests]
+        for slot, r in zip(slots, requests, strict=True):
+            if self.sampling.temperature:
+                self.uniforms[slot, : self.room[r]] = np.random.default_rng([self.seed, r]).random(
+                    self.room[r]
+                )
+        self.draw(hidden[source], slots)
+
+    def step(self) -> None:
+        """One more token for every slot. Free slots go along, overwriting a place nobody reads."""
+        busy = self.request >= 0
+        lengths = self.cache.lengths
+        self.cache.begin(int(lengths[torch.from_numpy(busy).to(self.device)].max()) + 1)
+        lengths.clamp_(max=self.cache.seen - 1)
+        hidden = self.model(self.last[:, None], positions=lengths[:, None], cache=self.cache)[:, 0]
+        lengths += 1
+        slots = np.flatnonzero(busy)
+        self.draw(hidden if busy.all() else hidden[torch.from_numpy(slots).to(self.device)], slots)
+
+    def draw(self, hidden: Tensor, slots: np.ndarray) -> None:
+        """Draws a token for each of the slots, notes it, and frees the slots whose request is now answered."""
+        logits = self.model.logits(hidden)
+        if self.barred is not None:
+            logits = logits.masked_fill(self.barred, float("-inf"))
+        places = self.written[slots]
+        uniform = torch.from_numpy(self.uniforms[slots, places]).to(self.device)
+        drawn, logprobs = self.sampling.draw(logits, uniform)
+        self.last[torch.from_numpy(slots).to(self.device)] = drawn
+        drawn = drawn.cpu()
+        self.ids[slots, places] = drawn.numpy()
+        self.logprobs[slots, places] = logprobs.cpu().numpy()
+        if self.alternatives:
+            best = torch.log_softmax(logits / (self.sampling.temperature or 1.0), -1).topk(self.alternatives)
+            for slot, ids, values in zip(slots, best.indices.tolist(), best.values.tolist(), strict=True):
+                self.done[self.request[slot]].alternatives.append(list(zip(ids, values, strict=True)))
+        self.written[slots] += 1
+        stopped = self.stops[drawn].numpy()
+        for slot, stop in zip(slots, stopped, strict=True):
+            if stop or self.written[slot] >= self.limit[slot]:
+                self.finish(slot, bool(stop))
+
+    def finish(self, slot: int, stopped: bool) -> None:
+        completion = self.done[self.request[slot]]
+        completion.ids = self.ids[slot, : self.written[slot]].tolist()
+        if self.return_logprobs:
+            completion.logprobs = self.logprobs[slot, : self.written[slot]].tolist()
+        completion.finished = stopped
+        self.request[slot] = -1
+
+
+def generate(
+    model: Transformer,
+    prompts: Sequence[Sequence[int]],
+    *,
+    max_new_tokens: int,
+    stop_ids: Collection[int] = (),
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    seed: int = 0,
+    batch_size: int = 256,
+    return_logprobs: bool = True,
+    allowed: Tensor | None = None,
+    alternatives: int = 0,
+    dtype: torch.dtype | None = None,
+) -> list[Completion]:
+    """A completion for each prompt, in order. Temperature 0 is greedy.
+
+    `allowed` (V,) bool bars all other ids. `alternatives` keeps that many likeliest ids at each step. A completion ends
+    at a stop token (kept in it), after `max_new_tokens`, or where the model's context is full.
+    """
+    if not prompts or max_new_tokens < 1:
+        return [Completion() for _ in prompts]
+    return Engine(
+        model,
+        prompts,
+        max_new_tokens=max_new_tokens,
+        stop_ids=stop_ids,
+        sampling=Sampling(temperature, top_k, top_p, min_p),
+        seed=seed,
+        batch_size=batch_size,
+        allowed=allowed,
+        alternatives=alternatives,
+        return_logprobs=return_logprobs,
+        dtype=dtype,
+    ).run()
+
+
+def stream(
+    model: Transformer,
+    prompt: Sequence[int],
+    *,
+    max_new_tokens: int,
+    stop_ids: Collection[int] = (),
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    seed: int = 0,
+    allowed: Tensor | None = None,
+    dtype: torch.dtype | None = None,
+) -> Iterator[int]:
+    """The ids that `generate` would give for one prompt, each as soon as it is drawn."""
+    engine = Engine(
+        model,
+        [prompt],
+        max_new_tokens=max_new_tokens,
+        stop_ids=stop_ids,
+        sampling=Sampling(temperature, top_k, top_p, min_p),
+        seed=seed,
+        batch_size=1,
+        allowed=allowed,
+        dtype=dtype,
+    )
+    with torch.inference_mode():
+        engine.refill()
+    yield int(engine.last[0])
+    while engine.request[0] >= 0:
+        with torch.inference_mode():
+            engine.step()
+        yield int(engine.last[0])

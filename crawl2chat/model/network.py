@@ -1,0 +1,334 @@
+"""The transformer, in the Qwen3 layout: RMSNorm, rotary positions, QK-norm, SwiGLU, grouped-query attention, tied or
+untied head. Token ids go in, hidden states come out; logits are a separate step, so that a loss can be taken in chunks
+and never holds a (tokens, vocabulary) matrix. Parameter names and shapes are those of Hugging Face's `Qwen3ForCausalLM`
+(`LlamaForCausalLM` without QK-norm): the folder written from here opens in transformers, vLLM and llama.cpp as it is.
+Source: Qwen3 technical report (2025); zero-initialised output projections and QK-norm as in modded-nanogpt.
+"""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from crawl2chat.errors import UserError
+
+IGNORED = -100  # target of a position that is not trained on, the field's usual value
+LOGITS_AT_ONCE = 2**24  # at most 64 MiB of float32 logits exist at a time
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Shape of a transformer, in the key names of Hugging Face's config.json."""
+
+    vocab_size: int
+    hidden_size: int = 192
+    num_hidden_layers: int = 4
+    num_attention_heads: int = 3
+    num_key_value_heads: int = 3
+    head_dim: int = 64
+    intermediate_size: int = 512
+    max_position_embeddings: int = 256
+    rope_theta: float = 10_000.0
+    rms_norm_eps: float = 1e-6
+    tie_word_embeddings: bool = True
+    qk_norm: bool = True
+
+    def __post_init__(self) -> None:
+        if self.num_attention_heads % self.num_key_value_heads:
+            raise UserError(
+                f"num_attention_heads ({self.num_attention_heads}) must be a multiple of "
+                f"num_key_value_heads ({self.num_key_value_heads})"
+            )
+        if self.head_dim % 2:
+            raise UserError(
+                f"head_dim ({self.head_dim}) must be even: rotary positions turn pairs of coordinates"
+            )
+
+    def to_hf(self) -> dict[str, Any]:
+        """The content of config.json."""
+        values = {key: value for key, value in asdict(self).items() if key != "qk_norm"}
+        kind = "qwen3" if self.qk_norm else "llama"
+        return (
+            values
+            | {
+                "architectures": ["Qwen3ForCausalLM" if self.qk_norm else "LlamaForCausalLM"],
+                "model_type": kind,
+                "attention_bias": False,
+                "attention_dropout": 0.0,
+                "hidden_act": "silu",
+                "initializer_range": 0.02,
+                "rope_scaling": None,
+                "torch_dtype": "float32",
+                "use_cache": True,
+            }
+            | ({"mlp_bias": False} if kind == "llama" else {"use_sliding_window": False})
+        )
+
+    @classmethod
+    def from_hf(cls, values: dict[str, Any]) -> "ModelConfig":
+        """From the content of a config.json of model type qwen3 or llama; other architectures are a UserError."""
+        kind = values.get("model_type")
+        if kind not in ("qwen3", "llama"):
+            raise UserError(f"config.json says model_type {kind!r}; this network reads 'qwen3' and 'llama'")
+        rope = values.get("rope_parameters") or values.get("rope_scaling") or {}
+        if rope.get("rope_type", rope.get("type", "default")) != "default":
+            raise UserError(f"config.json asks for rope scaling {rope}, which this network does not have")
+        for key in ("attention_bias", "mlp_bias", "use_sliding_window"):
+            if values.get(key):
+                raise UserError(f"config.json sets {key}, which this network does not have")
+        known = {field.name for field in fields(cls)} - {"qk_norm"}
+        taken = {key: values[key] for key in known if values.get(key) is not None}
+        taken.setdefault("head_dim", values["hidden_size"] // values["num_attention_heads"])
+        taken.setdefault("num_key_value_heads", values["num_attention_heads"])
+        taken.setdefault("tie_word_embeddings", False)
+        if "rope_theta" in rope:
+            taken["rope_theta"] = rope["rope_theta"]
+        return cls(**taken, qk_norm=kind == "qwen3")
+
+
+def parameter_count(config: ModelConfig) -> int:
+    """Number of parameters, the tied head counted once."""
+    d, heads, kv = config.hidden_size, config.num_attention_heads, config.num_key_value_heads
+    attention = d * config.head_dim * (2 * heads + 2 * kv) + (2 * config.head_dim if config.qk_norm else 0)
+    block = attention + 3 * d * config.intermediate_size + 2 * d
+    tables = config.vocab_size * d * (1 if config.tie_word_embeddings else 2)
+    return tables + config.num_hidden_layers * block + d
+
+
+def flops_per_token(config: ModelConfig, context: int) -> int:
+    """Floating-point operations to train on one token: forward and twice that for backward (Kaplan et al. 2020).
+
+    Matrices cost 2 per weight; causal attention reads half the context on average, twice (scores and values).
+    """
+    d, width = config.hidden_size, config.num_attention_heads * config.head_dim
+    matrices = d * config.head_dim * 2 * (config.num_attention_heads + config.num_key_value_heads)
+    matrices += 3 * d * config.intermediate_size
+    attention = 2 * width * context // 2
+    return 3 * (2 * config.num_hidden_layers * (matrices + attention) + 2 * d * config.vocab_size)
+
+
+class Cache(Protocol):
+    """What generation offers the network: keys and values of earlier positions."""
+
+    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Stores new keys and values (B, kv heads, T, head_dim); returns all that the new positions may look at."""
+        ...
+
+    def mask(self) -> Tensor | None:
+        """(B, 1, T, S), True where a new position may look; None when all may look at everything."""
+        ...
+
+
+class RMSNorm(nn.Module):
+    """x / rms(x) · weight over the last dimension, in float32 whatever the surrounding precision."""
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.float()
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps) * self.weight
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary position embedding (Su et al. 2021), halves paired as in Hugging Face's. x: (B, H, T, head_dim)."""
+    left, right = x.chunk(2, dim=-1)
+    return torch.cat((left * cos - right * sin, right * cos + left * sin), dim=-1)
+
+
+def linear(x: Tensor, *weights: Tensor) -> Tensor:
+    """x times one or several stacked matrices, in the precision of the matrices: one product is faster than three."""
+    weight = weights[0] if len(weights) == 1 else torch.cat(weights)
+    return F.linear(x.to(weight.dtype), weight)
+
+
+class Attention(nn.Module):
+    """Grouped-query attention with rotary positions and, if asked for, normalised queries and keys."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.layer = layer
+        self.heads, self.kv_heads, self.head_dim = (
+            config.num_attention_heads,
+            config.num_key_value_heads,
+            config.head_dim,
+        )
+        q_size, kv_size = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        self.q_proj = nn.Linear(config.hidden_size, q_size, bias=False)
+        self.k_proj = nn.Linear(config.hidden_size, kv_size, bias=False)
+        self.v_proj = nn.Linear(config.hidden_size, kv_size, bias=False)
+        self.o_proj = nn.Linear(q_size, config.hidden_size, bias=False)
+        if config.qk_norm:
+            self.q_norm = RMSNorm(self.head_dim, config.rms_norm_eps)
+            self.k_norm = RMSNorm(self.head_dim, config.rms_norm_eps)
+        else:
+            self.q_norm = self.k_norm = nn.Identity()
+
+    def forward(
+        self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, cache: Cache | None
+    ) -> Tensor:
+        B, T, _ = x.shape
+        qkv = linear(x, self.q_proj.weight, self.k_proj.weight, self.v_proj.weight)
+        qkv = qkv.view(B, T, self.heads + 2 * self.kv_heads, self.head_dim).transpose(
+            1, 2
+        )  # (B, H + 2 Hkv, T, D)
+        q, k, v = qkv.split((self.heads, self.kv_heads, self.kv_heads), dim=1)
+        q = rotate(self.q_norm(q), cos, sin).to(v.dtype)
+        k = rotate(self.k_norm(k), cos, sin).to(v.dtype)
+        if cache is not None:
+            k, v = cache.extend(self.layer, k, v)
+        if self.kv_heads != self.heads:
+            k, v = (t.repeat_interleave(self.heads // self.kv_heads, dim=1) for t in (k, v))
+        causal = mask is None and cache is None
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+        return linear(out.transpose(1, 2).reshape(B, T, -1), self.o_proj.weight)
+
+
+class MLP(nn.Module):
+    """SwiGLU: down(silu(gate(x)) · up(x)) (Shazeer 2020)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, up = linear(x, self.gate_proj.weight, self.up_proj.weight).chunk(2, dim=-1)
+        return linear(F.silu(gate) * up, self.down_proj.weight)
+
+
+class Block(nn.Module):
+    """Attention, then MLP, each on a normalised copy of the residual stream."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.self_attn = Attention(config, layer)
+        self.mlp = MLP(config)
+        self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+    def forward(
+        self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, cache: Cache | None
+    ) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin, mask, cache)
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class Decoder(nn.Module):
+    """Embedding, blocks and final norm: what Hugging Face's names call `model`."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.num_hidden_layers))
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+
+class Transformer(nn.Module):
+    """The language model. `forward` gives hidden states, `logits` turns (some of) them into scores."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.model = Decoder(config)
+        if not config.tie_word_embeddings:
+            self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        frequencies = config.rope_theta ** (-torch.arange(0, config.head_dim, 2).double() / config.head_dim)
+        angles = torch.outer(torch.arange(config.max_position_embeddings).double(), frequencies)
+        self.register_buffer("cos", angles.cos().float(), persistent=False)  # (positions, head_dim / 2)
+        self.register_buffer("sin", angles.sin().float(), persistent=False)
+        self.recompute_activations = False  # trades a third more compute for memory linear in one layer
+        self.initialize()
+
+    def initialize(self, seed: int = 0) -> None:
+        """Fresh weights: embeddings N(0, .02²), matrices N(0, 1/fan_in), and zero where a block writes to the residual
+        stream, so that every block starts as the identity."""
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for name, weight in self.named_parameters():
+                if weight.ndim == 1:
+                    weight.fill_(1.0)
+                elif name.endswith(("o_proj.weight", "down_proj.weight")):
+                    weight.zero_()
+                else:
+                    table = name.endswith(("embed_tokens.weight", "lm_head.weight"))
+                    weight.normal_(0.0, 0.02 if table else weight.shape[1] ** -0.5, generator=generator)
+
+    @property
+    def head_weight(self) -> Tensor:
+        """(V, d): the output matrix, shared with the embedding when tied."""
+        return self.model.embed_tokens.weight if self.config.tie_word_embeddings else self.lm_head.weight
+
+    def forward(
+        self,
+        ids: Tensor,
+        document_ids: Tensor | None = None,
+        positions: Tensor | None = None,
+        cache: Cache | None = None,
+    ) -> Tensor:
+        """Hidden states (B, T, d) after the final norm, float32.
+
+        ids: (B, T). document_ids (B, T): positions of different documents do not see each other (packed rows).
+        positions (B, T): where each token stands, 0 … T - 1 unless given. cache: keys and values of earlier tokens.
+        """
+        T = ids.shape[1]
+        if positions is None:
+            if self.config.max_position_embeddings < T:
+                raise UserError(
+                    f"a sequence of {T} tokens does not fit the model's context of "
+                    f"{self.config.max_position_embeddings}: shorten it or raise the context length"
+                )
+            cos, sin = self.cos[:T], self.sin[:T]  # (T, head_dim / 2)
+        else:
+            cos, sin = (
+                self.cos[positions].unsqueeze(1),
+                self.sin[positions].unsqueeze(1),
+            )  # (B, 1, T, head_dim / 2)
+        mask = None
+        if cache is not None:
+            mask = cache.mask()
+        elif document_ids is not None:
+            same = document_ids.unsqueeze(2) == document_ids.unsqueeze(1)  # (B, T, T)
+            mask = same.tril().unsqueeze(1)
+        x = self.model.embed_tokens(ids)
+        for block in self.model.layers:
+            if self.recompute_activations and torch.is_grad_enabled():
+                x = checkpoint(block, x, cos, sin, mask, cache, use_reentrant=False)
+            else:
+                x = block(x, cos, sin, mask, cache)
+        return self.model.norm(x)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Scores (…, V), float32, of hidden states (…, d)."""
+        dtype = self.model.layers[0].mlp.down_proj.weight.dtype
+        return F.linear(hidden.to(dtype), self.head_weight.to(dtype)).float()
+
+    def token_losses(self, hidden: Tensor, targets: Tensor, temperature: float = 1.0) -> Tensor:
+        """Cross-entropy (B, T) of each target under softmax(logits / temperature), in nats; 0 where the target is
+        IGNORED. Long inputs are worked off in chunks whose logits are recomputed for the gradient, so that no more than
+        LOGITS_AT_ONCE of them ever exist."""
+        flat, wanted = hidden.reshape(-1, hidden.shape[-1]), targets.reshape(-1)
+
+        def losses(part: Tensor, goal: Tensor) -> Tensor:
+            return F.cross_entropy(
+                self.logits(part) / temperature, goal, ignore_index=IGNORED, reduction="none"
+            )
+
+        size = max(1, LOGITS_AT_ONCE // self.config.vocab_size)
+        if len(flat) <= size:
+            return losses(flat, wanted).view(targets.shape)
+        parts = zip(flat.split(size), wanted.split(size), strict=True)
+        return torch.cat([checkpoint(losses, part, goal, use_reentrant=False) for part, goal in parts]).view(
+            targets.shape
+        )
+
+
+def mean_loss(losses: Tensor, targets: Tensor) -> Tensor:
+    """Mean over the positions trained on; 0, not NaN, when there are none."""
+    return losses.sum() / (targets != IGNORED).sum().clamp(min=1)
