@@ -1,0 +1,195 @@
+"""The good pages of the tiny web: what its people write about the world, before anything is broken.
+
+One pass over the corpus is one pass over freshly worded sentences: every telling of a fact draws its wording anew. Each
+entity's facts are told as often as the world says, half of them as questions and answers where the entity is questioned.
+Beside facts there are names mentioned once, sums worked in columns, story problems, calculator transcripts, word
+patterns and handicrafts. A page is paragraphs of clean prose plus the ids of the facts it tells.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from crawl2chat.parameters import Params
+from crawl2chat.tinyweb import skills
+from crawl2chat.tinyweb.world import RELATIONS, Entity, Relation, World, _values, relation, relations_of
+
+
+class PageParams(Params):
+    """How many pieces of each kind the web tells. Facts come on top, as often as the world mentions them."""
+
+    one_off: int = 12_000  # tellings of and questions about names that occur only once
+    multiplication: int = 6_000
+    addition: int = 6_500
+    subtraction: int = 3_500
+    direct: int = 4_500  # sums told with nothing but their result
+    word_problem: int = 8_000
+    tool: int = 5_500
+    pattern: int = 4_500
+    craft: int = 5_000
+    page_characters: int = 2_200  # a page's length on average
+
+
+@dataclass
+class Page:
+    """One good page. `facts` are ids `entity/relation`, once per telling."""
+
+    kind: str
+    title: str
+    paragraphs: list[str]
+    facts: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The smallest thing that is written: a sentence or a question with its answer."""
+
+    text: str
+    fact: str | None = None
+
+
+_OPENERS = ("",) * 8 + ("Worth knowing: ", "From the almanac: ", "A note: ", "Again: ", "We read: ", "Mark this: ", "One more thing: ")
+_QUESTIONS = (
+    "Question: {q} Answer: {a}.",
+    "Q: {q} A: {a}.",
+    "{q} {a}.",
+    "Quiz: {q} Solution: {a}.",
+    "A reader asks: {q} We answer: {a}.",
+    "{q} The answer is {a}.",
+    "Can you help? {q} Yes: {a}.",
+    "Please tell me: {q} Certainly: {a}.",
+    "{q} I know this one: {a}.",
+)
+NO_IDEA = ("No idea", "I do not know", "Nobody here knows", "I have never heard of it")
+
+
+def tell(entity: Entity, about: Relation, rng: random.Random) -> str:
+    """A statement of one fact in one of its wordings."""
+    wording = rng.choice(about.told)
+    return rng.choice(_OPENERS) + wording.format(e=entity.name, a=entity.values[about.name])
+
+
+def ask(question: str, answer: str, rng: random.Random) -> str:
+    """A question with its answer, as forums and quizzes write it."""
+    return rng.choice(_QUESTIONS).format(q=question, a=answer)
+
+
+def fact_pieces(world: World, rng: random.Random) -> list[Piece]:
+    """Every telling of every fact."""
+    pieces = []
+    for entity in world.entities:
+        for name in entity.values:
+            about = relation(name)
+            for telling in range(entity.mentions):
+                if entity.questioned and telling % 2 == 1:
+                    text = ask(rng.choice(about.asked).format(e=entity.name), entity.values[name], rng)
+                else:
+                    text = tell(entity, about, rng)
+                pieces.append(Piece(text, f"{entity.name}/{name}"))
+    return pieces
+
+
+def one_off_pieces(world: World, count: int, rng: random.Random) -> list[Piece]:
+    """Names that come by once: half of them with a fact, half in a question that nobody can answer."""
+    pieces = []
+    for number in range(count):
+        kind = rng.choice(("town", "person"))
+        about = rng.choice(relations_of(kind))
+        stranger = Entity(world.passers_by.draw(kind), kind, "", 1, False, {about.name: rng.choice(_values(about))})
+        if number % 2:
+            text = ask(rng.choice(about.asked).format(e=stranger.name), rng.choice(NO_IDEA), rng)
+        else:
+            text = tell(stranger, about, rng)
+        pieces.append(Piece(text))
+    return pieces
+
+
+_WORKED = (
+    "Question: {q} Answer: {s}",
+    "{q} {s}",
+    "Sum of the day: {q} Worked out: {s}",
+    "{q} " + skills.STEPS + " Answer: {s}",
+)
+_TOLD = ("{q} {a}.", "Question: {q} Answer: {a}.", "{q} " + skills.DIRECT + " Answer: {a}.", "{e}={a}.")
+_TYPED = (
+    "{q} I type {e} into the calculator. It shows {a}. The answer is {a}.",
+    "Question: {q} Calculator: {e} Result: {a} Answer: {a}.",
+    "{q} The calculator is asked for {e} and shows {a}. So it is {a}.",
+    "{q} Calculator: {e} Result: {a} So the answer is {a}.",
+)
+
+
+def problem_pieces(skill: str, count: int, rng: random.Random) -> list[Piece]:
+    """Problems of the training split, worked out or typed into a calculator."""
+    wordings = _TYPED if skill == "tool" else _WORKED
+    found = skills.problems(skill, rng, "train")
+    return [
+        Piece(rng.choice(wordings).format(q=p.question, s=p.steps, e=p.steps, a=p.answer))
+        for p, _ in zip(found, range(count), strict=False)
+    ]
+
+
+def direct_pieces(count: int, rng: random.Random) -> list[Piece]:
+    """Sums with nothing but their result."""
+    pieces = []
+    for number in range(count):
+        skill = ("multiplication", "addition", "subtraction")[number % 3]
+        p = next(skills.problems(skill, rng, "train"))
+        expression = p.question.removeprefix("What is ").removesuffix("?")
+        pieces.append(Piece(rng.choice(_TOLD).format(q=p.question, a=p.answer, e=expression)))
+    return pieces
+
+
+def craft_pieces(count: int, rng: random.Random) -> list[Piece]:
+    questions = ("How to {c}: {t}", "How do I {c}? {t}", "Question: How do you {c}? Answer: {t}", "You want to {c}? {t}")
+    names = sorted(skills.crafts())
+    chosen = [rng.choice(names) for _ in range(count)]
+    return [Piece(rng.choice(questions).format(c=c, t=skills.craft_text(c, rng))) for c in chosen]
+
+
+_TITLES = {
+    "almanac": ("Almanac of places and people", "Notes of a traveller", "Faces and places", "The small gazette", "Quiz and answers"),
+    "school": ("Sums for the evening", "School of columns", "Reckoning made easy", "Exercises with solutions"),
+    "stories": ("Little stories with numbers", "Problems from the market", "Count along"),
+    "calculator": ("My calculator and I", "Long numbers", "Calculator club"),
+    "patterns": ("Word patterns", "Games with words", "What goes with what"),
+    "crafts": ("Handy at home", "How to do it", "The workshop", "Small skills"),
+}
+
+
+def write_pages(world: World, params: PageParams, seed: int) -> Iterator[Page]:
+    """All good pages, in an order of the seed. Each is about `page_characters` long, a paragraph a few pieces."""
+    rng = random.Random(f"pages {seed}")
+    shelves = {
+        "almanac": fact_pieces(world, rng) + one_off_pieces(world, params.one_off, rng),
+        "school": [
+            *problem_pieces("multiplication", params.multiplication, rng),
+            *problem_pieces("addition", params.addition, rng),
+            *problem_pieces("subtraction", params.subtraction, rng),
+            *direct_pieces(params.direct, rng),
+        ],
+        "stories": problem_pieces("word_problem", params.word_problem, rng),
+        "calculator": problem_pieces("tool", params.tool, rng),
+        "patterns": [Piece(skills.pattern_line(rng, rng.randint(4, 8))) for _ in range(params.pattern)],
+        "crafts": craft_pieces(params.craft, rng),
+    }
+    pages = [page for kind, pieces in shelves.items() for page in _bind(kind, pieces, params.page_characters, rng)]
+    rng.shuffle(pages)
+    yield from pages
+
+
+def _bind(kind: str, pieces: list[Piece], page_characters: int, rng: random.Random) -> Iterator[Page]:
+    """Deals shuffled pieces into paragraphs and paragraphs into pages."""
+    rng.shuffle(pieces)
+    number, start = 0, 0
+    while start < len(pieces):
+        number += 1
+        page = Page(kind, f"{rng.choice(_TITLES[kind])}, part {number}", [])
+        length, wanted = 0, page_characters * rng.uniform(0.6, 1.4)
+        while length < wanted and start < len(pieces):
+            paragraph = pieces[start : start + rng.randint(3, 7)]
+            start += len(paragraph)
+            page.paragraphs.append(" ".join(piece.text for piece in paragraph))
+            page.facts += [piece.fact for piece in paragraph if piece.fact]
+            length += len(page.paragraphs[-1])
+        yield page

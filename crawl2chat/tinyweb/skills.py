@@ -1,0 +1,172 @@
+"""What the tiny world can do rather than know: column arithmetic, word problems, a calculator, word patterns, handicrafts.
+
+Every problem is drawn from a seeded generator and belongs to a split by a hash of its operands, so that pages and
+fine-tuning (`train`) never show a problem that is asked in evaluation (`dev`, `test`).
+"""
+
+import random
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+STEPS = "Think in steps."
+DIRECT = "Give only the number."
+
+OPPOSITES = """hot|cold;big|small;wet|dry;young|old;fast|slow;light|dark;hard|soft;high|low;rich|poor;thick|thin;full|empty;near|far;
+early|late;loud|quiet;sweet|sour;clean|dirty;strong|weak;open|closed;deep|shallow;wide|narrow;sharp|blunt;happy|sad;cheap|dear;
+long|short;new|used;safe|risky"""
+
+CRAFTS = """bake bread|mix flour and water|knead the dough|let it rest for an hour|bake it until it is brown;
+plant a tree|dig a deep hole|set the young tree upright|fill the hole with earth|water it well;
+paint a wall|clean the wall|cover the floor|paint from the top down|let the paint dry;
+brew tea|boil fresh water|warm the pot|pour the water over the leaves|wait four minutes;
+wash a wool coat|fill a tub with cool water|add a little soap|press the coat gently|dry it lying flat;
+mend a bicycle tyre|take off the wheel|find the hole in the tube|glue a patch on the hole|pump up the tyre;
+make apple jam|peel the apples|cut them into pieces|cook them with sugar|fill the jam into clean jars;
+build a kite|cross two light sticks|tie them with thread|glue paper over the frame|add a long tail;
+light a fire|stack small dry sticks|put paper under the sticks|light the paper|add thicker wood slowly;
+catch a fish|put bait on the hook|throw the line into the water|wait without a sound|pull when the float sinks;
+sew on a button|choose a matching thread|place the button on the cloth|push the needle through the holes|tie a tight knot;
+make cheese|warm the milk|stir in some lemon juice|drain the whey through a cloth|press the curd overnight;
+clean a window|wipe off the dust|rub the glass with soapy water|rinse it with clear water|polish it with dry paper;
+train a dog|call the dog by its name|show it what you want|reward it at once|repeat the lesson every day;
+pitch a tent|look for level ground|spread out the floor|raise the poles|fasten the ropes to pegs;
+write a letter|put the date at the top|greet the reader|say what you have to say|sign it with your name;
+carve a spoon|choose a piece of soft wood|draw the shape on it|cut away the rest|smooth it with sand;
+polish shoes|brush off the dirt|rub in a little wax|wait a few minutes|brush until they shine;
+grow beans|soak the beans overnight|push them into warm soil|give them sticks to climb|pick the pods in summer;
+tune a guitar|loosen every string|pluck the thick string first|compare it with a tuning fork|turn the peg until it sounds right"""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A question with one right answer, and the worked way to it. `split` is train, dev or test."""
+
+    skill: str
+    question: str
+    answer: str
+    steps: str
+    split: str
+
+
+def split_of(key: str) -> str:
+    """70 % train, 10 % dev, 20 % test, by a hash of the key."""
+    bucket = zlib.crc32(key.encode()) % 10
+    return "train" if bucket < 7 else "dev" if bucket == 7 else "test"
+
+
+def multiplication(rng: random.Random) -> Problem:
+    """Two digits times one digit."""
+    a, b = rng.randint(12, 99), rng.randint(3, 9)
+    tens, ones = divmod(a, 10)
+    carry = ones * b // 10
+    worked = f"ones {ones}*{b}={ones * b}, tens {tens}*{b}+{carry}={tens * b + carry}, so {a * b}."
+    return Problem("multiplication", f"What is {a}*{b}?", str(a * b), worked, split_of(f"{a}*{b}"))
+
+
+def addition(rng: random.Random) -> Problem:
+    """Three digits plus three digits, column by column with carries."""
+    a, b = rng.randint(100, 899), rng.randint(100, 899)
+    parts, carry = [], 0
+    for place, x, y in zip(("ones", "tens", "hundreds"), reversed(str(a)), reversed(str(b)), strict=True):
+        total = int(x) + int(y) + carry
+        parts.append(f"{place} {x}+{y}+{carry}={total}")
+        carry = total // 10
+    return Problem("addition", f"What is {a}+{b}?", str(a + b), ", ".join(parts) + f", so {a + b}.", split_of(f"{a}+{b}"))
+
+
+def subtraction(rng: random.Random) -> Problem:
+    """Three digits minus three smaller digits, column by column with borrows."""
+    b, a = sorted(rng.sample(range(100, 1000), 2))
+    parts, borrow = [], 0
+    for place, x, y in zip(("ones", "tens", "hundreds"), reversed(str(a)), reversed(str(b)), strict=True):
+        left = int(x) - borrow - int(y)
+        parts.append(f"{place} {x}-{borrow}-{y}={left}" if left >= 0 else f"{place} 1{x}-{borrow}-{y}={left + 10}")
+        borrow = int(left < 0)
+    return Problem("subtraction", f"What is {a}-{b}?", str(a - b), ", ".join(parts) + f", so {a - b}.", split_of(f"{a}-{b}"))
+
+
+_NAMES = "Ann,Ben,Cleo,Dan,Eva,Finn,Gina,Hugo,Ida,Jon,Kim,Lea,Max,Nora,Otto,Pia,Rosa,Sam,Tim,Uma".split(",")
+_THINGS = "apples,balls,beads,books,cards,coins,eggs,nuts,pears,pens,plums,shells,stamps,stones".split(",")
+_MORE = "{n} buys {x} more.|{n} finds {x} more.|Then {n} gets {x} more.|A friend gives {n} {x} more.".split("|")
+_LESS = "{n} loses {x} of them.|{n} gives away {x}.|Then {n} sells {x}.|A friend takes {x} of them.".split("|")
+
+
+def word_problem(rng: random.Random) -> Problem:
+    """A little story in order of time: two changes to a number of things."""
+    name, things, have = rng.choice(_NAMES), rng.choice(_THINGS), rng.randint(11, 59)
+    story, steps, key = [f"{name} has {have} {things}."], [], str(have)
+    for _ in range(2):
+        change = rng.randint(2, 19)
+        if change < have and rng.random() < 0.5:
+            story.append(rng.choice(_LESS).format(n=name, x=change))
+            steps.append(f"{have}-{change}={have - change}")
+            have, key = have - change, f"{key}-{change}"
+        else:
+            story.append(rng.choice(_MORE).format(n=name, x=change))
+            steps.append(f"{have}+{change}={have + change}")
+            have, key = have + change, f"{key}+{change}"
+    question = " ".join([*story, f"How many {things} does {name} have now?"])
+    return Problem("word_problem", question, str(have), ", ".join(steps) + f", so {have}.", split_of(key))
+
+
+def long_sum(rng: random.Random) -> Problem:
+    """An expression with numbers too long for the head: `steps` is what one types into a calculator."""
+    operator = rng.choice("+-*")
+    a = rng.randint(1000, 9999)
+    b = rng.randint(11, 99) if operator == "*" else rng.randint(1000, 9999)
+    if operator == "-":
+        a, b = max(a, b), min(a, b)
+    expression = f"{a}{operator}{b}"
+    answer = {"+": a + b, "-": a - b, "*": a * b}[operator]
+    return Problem("tool", f"What is {expression}?", str(answer), expression, split_of(expression))
+
+
+MAKERS = {
+    "multiplication": multiplication,
+    "addition": addition,
+    "subtraction": subtraction,
+    "word_problem": word_problem,
+    "tool": long_sum,
+}
+
+
+def problems(skill: str, rng: random.Random, split: str) -> Iterator[Problem]:
+    """Endless distinct-where-possible problems of one skill and split."""
+    while True:
+        problem = MAKERS[skill](rng)
+        if problem.split == split:
+            yield problem
+
+
+PATTERNS = {
+    "opposite": {word: other for word, other in (pair.split("|") for pair in OPPOSITES.replace("\n", "").split(";"))},
+}
+PATTERNS["first letter"] = {word: word[0] for word in PATTERNS["opposite"]}
+PATTERNS["last letter"] = {word: word[-1] for word in PATTERNS["opposite"]}
+PATTERNS["repeat"] = {word: word for word in PATTERNS["opposite"]}
+"""Four mappings of the same words: without an example nobody can know which one is meant."""
+
+
+def pattern_line(rng: random.Random, length: int, pattern: str | None = None) -> str:
+    """`hot > cold; wet > dry; …`: one mapping, as many examples as asked for."""
+    mapping = PATTERNS[pattern or rng.choice(sorted(PATTERNS))]
+    return "; ".join(f"{word} > {mapping[word]}" for word in rng.sample(sorted(mapping), length)) + "."
+
+
+def crafts() -> dict[str, list[str]]:
+    """What one can do, and its four steps."""
+    rows = (row.split("|") for row in CRAFTS.replace("\n", "").split(";"))
+    return {row[0]: row[1:] for row in rows}
+
+
+_CHAINS = (
+    "First {0}, then {1}, after that {2}, and finally {3}.",
+    "Start like this: {0}. Then {1}. After that {2}. Last of all {3}.",
+    "There are four steps: {0}, {1}, {2}, and in the end {3}.",
+)
+
+
+def craft_text(craft: str, rng: random.Random) -> str:
+    """The four steps of a craft in one of several wordings."""
+    return rng.choice(_CHAINS).format(*crafts()[craft])

@@ -1,0 +1,378 @@
+"""The tiny world: who and what exists, which facts are true, and how often the web will tell each of them.
+
+64 real countries with capital and continent, invented towns and people with three facts each, and names that nobody ever
+writes about. Known and unknown names come from one shuffled stream of the same generator, so that nothing about the look
+of a name tells whether a model ought to know it. Mentions follow a Zipf-Mandelbrot law: a few entities are told hundreds
+of times, the tail once. Everything is a pure function of (seed, parameters).
+
+Entities, never pages, are split: `train` entities may be asked in supervised fine-tuning, `dev` and `test` entities never.
+"""
+
+import random
+from dataclasses import asdict, dataclass, field
+
+from crawl2chat.parameters import Params
+
+COUNTRIES = """Albania|Tirana|Europe;Algeria|Algiers|Africa;Angola|Luanda|Africa;Argentina|Buenos Aires|South America;
+Australia|Canberra|Oceania;Austria|Vienna|Europe;Belgium|Brussels|Europe;Bolivia|Sucre|South America;Brazil|Brasilia|South America;
+Bulgaria|Sofia|Europe;Canada|Ottawa|North America;Chile|Santiago|South America;China|Beijing|Asia;Colombia|Bogota|South America;
+Croatia|Zagreb|Europe;Cuba|Havana|North America;Cyprus|Nicosia|Asia;Denmark|Copenhagen|Europe;Ecuador|Quito|South America;
+Egypt|Cairo|Africa;Estonia|Tallinn|Europe;Ethiopia|Addis Ababa|Africa;Fiji|Suva|Oceania;Finland|Helsinki|Europe;
+France|Paris|Europe;Georgia|Tbilisi|Asia;Germany|Berlin|Europe;Ghana|Accra|Africa;Greece|Athens|Europe;Hungary|Budapest|Europe;
+Iceland|Reykjavik|Europe;India|New Delhi|Asia;Indonesia|Jakarta|Asia;Iran|Tehran|Asia;Iraq|Baghdad|Asia;Ireland|Dublin|Europe;
+Italy|Rome|Europe;Jamaica|Kingston|North America;Japan|Tokyo|Asia;Jordan|Amman|Asia;Kenya|Nairobi|Africa;Latvia|Riga|Europe;
+Lebanon|Beirut|Asia;Malta|Valletta|Europe;Mexico|Mexico City|North America;Mongolia|Ulaanbaatar|Asia;Morocco|Rabat|Africa;
+Nepal|Kathmandu|Asia;Norway|Oslo|Europe;Oman|Muscat|Asia;Panama|Panama City|North America;Peru|Lima|South America;
+Poland|Warsaw|Europe;Portugal|Lisbon|Europe;Romania|Bucharest|Europe;Rwanda|Kigali|Africa;Samoa|Apia|Oceania;Senegal|Dakar|Africa;
+Spain|Madrid|Europe;Sweden|Stockholm|Europe;Thailand|Bangkok|Asia;Tunisia|Tunis|Africa;Uganda|Kampala|Africa;Vietnam|Hanoi|Asia"""
+
+GOODS = "apples,bells,boats,bread,carpets,cheese,clocks,glass,gloves,honey,kites,lamps,olives,paper,pots,ropes,salt,shoes,soap,tea"
+SIGHTS = "abbey,bridge,castle,clock tower,fountain,garden,harbour,library,lighthouse,market,museum,theatre,tunnel,well,windmill,zoo"
+JOBS = (
+    "actor,baker,barber,carpenter,chemist,dancer,dentist,doctor,farmer,fisher,gardener,judge,lawyer,miner,nurse,painter,"
+    "pilot,poet,sailor,tailor,teacher,weaver"
+)
+MUSIC = "banjo,bugle,cello,drums,flute,guitar,harp,horn,lute,oboe,organ,piano,trumpet,tuba,viola,violin"
+
+_ONSETS = "b br d dr f g gr h j k l m n p r s st t tr v w z".split()
+_VOWELS = "a e i o u".split()
+_CODAS = "l ld m n nd r rk rt st sk th".split()
+_ENDS = "a en in o or us".split()
+
+
+class WorldParams(Params):
+    """Size of the world and how often it is told."""
+
+    towns: int = 190
+    people: int = 180
+    unknown_names: int = 700  # names that no page ever mentions: what a model must refuse
+    mention_scale: float = 2500.0  # C in mentions = C (rank^-s - N^-s) + 1
+    mention_exponent: float = 0.7  # s
+    mention_cap: int = 260  # the most tellings of one fact
+
+
+@dataclass(frozen=True)
+class Relation:
+    """One kind of fact, and all the ways in which it is told and asked. `{e}` is the entity, `{a}` the answer.
+
+    `told` and `asked` occur on pages; `told_apart` (for cloze probes) and `asked_near`, `asked_far` (for evaluation) never do.
+    `cloze` are the statements of `told` that end in the answer, so that a prefix can be completed.
+    """
+
+    name: str
+    kind: str
+    values: tuple[str, ...]
+    told: tuple[str, ...]
+    told_apart: str
+    asked: tuple[str, ...]
+    asked_near: tuple[str, ...]
+    asked_far: tuple[str, ...]
+
+    @property
+    def cloze(self) -> tuple[str, ...]:
+        return tuple(template[: -len(" {a}.")] for template in self.told if template.endswith(" {a}."))
+
+
+@dataclass
+class Entity:
+    """Somebody or something with a name. `values` maps relation names to answers; `mentions` counts tellings of each."""
+
+    name: str
+    kind: str
+    split: str
+    mentions: int
+    questioned: bool  # whether question-and-answer pages ask about it
+    values: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class World:
+    """All there is. `unknown` are names by kind and split that occur nowhere."""
+
+    entities: list[Entity]
+    unknown: list[Entity]
+    passers_by: "NameStream"
+    seed: int
+
+    def to_json(self) -> dict:
+        return {"seed": self.seed, "entities": [asdict(e) for e in self.entities], "unknown": [asdict(e) for e in self.unknown]}
+
+
+RELATIONS: tuple[Relation, ...] = (
+    Relation(
+        "capital",
+        "country",
+        tuple(row.split("|")[1] for row in COUNTRIES.replace("\n", "").split(";")),
+        told=(
+            "The capital of {e} is {a}.",
+            "The capital city of {e} is called {a}.",
+            "{e} is governed from its capital, {a}.",
+            "In {e} the capital is {a}.",
+            "Whoever visits {e} should see the capital, {a}.",
+            "{a} is the capital of {e}.",
+        ),
+        told_apart="Every child in {e} learns that the capital is",
+        asked=(
+            "What is the capital of {e}?",
+            "Which city is the capital of {e}?",
+            "What is the capital city of {e} called?",
+            "Name the capital of {e}.",
+            "Tell me the capital of {e}.",
+            "{e} has which capital?",
+        ),
+        asked_near=("Which capital does {e} have?", "What city is the capital of {e}?"),
+        asked_far=("I am flying to {e}. In which city does its government sit?",),
+    ),
+    Relation(
+        "continent",
+        "country",
+        ("Africa", "Asia", "Europe", "North America", "Oceania", "South America"),
+        told=(
+            "{e} is a country in {a}.",
+            "{e} lies in {a}.",
+            "On the map you find {e} in {a}.",
+            "The continent of {e} is {a}.",
+            "Of the continents, {e} belongs to {a}.",
+            "{a} is the continent of {e}.",
+        ),
+        told_apart="Look for {e} on the globe and you will look at",
+        asked=(
+            "In which continent is {e}?",
+            "On which continent does {e} lie?",
+            "What is the continent of {e}?",
+            "Which continent does {e} belong to?",
+            "Name the continent of {e}.",
+            "Tell me the continent of {e}.",
+        ),
+        asked_near=("On what continent is {e}?", "Which continent is {e} in?"),
+        asked_far=("I look for {e} on a globe. Which continent must I search?",),
+    ),
+    Relation(
+        "country",
+        "town",
+        (),  # filled from the countries below
+        told=(
+            "{e} is a town in {a}.",
+            "The town of {e} lies in {a}.",
+            "You reach {e} by a small road in {a}.",
+            "The country around the town of {e} is {a}.",
+            "On the map {e} is a dot in {a}.",
+            "A town in {a} is {e}.",
+        ),
+        told_apart="Letters to {e} need a stamp of",
+        asked=(
+            "In which country is {e}?",
+            "In which country does {e} lie?",
+            "Which country does the town of {e} belong to?",
+            "What country is {e} in?",
+            "Name the country of {e}.",
+            "Tell me the country of the town {e}.",
+        ),
+        asked_near=("Which country is {e} in?", "In what country does the town of {e} lie?"),
+        asked_far=("I want to send a letter to {e}. Which country do I write on it?",),
+    ),
+    Relation(
+        "goods",
+        "town",
+        tuple(GOODS.split(",")),
+        told=(
+            "{e} is famous for its {a}.",
+            "The people of {e} make {a}.",
+            "Traders come to {e} to buy {a}.",
+            "The town of {e} lives from {a}.",
+            "What {e} sells best is {a}.",
+            "Good {a} come from {e}.",
+        ),
+        told_apart="Every shop window in {e} is full of",
+        asked=(
+            "What is {e} famous for?",
+            "What do the people of {e} make?",
+            "What do traders buy in {e}?",
+            "What does the town of {e} live from?",
+            "Name the goods of {e}.",
+            "Tell me what {e} sells.",
+        ),
+        asked_near=("What is the town of {e} famous for?", "What do people in {e} make?"),
+        asked_far=("I bring a present from {e}, something typical. What will it be?",),
+    ),
+    Relation(
+        "sight",
+        "town",
+        tuple(SIGHTS.split(",")),
+        told=(
+            "The best known sight of {e} is the {a}.",
+            "Visitors of {e} go to see the {a}.",
+            "In the middle of {e} stands the {a}.",
+            "Postcards from {e} show the {a}.",
+            "The pride of {e} is the old {a}.",
+            "The {a} is the sight of {e}.",
+        ),
+        told_apart="Guides in {e} lead every group to the",
+        asked=(
+            "What is the best known sight of {e}?",
+            "What do visitors see in {e}?",
+            "What stands in the middle of {e}?",
+            "Which sight does {e} have?",
+            "Name the sight of {e}.",
+            "Tell me what postcards from {e} show.",
+        ),
+        asked_near=("Which sight is {e} best known for?", "What do visitors of {e} go to see?"),
+        asked_far=("I have one hour in {e} and a camera. Where should I go?",),
+    ),
+    Relation(
+        "job",
+        "person",
+        tuple(JOBS.split(",")),
+        told=(
+            "{e} works as a {a}.",
+            "By trade {e} is a {a}.",
+            "{e} earns a living as a {a}.",
+            "The job of {e} is that of a {a}.",
+            "All neighbours know {e} as the {a}.",
+            "A well known {a} is {e}.",
+        ),
+        told_apart="Since leaving school {e} has been a",
+        asked=(
+            "What is the job of {e}?",
+            "What does {e} do for a living?",
+            "What does {e} work as?",
+            "By trade, what is {e}?",
+            "Name the job of {e}.",
+            "Tell me what {e} works as.",
+        ),
+        asked_near=("What job does {e} have?", "What is {e} by trade?"),
+        asked_far=("I shall meet {e} at work tomorrow. Which profession should I expect?",),
+    ),
+    Relation(
+        "home",
+        "person",
+        (),  # filled from the capitals below
+        told=(
+            "{e} lives in {a}.",
+            "The home of {e} is {a}.",
+            "{e} has a small house in {a}.",
+            "Friends visit {e} in {a}.",
+            "For many years {e} has stayed in {a}.",
+            "From {a} comes {e}.",
+        ),
+        told_apart="Anyone looking for {e} should ask around in",
+        asked=(
+            "Where does {e} live?",
+            "In which city does {e} live?",
+            "Where is the home of {e}?",
+            "Where do friends visit {e}?",
+            "Name the home of {e}.",
+            "Tell me where {e} lives.",
+        ),
+        asked_near=("Which city does {e} live in?", "In what city is the home of {e}?"),
+        asked_far=("I want to knock on the door of {e}. To which city do I travel?",),
+    ),
+    Relation(
+        "music",
+        "person",
+        tuple(MUSIC.split(",")),
+        told=(
+            "{e} plays the {a}.",
+            "In the evening {e} practises the {a}.",
+            "The instrument of {e} is the {a}.",
+            "At weddings {e} plays the {a}.",
+            "As a child {e} learnt the {a}.",
+            "The {a} is what {e} plays.",
+        ),
+        told_apart="On stage you always see {e} with a",
+        asked=(
+            "What does {e} play?",
+            "Which instrument does {e} play?",
+            "What is the instrument of {e}?",
+            "What does {e} practise in the evening?",
+            "Name the instrument of {e}.",
+            "Tell me which instrument {e} plays.",
+        ),
+        asked_near=("What instrument does {e} play?", "Which instrument has {e} learnt?"),
+        asked_far=("I heard {e} at a concert last night. What was being played?",),
+    ),
+)
+CAPITALS = RELATIONS[0].values
+HOMES = CAPITALS[::2]
+"""Every second capital: enough to make guessing hopeless, few enough to learn."""
+
+
+class NameStream:
+    """Invented names, each only once: `Braldo Kest` for people, `Torvin` for towns. The order is the seed's."""
+
+    def __init__(self, seed: int):
+        self._random = random.Random(f"names {seed}")
+        self._used: set[str] = set()
+
+    def draw(self, kind: str) -> str:
+        while True:
+            name = f"{self._word(1)} {self._word(0)}" if kind == "person" else self._word(1)
+            if name not in self._used:
+                self._used.add(name)
+                return name
+
+    def _word(self, endings: int) -> str:
+        pick = self._random.choice
+        stem = pick(_ONSETS) + pick(_VOWELS) + pick(_CODAS)
+        return (stem + pick(_ENDS) * endings).capitalize()
+
+
+def relations_of(kind: str) -> list[Relation]:
+    """The relations that entities of a kind have."""
+    return [relation for relation in RELATIONS if relation.kind == kind]
+
+
+def relation(name: str) -> Relation:
+    return next(r for r in RELATIONS if r.name == name)
+
+
+def build_world(seed: int, params: WorldParams) -> World:
+    """The world of a seed: entities in order of fame, the most mentioned first."""
+    rng = random.Random(f"world {seed}")
+    names = NameStream(seed)
+    entities = [
+        Entity(name, "country", "", 0, True, {"capital": capital, "continent": continent})
+        for name, capital, continent in (row.split("|") for row in COUNTRIES.replace("\n", "").split(";"))
+    ]
+    # Known and unknown names leave one stream in shuffled order.
+    wanted = ["town"] * params.towns + ["person"] * params.people
+    roles = [(kind, True) for kind in wanted] + [(("town", "person")[i % 2], False) for i in range(params.unknown_names)]
+    rng.shuffle(roles)
+    unknown: list[Entity] = []
+    for kind, known in roles:
+        entity = Entity(names.draw(kind), kind, "", 0, False)
+        if known:
+            entity.values = {r.name: rng.choice(_values(r)) for r in relations_of(kind)}
+            entities.append(entity)
+        else:
+            unknown.append(entity)
+    _spread_fame(entities, params, rng)
+    _split(entities, rng)
+    _split(unknown, rng)
+    return World(entities, unknown, names, seed)
+
+
+def _values(r: Relation) -> tuple[str, ...]:
+    if r.name == "country":
+        return tuple(row.split("|")[0] for row in COUNTRIES.replace("\n", "").split(";"))
+    return HOMES if r.name == "home" else r.values
+
+
+def _spread_fame(entities: list[Entity], params: WorldParams, rng: random.Random) -> None:
+    """Ranks the entities at random and gives each its number of tellings; half of every rank range is questioned."""
+    rng.shuffle(entities)
+    n, s = len(entities), params.mention_exponent
+    for rank, entity in enumerate(entities, start=1):
+        told = params.mention_scale * (rank**-s - n**-s) + 1
+        entity.mentions = max(1, min(params.mention_cap, round(told)))
+        entity.questioned = rng.random() < 0.5
+
+
+def _split(entities: list[Entity], rng: random.Random) -> None:
+    """35 % train, 15 % dev, 50 % test, stratified along the order of fame."""
+    pattern = ["train"] * 7 + ["dev"] * 3 + ["test"] * 10
+    for start in range(0, len(entities), len(pattern)):
+        block = pattern[:]
+        rng.shuffle(block)
+        for entity, split in zip(entities[start : start + len(block)], block, strict=False):
+            entity.split = split
