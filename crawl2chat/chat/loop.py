@@ -1,0 +1,177 @@
+"""How an answer comes about: the model writes, a tool is called, its result is read, the model goes on.
+
+In: conversations that wait for the assistant. Out: an `Answer` for each, with the turns it added, the token ids and what
+reinforcement learning needs of them. Chat, evaluation and training take their answers from here, so that what is
+measured and what is trained is what a person meets. Tools as in Schick et al. 2023 (Toolformer); the token layout is
+conversation.py's.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from crawl2chat.chat.conversation import render_call, render_prompt
+from crawl2chat.chat.tools import parse_call, run_tool
+from crawl2chat.model.generate import generate, stream
+from crawl2chat.model.network import Transformer
+from crawl2chat.tokens.tokenizer import Tokenizer
+
+Message = dict[str, Any]
+
+
+@dataclass
+class Answer:
+    """What the assistant did with one conversation.
+
+    `ids`, `sampled` and `logprobs` have one entry per token behind the prompt; where `sampled` is False the loop wrote
+    the token (a tool's result), its log-probability stands as 0 and no gradient may flow.
+    """
+
+    prompt: list[int]
+    messages: list[Message] = field(
+        default_factory=list
+    )  # the turns added, ready to append to the conversation
+    tool_calls: list[dict[str, str]] = field(default_factory=list)  # name, arguments and result of each
+    ids: list[int] = field(default_factory=list)
+    sampled: list[bool] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    finished: bool = False  # the last turn ended by itself; False if it ran out of room or of calls
+
+    @property
+    def text(self) -> str:
+        """The final turn's text; empty where the model never came to speak."""
+        return self.messages[-1]["content"] if self.messages else ""
+
+    def written(
+        self, tokenizer: Tokenizer, ids: Sequence[int], logprobs: Sequence[float], calls_left: int
+    ) -> bool:
+        """Takes in one turn the model wrote; runs the tool it called. True if the model is to go on."""
+        self.ids += ids
+        self.sampled += [True] * len(ids)
+        self.logprobs += logprobs or [0.0] * len(ids)
+        ended = bool(ids) and ids[-1] == tokenizer.end
+        said, call = _split(ids, tokenizer)
+        self.messages.append({"role": "assistant", "content": said})
+        if call is None or not ended or not calls_left:
+            self.finished = ended and call is None
+            return False
+        name, arguments = parse_call(call)
+        result = run_tool(name, arguments)
+        self.tool_calls.append({"name": name, "arguments": arguments, "result": result})
+        self.messages[-1]["tool_calls"] = [{"name": name, "arguments": arguments}]
+        self.messages.append({"role": "tool", "content": result})
+        told = [tokenizer.tool_result, *tokenizer.encode(" " + result), tokenizer.end, tokenizer.assistant]
+        self.ids += told
+        self.sampled += [False] * len(told)
+        self.logprobs += [0.0] * len(told)
+        return True
+
+
+def answer(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    conversations: Sequence[list[Message]],
+    *,
+    max_new_tokens: int,
+    temperature: float = 1.0,
+    seed: int = 0,
+    max_calls: int = 3,
+    batch_size: int = 256,
+) -> list[Answer]:
+    """Answers every conversation, in order; `max_new_tokens` bounds each turn, `max_calls` the tool calls of an answer.
+
+    A conversation that fills the model's context by itself gets an unfinished answer without text.
+    """
+    context = model.config.max_position_embeddings
+    answers = [Answer(render_prompt(messages, tokenizer)) for messages in conversations]
+    going = [one for one in answers if len(one.prompt) < context]
+    for turn in range(max_calls + 1):
+        completions = generate(
+            model,
+            [one.prompt + one.ids for one in going],
+            max_new_tokens=max_new_tokens,
+            stop_ids={tokenizer.end, tokenizer.bos},
+            temperature=temperature,
+            seed=seed + turn,
+            batch_size=batch_size,
+        )
+        going = [
+            one
+            for one, completion in zip(going, completions, strict=True)
+            if one.written(tokenizer, completion.ids, completion.logprobs, max_calls - turn)
+            and len(one.prompt) + len(one.ids) < context
+        ]
+    return answers
+
+
+class Piece(NamedTuple):
+    """A bit of an answer as it appears: text, a tool call, or a tool's result."""
+
+    kind: Literal["text", "call", "result"]
+    text: str
+
+
+def stream_answer(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    messages: list[Message],
+    *,
+    max_new_tokens: int,
+    temperature: float = 1.0,
+    seed: int = 0,
+    max_calls: int = 3,
+) -> Iterator[Piece | Answer]:
+    """The answer to one conversation, piece by piece as it is written; the last thing yielded is the whole Answer.
+
+    The same answer that `answer` gives for this conversation alone.
+    """
+    whole = Answer(render_prompt(messages, tokenizer))
+    for turn in range(max_calls + 1):
+        ids: list[int] = []
+        tokens = stream(
+            model,
+            whole.prompt + whole.ids,
+            max_new_tokens=max_new_tokens,
+            stop_ids={tokenizer.end, tokenizer.bos},
+            temperature=temperature,
+            seed=seed + turn,
+        )
+        yield from (Piece("text", text) for text in readable(_until_call(tokens, ids, tokenizer), tokenizer))
+        more = whole.written(tokenizer, ids, [], max_calls - turn)
+        if more:
+            call = whole.tool_calls[-1]
+            yield Piece("call", render_call(call))
+            yield Piece("result", call["result"])
+        if not more or len(whole.prompt) + len(whole.ids) >= model.config.max_position_embeddings:
+            break
+    yield whole
+
+
+def readable(ids: Iterator[int], tokenizer: Tokenizer) -> Iterator[str]:
+    """Text of ids as soon as it can be shown: a character that spans several tokens waits for its last one."""
+    pending: list[int] = []
+    for token in ids:
+        pending.append(token)
+        text = tokenizer.decode(pending)
+        if not text.endswith("\ufffd") or len(pending) > 3:  # a character has four bytes at most
+            yield text
+            pending = []
+    if pending:
+        yield tokenizer.decode(pending)
+
+
+def _until_call(tokens: Iterator[int], ids: list[int], tokenizer: Tokenizer) -> Iterator[int]:
+    """Passes on what is said, collects everything: a call is shown when it is complete."""
+    calling = False
+    for token in tokens:
+        ids.append(token)
+        calling = calling or token == tokenizer.tool_call
+        if not calling:
+            yield token
+
+
+def _split(ids: Sequence[int], tokenizer: Tokenizer) -> tuple[str, str | None]:
+    """(what was said, the tool call or None) of one turn."""
+    at = ids.index(tokenizer.tool_call) if tokenizer.tool_call in ids else len(ids)
+    call = tokenizer.decode(ids[at + 1 :]).strip() if at < len(ids) else None
+    return tokenizer.decode(ids[:at]).strip(), call
