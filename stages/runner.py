@@ -6,7 +6,6 @@ A killed stage finds its checkpoints again in `.work/<stage>/<hash of parameters
 """
 
 import difflib
-import errno
 import hashlib
 import importlib
 import inspect
@@ -27,6 +26,9 @@ from pydantic import BaseModel, ValidationError
 from crawl2chat.errors import UserError
 from crawl2chat.parameters import Params
 from crawl2chat.tracking import Tracker
+from stages.files import publish, read_yaml, write_json
+from stages.hashes import dependency_hashes
+from stages.mlflow_tracker import MlflowTracker, RunTracker
 
 # Telemetry of every tool is off unless the user has decided otherwise.
 QUIET = {
@@ -35,7 +37,6 @@ QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DVC_NO_ANALYTICS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
-    "TOKENIZERS_PARALLELISM": "true",
 }
 
 
@@ -74,30 +75,57 @@ def run(arguments: list[str], root: Path) -> dict[str, Any]:
                 f"{call.stage}: --{name.replace('_', '-')} {path} does not exist; "
                 f"run `dvc repro {call.stage}`, which makes it first, or name an existing path."
             )
-    work = root / ".work" / call.stage / fingerprint(call, root)
+    deps = dependency_hashes(root, call.stage, read_yaml(root / "dvc.yaml"), list(call.inputs.values()))
+    work = root / ".work" / call.stage / fingerprint(call, deps)
     aside = work / "outs"
     shutil.rmtree(aside, ignore_errors=True)  # half-written by a run that was killed
     aside.mkdir(parents=True)
-
-    with open_tracker(call, root, work) as tracker:
-        given: dict[str, Any] = {name: root / path for name, path in call.inputs.items()}
-        # Suffixes are kept: a writer may choose its format by them.
-        written = {name: aside / f"{name}{path.suffix}" for name, path in call.outs.items()}
-        own = {"params": call.params, "seed": call.seed, "tracker": tracker, "work": work}
-        given |= written | {name: own[name] for name in call.wants}
-        metrics = clean(call.function(**given))
-        missing = [name for name, path in written.items() if not path.exists()]
-        if missing:
-            raise RuntimeError(f"stage {call.stage} returned without writing {', '.join(missing)}")
-        tracker.finish(metrics, written, call.outs)
-        for name, path in call.outs.items():
-            publish(written[name], root / path)
-        write_json(root / "metrics" / f"{call.stage}.json", metrics)
+    tracker = open_tracker(call, root, deps, work)
+    try:
+        metrics = perform(call, root, aside, work, tracker)
+    except BaseException as error:
+        tracker.fail(f"{type(error).__name__}: {error}")
+        raise
+    made = [*call.outs.values(), Path("metrics") / f"{call.stage}.json"]
+    tracker.finish(metrics, [str(path) for path in made])
     shutil.rmtree(work)
     seconds = time.perf_counter() - started
     remember(root, call.stage, seconds, tracker.run_id)
-    print(f"{call.stage}: {seconds:.1f} s · {highlights(metrics)}")
+    print(f"{call.stage}: {seconds:.1f} s · {highlights(metrics)}", flush=True)
     return metrics
+
+
+def perform(call: Call, root: Path, aside: Path, work: Path, tracker: Tracker) -> dict[str, Any]:
+    """Call the stage's function with outs aside, then put outs and metrics in their places."""
+    # Suffixes are kept: a writer may choose its format by them.
+    written = {name: aside / f"{name}{path.suffix}" for name, path in call.outs.items()}
+    own = {"params": call.params, "seed": call.seed, "tracker": tracker, "work": work}
+    inputs = {name: root / path for name, path in call.inputs.items()}
+    metrics = clean(call.function(**inputs, **written, **{name: own[name] for name in call.wants}))
+    missing = [name for name, path in written.items() if not path.exists()]
+    if missing:
+        raise RuntimeError(f"stage {call.stage} returned without writing {', '.join(missing)}")
+    for name, path in call.outs.items():
+        publish(written[name], root / path)
+    write_json(root / "metrics" / f"{call.stage}.json", metrics)
+    return metrics
+
+
+def open_tracker(call: Call, root: Path, deps: dict[str, str], work: Path) -> RunTracker:
+    """MLflow, unless CRAWL2CHAT_TRACKING=off."""
+    if os.environ.get("CRAWL2CHAT_TRACKING") == "off":
+        return RunTracker()
+    return MlflowTracker(root, call.stage, {"seed": call.seed, **dumped(call)}, deps, work)
+
+
+def fingerprint(call: Call, deps: dict[str, str]) -> str:
+    """Hash of all that decides the outs: only a run with the same one may go on from this run's checkpoints."""
+    identity = {"stage": call.stage, "seed": call.seed, "params": dumped(call), "deps": deps}
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def dumped(call: Call) -> dict[str, Any]:
+    return call.params.model_dump(mode="json") if call.params else {}
 
 
 # ---- from the command line to a call
@@ -148,22 +176,6 @@ def parse_flags(stage: str, arguments: list[str], expected: list[str]) -> dict[s
 
 
 # ---- parameters
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML 1.2 file, as DVC reads it (so 3e-4 is a number)."""
-    from ruamel.yaml import YAML, YAMLError
-
-    try:
-        return YAML(typ="safe").load(path.read_text(encoding="utf-8")) or {}
-    except FileNotFoundError:
-        raise UserError(f"{path.name} is not in {path.parent}; run from the project's root.") from None
-    except YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark else ""
-        raise UserError(
-            f"{path.name} is not valid YAML{where}: {getattr(error, 'problem', error)}."
-        ) from None
 
 
 def read_parameters(stage: str, root: Path, known: list[str]) -> tuple[dict[str, Any], int]:
@@ -231,103 +243,6 @@ def unknown(key: str, allowed: list[str]) -> str:
     return f"{key} is unknown{hint} Allowed: {', '.join(allowed) or 'nothing'}."
 
 
-# ---- the identity of a run
-
-
-def fingerprint(call: Call, root: Path) -> str:
-    """Hash of all that decides the outs: stage, seed, parameters, and the contents of every dependency."""
-    entry = read_yaml(root / "dvc.yaml")["stages"][call.stage]
-    declared = [dep for dep in entry.get("deps", []) if "${" not in dep]
-    paths = sorted({*declared, *(str(path) for path in call.inputs.values())})
-    recorded = recorded_hashes(root) if os.environ.get("DVC_STAGE") else {}
-    identity = {
-        "stage": call.stage,
-        "seed": call.seed,
-        "params": call.params.model_dump(mode="json") if call.params else {},
-        "deps": {path: content_hash(root / path, path, recorded) for path in paths},
-    }
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def recorded_hashes(root: Path) -> dict[str, str]:
-    """Path → md5 of every out in dvc.lock. Trusted only under DVC, which has just checked them."""
-    lock = root / "dvc.lock"
-    stages = read_yaml(lock).get("stages", {}) if lock.exists() else {}
-    return {
-        out["path"]: out["md5"] for entry in stages.values() for out in entry.get("outs", []) if "md5" in out
-    }
-
-
-def content_hash(path: Path, name: str, recorded: dict[str, str]) -> str:
-    """Hash of a file's or folder's contents: the one DVC recorded for it or for the out around it, else computed."""
-    for candidate in (name, *map(str, Path(name).parents)):
-        if candidate in recorded:
-            return recorded[candidate]
-    digest = hashlib.sha256()
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    for file in files:
-        if "__pycache__" in file.parts:
-            continue
-        digest.update(f"{file.relative_to(path)}\0".encode())
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
-
-
-# ---- outs
-
-
-def publish(written: Path, target: Path) -> None:
-    """Move a finished out to its place, synced to disk first, so that it is there whole or not at all."""
-    sync(written)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    remove(target)
-    try:
-        written.rename(target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        # The out's folder is another disk: copy beside the target, then rename there.
-        beside = target.with_name(f".{target.name}.partial")
-        remove(beside)
-        shutil.copytree(written, beside) if written.is_dir() else shutil.copy2(written, beside)
-        sync(beside)
-        beside.rename(target)
-    sync_entry(target.parent)
-
-
-def remove(path: Path) -> None:
-    """Remove a file, folder or link, if it is there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def sync(path: Path) -> None:
-    """Flush a file, or a folder with all that is in it, to disk."""
-    for part in [*path.rglob("*"), path] if path.is_dir() else [path]:
-        sync_entry(part)
-
-
-def sync_entry(path: Path) -> None:
-    """Flush one file's contents or one folder's list of names."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.partial")
-    aside.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
-    sync_entry(aside)
-    aside.rename(path)
-
-
 # ---- metrics
 
 
@@ -360,23 +275,3 @@ def remember(root: Path, stage: str, seconds: float, run_id: str | None) -> None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     note = {"seconds": round(seconds, 1), "peak_bytes": peak, "mlflow_run": run_id}
     write_json(root / ".work" / "last" / f"{stage}.json", note)
-
-
-def open_tracker(call: Call, root: Path, work: Path) -> "RunTracker":
-    """The tracker a stage reports to."""
-    return RunTracker()
-
-
-class RunTracker(Tracker):
-    """What the runner needs of a tracker beyond what a stage does. This one keeps nothing."""
-
-    run_id: str | None = None
-
-    def __enter__(self) -> "RunTracker":
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
-        """Close the run: failed, if an exception is passing through."""
-
-    def finish(self, metrics: dict[str, Any], written: dict[str, Path], outs: dict[str, Path]) -> None:
-        """The stage has returned: its final numbers, where its outs lie now and where they will."""

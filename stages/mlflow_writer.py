@@ -1,0 +1,333 @@
+"""The process that stores a stage's events in MLflow: one run per execution, in the experiment of its stage.
+
+In: JSON lines from stages/mlflow_tracker.py on standard input. Out: the run with parameters, metrics in batches,
+datasets by digest, tables, models; its id on standard output. Models are hard-linked into the artifact folder, never
+copied. Nothing here may stop a stage: what fails is one warning on standard error.
+"""
+
+import contextlib
+import json
+import math
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from stages.hashes import md5, outs_digest
+
+BATCH = 1000  # metrics in one request: MLflow's own limit
+FLUSH = 2.0  # seconds between batches
+REGISTERED = "crawl2chat"
+
+
+def main() -> None:
+    """Store events until the stage closes the pipe."""
+    # A cancelled stage gets these with its whole group; the writer stays until the pipe closes, and marks the run.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # A server that does not answer is given up after seconds, not minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    events = incoming()
+    start = next(events)
+    try:
+        writer = Writer(start)
+    except Exception as error:
+        print(
+            f"warning: MLflow at {start['uri']} cannot be used ({first_line(error)}); "
+            f"this run of {start['stage']} is not tracked.",
+            file=sys.stderr,
+        )
+        for _ in events:  # keep reading, so that the stage never waits for the pipe
+            pass
+        return
+    for event in events:
+        try:
+            writer.take(event)
+        except Exception as error:
+            print(f"warning: MLflow did not store {event['kind']} ({first_line(error)}).", file=sys.stderr)
+    print(writer.run_id)
+
+
+def first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200] if str(error).strip() else ''}"
+
+
+def incoming() -> Iterator[dict[str, Any]]:
+    """Events as they come, read by a thread so that the pipe is never full. Ends with "idle" ones between, and "killed"
+    when the pipe closes without a last word."""
+    lines: queue.Queue[str | None] = queue.Queue()
+
+    def read() -> None:
+        for line in sys.stdin:
+            lines.put(line)
+        lines.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    last = ""
+    while last not in ("finish", "fail", "killed"):
+        try:
+            line = lines.get(timeout=FLUSH)
+            event = json.loads(line) if line else {"kind": "killed"}
+        except queue.Empty:
+            event = {"kind": "idle"}
+        last = event["kind"]
+        yield event
+
+
+class Writer:
+    """An open MLflow run."""
+
+    def __init__(self, start: dict[str, Any]) -> None:
+        import logging
+
+        from mlflow import MlflowClient
+        from mlflow.entities import RunTag
+
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+
+        self.stage, self.root, self.inputs = start["stage"], Path(start["root"]), start["inputs"]
+        with created_once(start["uri"], self.root):
+            self.client = MlflowClient(start["uri"])
+            self.experiment = experiment(self.client, self.stage, start["uri"], self.root)
+        remembered = Path(start["work"]) / "mlflow_run"
+        self.run_id = self.open(remembered)
+        tags = {f"dvc.dep.{path}": digest for path, digest in self.inputs.items()} | surroundings(self.root)
+        self.client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+        self.pending: list[Any] = []
+        self.monitor: Any = None
+        self.uri, self.opened = start["uri"], time.monotonic()
+        self.take({"kind": "params", "values": start["params"]})
+
+    def open(self, remembered: Path) -> str:
+        """A new run, or the one in which this very work was interrupted."""
+        with contextlib.suppress(Exception):
+            run_id = remembered.read_text().strip()
+            self.client.update_run(run_id, status="RUNNING")
+            return run_id
+        run_id = self.client.create_run(self.experiment, run_name=self.stage).info.run_id
+        remembered.write_text(run_id)
+        return run_id
+
+    def watch(self, uri: str) -> Any:
+        """Load of processor, memory, disk and accelerators every ten seconds, by MLflow's own monitor."""
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        monitor = SystemMetricsMonitor(
+            self.run_id, sampling_interval=10, samples_before_logging=1, tracking_uri=uri
+        )
+        monitor.start()
+        return monitor
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Store one event; metrics wait for their batch."""
+        kind = event["kind"]
+        if kind != "metrics" or len(self.pending) >= BATCH // 2:
+            self.flush()
+        if not self.monitor and time.monotonic() - self.opened > 10:  # not worth its start in a short stage
+            self.watch()
+        getattr(self, f"on_{kind}")(event)
+
+    def flush(self) -> None:
+        pending, self.pending = self.pending, []
+        for start in range(0, len(pending), BATCH):
+            self.client.log_batch(self.run_id, metrics=pending[start : start + BATCH])
+
+    def on_idle(self, event: dict[str, Any]) -> None:
+        """Nothing new: the flush has been done."""
+
+    def on_params(self, event: dict[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        values = flatten(event["values"])
+        self.client.log_batch(
+            self.run_id, params=[Param(key, str(value)[:6000]) for key, value in values.items()]
+        )
+
+    def on_metrics(self, event: dict[str, Any]) -> None:
+        from mlflow.entities import Metric
+
+        finite = {name: value for name, value in event["values"].items() if math.isfinite(value)}
+        self.pending += [Metric(name, value, event["time"], event["step"]) for name, value in finite.items()]
+
+    def on_table(self, event: dict[str, Any]) -> None:
+        columns = {name: [row.get(name) for row in event["rows"]] for name in event["rows"][0]}
+        self.client.log_table(self.run_id, columns, f"tables/{event['name']}.json")
+
+    def on_artifact(self, event: dict[str, Any]) -> None:
+        self.client.log_artifact(self.run_id, event["path"], event["folder"] or None)
+
+    def on_dataset(self, event: dict[str, Any]) -> None:
+        """A dataset by name and digest alone: no data is read."""
+        from mlflow.data.http_dataset_source import HTTPDatasetSource
+        from mlflow.data.meta_dataset import MetaDataset
+        from mlflow.entities import DatasetInput, InputTag
+
+        path = os.path.relpath(event["path"], self.root)
+        parents = [path, *map(str, Path(path).parents)]
+        digest = next((self.inputs[part] for part in parents if part in self.inputs), None) or md5(
+            Path(event["path"])
+        )
+        dataset = MetaDataset(HTTPDatasetSource(f"dvc://{path}"), name=event["name"], digest=digest[:36])
+        entry = DatasetInput(dataset._to_mlflow_entity(), [InputTag("mlflow.data.context", self.stage)])
+        self.client.log_inputs(self.run_id, [entry])
+
+    def on_model(self, event: dict[str, Any]) -> None:
+        self.log_model(event["name"], Path(event["path"]), event["metrics"], event["step"])
+
+    def log_model(self, name: str, path: Path, metrics: dict[str, float], step: int, digest: str = "") -> str:
+        """A logged model whose files are hard links; returns its id."""
+        from mlflow.entities import LoggedModelOutput
+
+        tags = {"stage": self.stage, "step": str(step)} | ({"dvc.md5": digest} if digest else {})
+        model = self.client.create_logged_model(
+            self.experiment, name=name, source_run_id=self.run_id, tags=tags
+        )
+        link(path, model.artifact_location)
+        self.client.finalize_logged_model(model.model_id, "READY")
+        self.client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, step)])
+        for key, value in metrics.items():
+            self.client.log_metric(self.run_id, key, value, step=step, model_id=model.model_id)
+        return model.model_id
+
+    def on_finish(self, event: dict[str, Any]) -> None:
+        """Final numbers, hashes of the outs, the models among them, and success."""
+        from mlflow.entities import RunTag
+
+        numbers = {
+            f"final/{key}": value for key, value in flatten(event["metrics"]).items() if is_number(value)
+        }
+        self.on_metrics({"values": numbers, "time": event["time"], "step": 0})
+        self.flush()
+        hashes = {path: md5(self.root / path) for path in event["outs"]}
+        tags = {f"dvc.out.{path}": digest for path, digest in hashes.items()} | {
+            "dvc.outs": outs_digest(hashes)
+        }
+        self.client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        for path, digest in hashes.items():
+            if (self.root / path / "config.json").exists():
+                model_id = self.log_model(Path(path).name, self.root / path, {}, 0, digest)
+                if self.stage == "export":
+                    self.register(model_id, self.root / path, digest)
+            elif path.startswith(("report", "plots")):
+                self.on_artifact({"path": str(self.root / path), "folder": ""})
+        self.end("FINISHED")
+
+    def register(self, model_id: str, folder: Path, digest: str) -> None:
+        """A version of the final model in the registry: challenger, and champion where there is none yet."""
+        from mlflow.exceptions import MlflowException
+
+        with contextlib.suppress(MlflowException):  # it exists from an earlier run
+            self.client.create_registered_model(REGISTERED)
+        card = folder / "README.md"
+        version = self.client.create_model_version(
+            REGISTERED,
+            source=f"models:/{model_id}",
+            run_id=self.run_id,
+            model_id=model_id,
+            tags={"dvc.md5": digest},
+            description=card.read_text(encoding="utf-8") if card.exists() else None,
+        )
+        self.client.set_registered_model_alias(REGISTERED, "challenger", version.version)
+        if "champion" not in self.client.get_registered_model(REGISTERED).aliases:
+            self.client.set_registered_model_alias(REGISTERED, "champion", version.version)
+
+    def on_fail(self, event: dict[str, Any]) -> None:
+        self.client.set_tag(self.run_id, "error", event["reason"][:5000])
+        self.end("FAILED")
+
+    def on_killed(self, event: dict[str, Any]) -> None:
+        self.end("KILLED")
+
+    def end(self, status: str) -> None:
+        if self.monitor:
+            self.monitor.finish()
+        self.client.set_terminated(self.run_id, status)
+
+
+@contextlib.contextmanager
+def created_once(uri: str, root: Path) -> Iterator[None]:
+    """A fresh sqlite store breaks when two processes migrate it at the same time: one after the other here."""
+    from filelock import FileLock
+
+    if not uri.startswith("sqlite"):
+        yield
+        return
+    (root / ".work").mkdir(exist_ok=True)
+    with FileLock(root / ".work" / "mlflow.lock", timeout=60):
+        yield
+
+
+def experiment(client: Any, stage: str, uri: str, root: Path) -> str:
+    """The stage's experiment, made if need be; the embedded store keeps its artifacts in the project's folder."""
+    found = client.get_experiment_by_name(stage)
+    if found:
+        return found.experiment_id
+    folder = (root / "mlartifacts" / stage).resolve().as_uri() if uri.startswith("sqlite") else None
+    return client.create_experiment(stage, artifact_location=folder)
+
+
+def surroundings(root: Path) -> dict[str, str]:
+    """Which code and which pipeline run this is: tags a person filters by."""
+
+    def git(*arguments: str) -> str:
+        try:
+            done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return ""
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    commit = git("rev-parse", "HEAD")
+    # dvc.lock and metrics/ change while the pipeline runs: they do not make the code dirty.
+    dirty = git("status", "--porcelain", "--untracked-files=no", "--", ":!dvc.lock", ":!metrics", ":!plots")
+    tags = {"git.commit": commit, "mlflow.source.git.commit": commit, "git.dirty": str(bool(dirty)).lower()}
+    tags |= {
+        "pipeline.run": os.environ.get("CRAWL2CHAT_PIPELINE_RUN", ""),
+        "mlflow.parentRunId": os.environ.get("CRAWL2CHAT_PIPELINE_RUN", ""),
+        "prefect.flow_run": os.environ.get("CRAWL2CHAT_FLOW_RUN", ""),
+    }
+    return {key: value for key, value in tags.items() if value}
+
+
+def link(source: Path, location: str) -> None:
+    """Hard links of a file or folder in a local artifact folder; a server's store gets none, only the hash."""
+    from urllib.parse import unquote, urlparse
+
+    parts = urlparse(location)
+    if parts.scheme not in ("", "file"):
+        return
+    target = Path(unquote(parts.path))
+    for file in (
+        [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
+    ):
+        place = target / (file.name if source.is_file() else file.relative_to(source))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            place.hardlink_to(file)
+        except OSError:  # another disk, or one without hard links
+            place.symlink_to(file.resolve())
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} → {"a.b": 1}"""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+if __name__ == "__main__":
+    main()
