@@ -1,0 +1,107 @@
+"""Replay: what the policy already knows, mixed into every step of reinforcement learning so that it stays.
+
+In: SFT conversations (train.jsonl) and pretraining token shards. Out: batches whose plain next-token loss is added to
+the policy loss. Conversations are drawn kind by kind in equal numbers, so that a rare skill is replayed as often as a
+frequent one: trials lost 0.15 of neighbouring skills otherwise (Ouyang et al. 2022 call the same mix PPO-ptx).
+"""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from crawl2chat.alignment.rollouts import derived_seed
+from crawl2chat.chat.conversation import render
+from crawl2chat.errors import UserError
+from crawl2chat.model.network import IGNORED, Transformer, mean_loss
+from crawl2chat.tokens.tokenizer import Tokenizer
+
+
+class Replay:
+    """Draws `conversations` dialogues and `windows` stretches of `width` pretraining tokens for a step."""
+
+    def __init__(
+        self,
+        conversations_folder: Path,
+        tokens_folder: Path,
+        tokenizer: Tokenizer,
+        *,
+        conversations: int,
+        windows: int,
+        width: int,
+        seed: int,
+    ) -> None:
+        self.tokenizer, self.seed, self.width = tokenizer, seed, width
+        self.conversations, self.windows = conversations, windows
+        self.kinds = _by_kind(conversations_folder / "train.jsonl") if conversations else {}
+        if windows:
+            meta = json.loads((tokens_folder / "meta.json").read_text())
+            self.stream = np.memmap(tokens_folder / "train.bin", dtype=meta["dtype"], mode="r")
+            if len(self.stream) <= width:
+                raise UserError(
+                    f"{tokens_folder}/train.bin holds {len(self.stream)} tokens: shorten replay_width."
+                )
+
+    def backward(self, model: Transformer, step: int, weight: float) -> dict[str, float]:
+        """Adds the gradient of weight · (mean conversation loss + mean pretraining loss); returns both losses."""
+        losses = {}
+        device = next(model.parameters()).device
+        for name, batch in self.batches(step).items():
+            ids, targets, documents = (t.to(device) for t in batch)
+            loss = mean_loss(model.token_losses(model(ids, document_ids=documents), targets), targets)
+            (weight * loss).backward()
+            losses[f"replay_{name}"] = float(loss.detach())
+        return losses
+
+    def batches(self, step: int) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
+        """(ids, targets, document ids), each (B, T), of this step: a pure function of (seed, step)."""
+        generator = np.random.default_rng(derived_seed(self.seed, "replay", step))
+        found = {}
+        if self.conversations:
+            found["conversations"] = self._dialogues(generator)
+        if self.windows:
+            starts = generator.integers(0, len(self.stream) - self.width, self.windows)
+            rows = np.stack([self.stream[s : s + self.width + 1].astype(np.int64) for s in starts])
+            ids = torch.from_numpy(rows)
+            documents = (ids[:, :-1] == self.tokenizer.bos).cumsum(1)
+            # The token that opens the next document cannot be foretold: it is not trained on.
+            targets = ids[:, 1:].where(ids[:, 1:] != self.tokenizer.bos, IGNORED)
+            found["text"] = (ids[:, :-1], targets, documents)
+        return found
+
+    def _dialogues(self, generator: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        kinds = sorted(self.kinds)
+        drawn = [kinds[i] for i in generator.permutation(max(self.conversations, len(kinds))) % len(kinds)]
+        rows: list[list[tuple[int, int, int]]] = [[]]
+        for number, kind in enumerate(drawn[: self.conversations]):
+            record = self.kinds[kind][generator.integers(len(self.kinds[kind]))]
+            ids, mask = render(record["messages"], self.tokenizer)
+            targets = [
+                token if supervised else IGNORED for token, supervised in zip(ids[1:], mask[1:], strict=True)
+            ]
+            part = [(token, target, number) for token, target in zip(ids, targets, strict=False)][
+                : self.width
+            ]
+            if len(rows[-1]) + len(part) > self.width:
+                rows.append([])
+            rows[-1] += part
+        filler = (self.tokenizer.pad, IGNORED, -1)
+        longest = max(map(len, rows))
+        table = torch.tensor([row + [filler] * (longest - len(row)) for row in rows])  # (B, T, 3)
+        return table[..., 0], table[..., 1], table[..., 2]
+
+
+def _by_kind(path: Path) -> dict[str, list[dict]]:
+    kinds = defaultdict(list)
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            record = json.loads(line)
+            kinds[record.get("kind", "")].append(record)
+    if not kinds:
+        raise UserError(
+            f"{path} holds no conversation: run the conversations stage first, or set replay to 0."
+        )
+    return dict(kinds)

@@ -1,0 +1,188 @@
+"""Sampled answers, and their log-probabilities under a policy that is being trained.
+
+In: a model, prompts as token ids. Out: rollouts, and padded batches of them whose tensors are aligned to the *answer*:
+column j is the j-th answered token. Shared by verifiable RL, preferences and PPO. Sampling takes the full softmax (no
+top-k), and the temperature divides the logits in rollout and training alike.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from crawl2chat.chat.conversation import render
+from crawl2chat.model.generate import generate
+from crawl2chat.model.network import Transformer
+from crawl2chat.tokens.tokenizer import Tokenizer
+
+TOKENS_AT_ONCE = 8192  # of a padded batch: memory stays small, and short answers travel with short ones
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One answer to one prompt. `logprobs` are those under which it was sampled."""
+
+    prompt: list[int]
+    answer: list[int]  # includes <|end|> if it was reached
+    logprobs: list[float]
+    finished: bool
+
+    def text(self, tokenizer: Tokenizer) -> str:
+        """The answer as a person reads it, without special tokens."""
+        return tokenizer.decode(self.answer).strip()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rollouts side by side. ids (B, T) right-padded; places, targets, mask (B, A), A the longest answer:
+    `places` is where the hidden state that predicts the j-th answered token stands, `targets` that token."""
+
+    rows: list[int]  # which of the rollouts these are
+    ids: Tensor
+    places: Tensor
+    targets: Tensor
+    mask: Tensor
+
+
+def device() -> str:
+    """Where policies live: the GPU where there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def derived_seed(seed: int, *parts: int | str) -> int:
+    """A seed that is a pure function of the run's seed and, say, the step: what makes a resumed run exact."""
+    digest = hashlib.sha256(repr((seed, *parts)).encode()).digest()
+    return int.from_bytes(digest[:6], "big")
+
+
+def sample(
+    model: Transformer,
+    prompts: Sequence[list[int]],
+    count: int,
+    tokenizer: Tokenizer,
+    *,
+    max_new_tokens: int,
+    seed: int,
+    temperature: float = 1.0,
+) -> list[Rollout]:
+    """`count` answers to each prompt, those of one prompt side by side. float32, so that the training forward finds the
+    same log-probabilities."""
+    repeated = [prompt for prompt in prompts for _ in range(count)]
+    completions = generate(
+        model,
+        repeated,
+        max_new_tokens=max_new_tokens,
+        stop_ids={tokenizer.end},
+        temperature=temperature,
+        seed=seed,
+        dtype=torch.float32,
+    )
+    return [
+        Rollout(prompt, done.ids, done.logprobs, done.finished)
+        for prompt, done in zip(repeated, completions, strict=True)
+    ]
+
+
+def answer_ids(
+    messages: list[dict], text: str, finished: bool, tokenizer: Tokenizer
+) -> tuple[list[int], list[int]]:
+    """(prompt, answer) ids of a candidate given as text: the same tokens as in a conversation that ends with it.
+
+    An empty answer is only its end. An answer that ran out of room has no <|end|>, which a reward model may notice.
+    """
+    prompt = [*render(messages, tokenizer)[0], tokenizer.assistant]
+    if not text.strip():
+        return prompt, [tokenizer.end]
+    whole = render([*messages, {"role": "assistant", "content": text}], tokenizer)[0]
+    answer = whole[len(prompt) :]
+    return prompt, answer if finished else answer[:-1]
+
+
+def batches(
+    sequences: Sequence[tuple[list[int], list[int]]], pad: int, device: torch.device
+) -> Iterator[Batch]:
+    """(prompt, answer) pairs in batches of similar length, at most TOKENS_AT_ONCE each, shortest first."""
+    order = sorted(range(len(sequences)), key=lambda i: (sum(map(len, sequences[i])), i))
+    rows: list[int] = []
+    for i in order:
+        if rows and (len(rows) + 1) * sum(map(len, sequences[i])) > TOKENS_AT_ONCE:
+            yield collate(sequences, rows, pad, where)
+            rows = []
+        rows.append(i)
+    if rows:
+        yield collate(sequences, rows, pad, where)
+
+
+def collate(
+    sequences: Sequence[tuple[list[int], list[int]]], rows: list[int], pad: int, where: torch.device
+) -> Batch:
+    """These rows as one padded batch. Padding stands right of everything, where causal attention never looks."""
+    T = max(sum(map(len, sequences[i])) for i in rows)
+    A = max(len(sequences[i][1]) for i in rows)
+    ids = torch.full((len(rows), T), pad)
+    places, targets = torch.zeros(len(rows), A, dtype=torch.long), torch.full((len(rows), A), pad)
+    mask = torch.zeros(len(rows), A, dtype=torch.bool)
+    for row, i in enumerate(rows):
+        prompt, answer = sequences[i]
+        ids[row, : len(prompt) + len(answer)] = torch.tensor(prompt + answer)
+        places[row, : len(answer)] = torch.arange(len(answer)) + len(prompt) - 1
+        targets[row, : len(answer)] = torch.tensor(answer)
+        mask[row, : len(answer)] = True
+    return Batch(rows, *(t.to(where) for t in (ids, places, targets, mask)))
+
+
+def answer_hidden(model: Transformer, batch: Batch) -> Tensor:
+    """(N, d): hidden states that predict the N real answer tokens, in the order of `batch.mask`."""
+    hidden = model(batch.ids)
+    rows = torch.arange(len(batch.rows), device=batch.ids.device)[:, None].expand_as(batch.places)
+    return hidden[rows[batch.mask], batch.places[batch.mask]]
+
+
+def token_logprobs(
+    model: Transformer, hidden: Tensor, batch: Batch, temperature: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Log-probabilities of the answered tokens (B, A), zero at padding, and the entropies there, without gradient."""
+    logs = torch.log_softmax(model.logits(hidden) / temperature, dim=-1)  # (N, V)
+    chosen = logs.gather(1, batch.targets[batch.mask][:, None]).squeeze(1)
+    with torch.no_grad():
+        entropy = -(logs.exp() * logs).sum(-1)
+    return spread(chosen, batch.mask), spread(entropy, batch.mask)
+
+
+def spread(values: Tensor, mask: Tensor) -> Tensor:
+    """(N,) values of the real tokens as (B, A), zero elsewhere; differentiable."""
+    return torch.zeros(mask.shape, dtype=values.dtype, device=values.device).masked_scatter(mask, values)
+
+
+def table_of(rows: list[Tensor], mask: Tensor) -> Tensor:
+    """Rows of different lengths as (B, A), zero behind their ends."""
+    table = torch.zeros(mask.shape)
+    for i, row in enumerate(rows):
+        table[i, : len(row)] = row
+    return table.to(mask.device)
+
+
+@torch.no_grad()
+def score(
+    model: Transformer, rollouts: Sequence[Rollout], pad: int, temperature: float = 1.0
+) -> list[Tensor]:
+    """Log-probabilities of each rollout's answer under `model`, by the training forward."""
+    sequences = [(r.prompt, r.answer) for r in rollouts]
+    where = next(model.parameters()).device
+    found: list[Tensor] = [torch.empty(0)] * len(rollouts)
+    for batch in batches(sequences, pad, where):
+        logprobs, _ = token_logprobs(model, answer_hidden(model, batch), batch, temperature)
+        for row, i in enumerate(batch.rows):
+            found[i] = logprobs[row, : len(sequences[i][1])].cpu()
+    return found
+
+
+def rollout_difference(rollouts: Sequence[Rollout], logprobs: Sequence[Tensor]) -> float:
+    """Mean |log-probability in training − at sampling| over all tokens: above about 0.01 the gradient is no longer
+    that of the sampled policy."""
+    gaps = torch.cat(
+        [(now - torch.tensor(r.logprobs)).abs() for r, now in zip(rollouts, logprobs, strict=True)]
+    )
+    return float(gaps.mean())

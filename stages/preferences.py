@@ -1,0 +1,172 @@
+"""preferences: prompts with several answers of the policy, and rankings of them, to data/preferences.
+
+Where they come from is `preferences.source`: `rollouts` samples answers to tasks and has them ranked by the simulated
+labeler (gold + noise) or, where `preferences.rankings` names a file, by people; `pairs` reads what people ranked
+elsewhere (hh-rlhf, Open-Assistant, …). The file format is told in crawl2chat/alignment/preferences.py.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from crawl2chat.errors import UserError
+from crawl2chat.parameters import Params
+from crawl2chat.tracking import Tracker
+
+
+class PreferencesParams(Params):
+    """Section `preferences` of params.yaml."""
+
+    source: Literal["rollouts", "pairs"] = "rollouts"
+    skills: list[str] = ["addition", "subtraction", "word_problem", "fact", "refusal"]  # of the prompts
+    prompts: int = Field(400, ge=2)
+    candidates: int = Field(5, ge=2)  # answers to each
+    temperature: float = Field(1.0, gt=0)
+    max_new_tokens: int = Field(64, ge=1)
+    flipped: float = Field(0.25, ge=0, lt=0.5)  # share of pairs the simulated labeler gets wrong
+    rankings: str | None = None  # rankings.jsonl by people, of prompts.jsonl as this stage writes it
+    test_share: float = Field(0.25, gt=0, lt=1)  # of the prompts
+
+
+def preferences(
+    policy: Path,
+    tasks: Path,
+    pairs: Path,
+    out: Path,
+    params: PreferencesParams,
+    seed: int,
+    tracker: Tracker,
+    work: Path,
+) -> dict[str, Any]:
+    """Writes prompts.jsonl and rankings.jsonl; returns their numbers and how far labelers agree."""
+    from crawl2chat.alignment.preferences import pairs as pairs_of
+    from crawl2chat.alignment.preferences import write_jsonl
+
+    if params.source == "pairs":
+        prompts, rankings, metrics = given(pairs, params)
+    else:
+        prompts = sampled(policy, tasks, params, seed)
+        rankings, metrics = ranked(prompts, params, seed)
+    if not rankings:
+        raise UserError(
+            "preferences: nothing was ranked; raise preferences.prompts or candidates, or add pairs."
+        )
+    write_jsonl(out / "prompts.jsonl", prompts)
+    write_jsonl(out / "rankings.jsonl", rankings)
+    tracker.table(
+        "rankings",
+        [
+            {
+                "prompt": prompt["messages"][-1]["content"],
+                "candidates": [c["text"] for c in prompt["candidates"]],
+            }
+            for prompt in prompts[:20]
+        ],
+    )
+    return {
+        "prompts": len(prompts),
+        "rankings": len(rankings),
+        "pairs": sum(len(pairs_of(ranking["order"])) for ranking in rankings),
+        "test_prompts": sum(prompt["split"] == "test" for prompt in prompts),
+        **metrics,
+    }
+
+
+def sampled(policy: Path, tasks: Path, params: PreferencesParams, seed: int) -> list[dict]:
+    """Prompts with the policy's answers; equal answers are kept once, prompts with a single answer are left out."""
+    from crawl2chat.tokens.tokenizer import Tokenizer
+
+    from crawl2chat.alignment.preferences import split_of
+    from crawl2chat.alignment.prompts import answer_tasks, messages_of, read_tasks, spread_evenly
+    from crawl2chat.alignment.rollouts import device
+    from crawl2chat.model.folder import load_model
+    from crawl2chat.tinyweb.gold import gold
+
+    tokenizer = Tokenizer.load(policy)
+    chosen = spread_evenly(read_tasks(tasks, params.skills, ["train"]), params.prompts, seed)
+    rollouts, _ = answer_tasks(
+        load_model(policy, device()),
+        chosen,
+        tokenizer,
+        max_new_tokens=params.max_new_tokens,
+        seed=seed,
+        temperature=params.temperature,
+        count=params.candidates,
+    )
+    prompts = []
+    for number, task in enumerate(chosen):
+        answers = rollouts[number * params.candidates : (number + 1) * params.candidates]
+        different = {(rollout.text(tokenizer), rollout.finished): None for rollout in answers}
+        if len(different) > 1:
+            prompts.append(
+                {
+                    "id": task["id"],
+                    "messages": messages_of(task),
+                    "task": task,
+                    "split": split_of(messages_of(task), params.test_share),
+                    "candidates": [
+                        {"text": text, "finished": finished, "gold": gold(task, text)}
+                        for text, finished in different
+                    ],
+                }
+            )
+    return prompts
+
+
+def ranked(prompts: list[dict], params: PreferencesParams, seed: int) -> tuple[list[dict], dict[str, Any]]:
+    """Rankings by people or by the simulated labeler; agreement is that of two simulated labelers with equal noise."""
+    import numpy as np
+
+    from crawl2chat.alignment import preferences as records
+    from crawl2chat.alignment.rollouts import derived_seed
+
+    gold = [[candidate["gold"] for candidate in prompt["candidates"]] for prompt in prompts]
+    noise = records.noise_for(gold, params.flipped)
+    labelers = []
+    for name in ("first", "second"):
+        generator = np.random.default_rng(derived_seed(seed, "labeler", name))
+        labelers.append([records.simulate(scores, noise, generator) for scores in gold])
+    rankings = [
+        {"prompt_id": prompt["id"], "order": order, "labeler": "simulated"}
+        for prompt, order in zip(prompts, labelers[0], strict=True)
+    ]
+    if params.rankings:
+        rankings = records.read_rankings(Path(params.rankings), {prompt["id"]: prompt for prompt in prompts})
+    same, both = records.agreement(*labelers)
+    truth = {
+        prompt["id"]: set(records.gold_pairs(scores)) for prompt, scores in zip(prompts, gold, strict=True)
+    }
+    clean = [
+        pair in truth[ranking["prompt_id"]]
+        for ranking in rankings
+        for pair in records.pairs(ranking["order"])
+        if pair in truth[ranking["prompt_id"]] or pair[::-1] in truth[ranking["prompt_id"]]
+    ]
+    return rankings, {
+        "labeler_agreement": same / both if both else None,
+        "consistent_with_gold": float(np.mean(clean)) if clean else None,
+        "labeler_noise": noise,
+        "gold_mean": float(np.mean([score for scores in gold for score in scores])),
+    }
+
+
+def given(folder: Path, params: PreferencesParams) -> tuple[list[dict], list[dict], dict[str, Any]]:
+    """Rankings as people published them, in the order of the files, at most `prompts` of them."""
+    from crawl2chat.alignment.preferences import split_of
+    from crawl2chat.chat.preference_sets import read_preferences
+
+    rows, broken = read_preferences(folder)
+    rows = rows[: params.prompts]
+    prompts = [
+        {
+            "id": row["id"],
+            "messages": row["messages"],
+            "task": None,
+            "split": split_of(row["messages"], params.test_share),
+            "candidates": [{"text": text, "finished": True, "gold": None} for text in row["candidates"]],
+        }
+        for row in rows
+    ]
+    rankings = [{"prompt_id": row["id"], "order": row["order"], "labeler": row["labeler"]} for row in rows]
+    return prompts, rankings, {"labeler_agreement": None, "refused": sum(broken.values())}

@@ -1,0 +1,139 @@
+"""reason: reinforcement learning on tasks whose answers can be verified, from models/sft to models/reasoner.
+
+Trains one skill the assistant half masters, replays everything else, and reports the skill on problems never trained on,
+its neighbours, and the form of the answers apart from their being right. Refuses to start where there is nothing to
+reinforce. Maths: crawl2chat/alignment/grpo.py.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from crawl2chat.alignment.grpo import GRPOParams
+from crawl2chat.errors import UserError
+from crawl2chat.tracking import Tracker
+
+
+class ReasonParams(GRPOParams):
+    """Section `reason` of params.yaml: the loop's dials and what it is used on."""
+
+    skills: list[str] = ["subtraction"]
+    neighbours: list[str] = [
+        "addition",
+        "multiplication",
+        "word_problem",
+        "fact",
+        "refusal",
+    ]  # watched, not trained
+    test: int = Field(500, ge=1)  # held-out problems
+    test_neighbours: int = Field(200, ge=1)  # of each neighbouring skill
+    gate_prompts: int = Field(64, ge=1)
+    gate_low: float = Field(
+        0.05, ge=0, le=1
+    )  # least and largest share of training prompts solved in 8 samples;
+    gate_high: float = Field(0.95, ge=0, le=1)  # 0 and 1 lift the gate
+
+
+def reason(
+    sft: Path,
+    tasks: Path,
+    conversations: Path,
+    tokens: Path,
+    out: Path,
+    out_curve: Path,
+    params: ReasonParams,
+    seed: int,
+    tracker: Tracker,
+    work: Path,
+) -> dict[str, Any]:
+    """Trains by verifiable rewards; returns accuracy, format and pass@8 before and after, on held-out tasks."""
+    from crawl2chat.tokens.tokenizer import Tokenizer
+
+    from crawl2chat.alignment import grpo
+    from crawl2chat.alignment.curve import write_curve
+    from crawl2chat.alignment.prompts import judge, prompt_ids, read_tasks
+    from crawl2chat.alignment.replay import Replay
+    from crawl2chat.alignment.rollouts import device
+    from crawl2chat.model.folder import load_model, save_model
+
+    tokenizer = Tokenizer.load(sft)
+    policy = load_model(sft, device())
+    practice = read_tasks(tasks, params.skills, ["train"])
+    metrics = measure(policy, tasks, tokenizer, params, seed, "before", tracker)
+    metrics["pass_at_8_before"] = passed = pass_at_8(policy, practice, tokenizer, params, seed)
+    if not params.gate_low <= passed <= params.gate_high:
+        cure = "teach the skill in SFT first" if passed < params.gate_low else "choose a harder skill"
+        raise UserError(
+            f"reason: {passed:.0%} of {', '.join(params.skills)} prompts are solved in 8 samples, outside "
+            f"{params.gate_low:.0%} to {params.gate_high:.0%}: {cure}, or lift reason.gate_low or reason.gate_high."
+        )
+    replay = Replay(
+        conversations,
+        tokens,
+        tokenizer,
+        conversations=params.replay_conversations,
+        windows=params.replay_windows,
+        width=min(params.replay_width, policy.config.max_position_embeddings),
+        seed=seed,
+    )
+    curve = grpo.train(
+        policy,
+        [prompt_ids(task, tokenizer) for task in practice],
+        lambda i, rollout: judge(practice[i], rollout, tokenizer),
+        tokenizer,
+        replay,
+        params,
+        seed,
+        tracker,
+        work,
+    )
+    save_model(policy, out, sft)
+    write_curve(out_curve, curve)
+    metrics |= measure(policy, tasks, tokenizer, params, seed, "after", tracker)
+    metrics["pass_at_8_after"] = pass_at_8(policy, practice, tokenizer, params, seed)
+    metrics["steps"] = params.steps
+    return metrics
+
+
+def measure(
+    policy, tasks: Path, tokenizer, params: ReasonParams, seed: int, when: str, tracker: Tracker
+) -> dict:
+    """Accuracy of greedy and of sampled answers and their form on the held-out skill, and accuracy on its neighbours."""
+    from crawl2chat.alignment.prompts import answer_tasks, read_tasks, spread_evenly
+    from crawl2chat.evaluation.statistics import accuracy
+
+    size = {"max_new_tokens": params.max_new_tokens, "seed": seed}
+    held_out = spread_evenly(read_tasks(tasks, params.skills, ["test"]), params.test, seed)
+    rollouts, judged = answer_tasks(policy, held_out, tokenizer, **size)
+    _, drawn = answer_tasks(policy, held_out, tokenizer, **size, temperature=params.temperature)
+    metrics = accuracy(f"accuracy_{when}", [each.correct for each in judged])
+    metrics |= accuracy(f"sampled_accuracy_{when}", [each.correct for each in drawn])
+    metrics |= accuracy(f"format_{when}", [each.formatted for each in judged])
+    metrics[f"length_{when}"] = sum(len(rollout.answer) for rollout in rollouts) / len(rollouts)
+    tracker.table(
+        f"samples_{when}",
+        [
+            {"prompt": task["prompt"], "answer": rollout.text(tokenizer), "correct": each.correct}
+            for task, rollout, each in list(zip(held_out, rollouts, judged, strict=True))[:20]
+        ],
+    )
+    for skill in params.neighbours:
+        try:
+            near = spread_evenly(read_tasks(tasks, [skill], ["dev", "test"]), params.test_neighbours, seed)
+        except UserError:  # this input has no such skill
+            continue
+        _, judged = answer_tasks(policy, near, tokenizer, **size)
+        metrics |= accuracy(f"{skill}_{when}", [each.correct for each in judged])
+    return metrics
+
+
+def pass_at_8(policy, practice: list[dict], tokenizer, params: ReasonParams, seed: int) -> float:
+    """Share of training prompts solved at least once in eight samples."""
+    from crawl2chat.alignment.prompts import answer_tasks, spread_evenly
+
+    chosen = spread_evenly(practice, params.gate_prompts, seed)
+    size = {"max_new_tokens": params.max_new_tokens, "seed": seed, "temperature": params.temperature}
+    _, judged = answer_tasks(policy, chosen, tokenizer, **size, count=8)
+    solved = [any(each.correct for each in judged[i : i + 8]) for i in range(0, len(judged), 8)]
+    return sum(solved) / len(solved)
