@@ -1,0 +1,98 @@
+"""The calculator is exact, bounded and never evaluates; the registry answers every call with text."""
+
+import time
+
+import pytest
+
+from crawl2chat.chat.tools import TOOLS, calculator, parse_call, run_tool, tool
+
+
+@pytest.mark.parametrize(
+    ("expression", "result"),
+    [
+        ("12*34", "408"),
+        ("9.9 - 9.11", "0.79"),
+        ("0.1 + 0.2", "0.3"),
+        ("1/3*3", "1"),
+        ("1/3", "0.333333333333"),
+        ("10 ÷ 4", "2.5"),
+        ("3 × (4 − 1) =", "9"),
+        ("-7 // 2", "-4"),
+        ("7.5 % 2", "1.5"),
+        ("2**100", "1267650600228229401496703205376"),
+        ("2**-2", "0.25"),
+        ("123456789012345678901234567890 + 1", "123456789012345678901234567891"),
+        ("1,000 + 007", "1007"),
+        ("1/10**15", "1e-15"),
+        ('len("ubiquitous")', "10"),
+        ('"strawberry".count("r")', "3"),
+        ('len("a,bcd") * 2', "10"),
+    ],
+)
+def test_calculator_is_exact(expression: str, result: str) -> None:
+    assert calculator(expression) == result
+
+
+@pytest.mark.parametrize(
+    ("expression", "reason"),
+    [
+        ("1/0", "division by zero"),
+        ("5 % 0", "division by zero"),
+        ("0**-1", "division by zero"),
+        ("2**0.5", "whole"),
+        ("(1+", "not an expression"),
+        ("", "not an expression"),
+        ("1 + " * 60 + "1", "longer than"),
+        ("9**9**9**9", "too large"),
+        ("1e999", "too large"),
+        ("(1/3)**-99999999", "too large"),
+        ("((2**500)*(2**500))", "too large"),
+        ("True + 1", "not a number"),
+        ('__import__("os")', "only numbers"),
+        ("(1).__class__", "only numbers"),
+        ('"a" * 999999999', "only numbers"),
+        ('"a".format("b")', "only numbers"),
+        ("[n for n in (1,)]", "only numbers"),
+        ("1 if 1 else 2", "only numbers"),
+        ("x := 1", "not an expression"),
+        ("1 << 99999999999", "only numbers"),
+        ("\x00", "not an expression"),
+        ("(" * 190 + "1" + ")" * 5, "not an expression"),
+    ],
+)
+def test_calculator_refuses_in_words_and_at_once(expression: str, reason: str) -> None:
+    start = time.perf_counter()
+    result = calculator(expression)
+    assert result.startswith("error: ") and reason in result
+    assert time.perf_counter() - start < 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "call"),
+    [
+        (" 12*34", ("calculator", "12*34")),
+        ("calculator(12*34)", ("calculator", "12*34")),
+        ('len("abc")', ("calculator", 'len("abc")')),
+        ("(1+2)*(3)", ("calculator", "(1+2)*(3)")),
+        ('search({"query": "f(x)"})', ("search", '{"query": "f(x)"}')),
+    ],
+)
+def test_a_bare_expression_is_meant_for_the_calculator(text: str, call: tuple[str, str]) -> None:
+    assert parse_call(text) == call
+
+
+def test_a_tool_is_a_registered_function_and_its_errors_are_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crawl2chat.chat.tools.TOOLS", dict(TOOLS))
+
+    @tool
+    def reverse(arguments: str) -> str:
+        return arguments[::-1]
+
+    @tool
+    def broken(arguments: str) -> str:
+        raise RuntimeError("out of order")
+
+    assert run_tool("reverse", "abc") == "cba"
+    assert run_tool("reverse", "") == "nothing"  # a turn of the tool's may not be empty
+    assert run_tool("broken", "x") == "error: out of order"
+    assert run_tool("oven", "x") == "error: no tool oven; there are: broken, calculator, reverse"
