@@ -1,0 +1,138 @@
+"""Export: the final model as a Hugging Face folder that transformers, vLLM and llama.cpp's converter open without custom
+code, with its chat template, its generation settings and a model card that holds the evaluation's numbers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from crawl2chat.parameters import Params
+from crawl2chat.tracking import Tracker
+
+
+class ExportParams(Params):
+    """What the folder says about itself."""
+
+    name: str = "crawl2chat"
+    license: str = "other"  # the corpus decides: name the licence your data allows
+    temperature: float = Field(0.7, ge=0)
+    top_p: float = Field(0.95, gt=0, le=1)
+    max_new_tokens: int = Field(128, ge=1)
+
+
+def export(chat: Path, evaluation: Path, out: Path, params: ExportParams, tracker: Tracker) -> dict[str, Any]:
+    """Writes the folder; returns its size."""
+    from crawl2chat.tokens.tokenizer import Tokenizer
+
+    from crawl2chat.model.folder import load_model, save_model
+    from crawl2chat.model.network import parameter_count
+
+    model, tokenizer = load_model(chat), Tokenizer.load(chat)
+    save_model(model, out, chat)
+    context = model.config.max_position_embeddings
+    config = json.loads((out / "config.json").read_text())
+    ids = {"bos_token_id": tokenizer.bos, "eos_token_id": tokenizer.end, "pad_token_id": tokenizer.pad}
+    write_json(out / "config.json", config | ids)
+    write_json(out / "tokenizer_config.json", tokenizer_config(context))
+    write_json(out / "generation_config.json", generation_config(params) | ids)
+    numbers = json.loads(evaluation.read_text())
+    (out / "README.md").write_text(model_card(params, parameter_count(model.config), context, numbers))
+    size = sum(file.stat().st_size for file in out.iterdir())
+    tracker.model("export", out)
+    return {"parameters": parameter_count(model.config), "files": len(list(out.iterdir())), "bytes": size}
+
+
+def write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def tokenizer_config(context: int) -> dict[str, Any]:
+    """What transformers needs beside tokenizer.json. The chat template renders what training rendered."""
+    from crawl2chat.chat.conversation import CHAT_TEMPLATE
+
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": context,
+        "bos_token": "<|bos|>",
+        "eos_token": "<|end|>",
+        "pad_token": "<|pad|>",
+        "clean_up_tokenization_spaces": False,
+        "chat_template": CHAT_TEMPLATE,
+    }
+
+
+def generation_config(params: ExportParams) -> dict[str, Any]:
+    """The sampling that a loader uses when it is told nothing."""
+    drawn = {"do_sample": True, "temperature": params.temperature, "top_p": params.top_p}
+    greedy = {"do_sample": False}
+    return {"max_new_tokens": params.max_new_tokens, **(drawn if params.temperature else greedy)}
+
+
+def model_card(params: ExportParams, parameters: int, context: int, numbers: dict[str, Any]) -> str:
+    """README.md: what it is, how it was judged, how to load it, and what to mind."""
+    return f"""---
+license: {params.license}
+pipeline_tag: text-generation
+library_name: transformers
+---
+
+# {params.name}
+
+A chat model of {parameters:,} parameters with a context of {context:,} tokens, pretrained from a web crawl and then tuned
+by supervised conversations, verifiable rewards and preferences.
+
+## Evaluation
+
+{evaluation_table(numbers)}
+
+## Use
+
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("{params.name}")
+model = AutoModelForCausalLM.from_pretrained("{params.name}")
+messages = [{{"role": "user", "content": "What is the capital of France?"}}]
+inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+print(tokenizer.decode(model.generate(**inputs)[0]))
+```
+
+A tool call ends the turn as `<|tool_call|> 12*34<|end|>`: answer with a message of role `tool`, and the model goes on.
+
+## To mind
+
+- Text that users supply can spell a special token such as `<|end|>`, and tokenizers of this format turn it into the real
+  one. Strip `<|…|>` from untrusted text, or encode it with `split_special_tokens=True`, before it reaches the template.
+- The model knows what its corpus said, errors included. It is a demonstration, not a source of facts.
+"""
+
+
+def evaluation_table(numbers: dict[str, Any]) -> str:
+    """One row per measured number, one column per model, intervals in brackets."""
+    models = [name for name, values in numbers.items() if isinstance(values, dict)]
+    suffixes = ("_n", "_low", "_high")
+    keys = [
+        key
+        for key in (numbers[models[0]] if models else {})
+        if not key.endswith(suffixes) and isinstance(numbers[models[0]][key], (int, float))
+    ]
+    if not keys:
+        return "No numbers were given."
+    lines = ["| | " + " | ".join(models) + " |", "|---" * (len(models) + 1) + "|"]
+    for key in keys:
+        lines.append(f"| {key} | " + " | ".join(cell(numbers[model], key) for model in models) + " |")
+    return "\n".join(lines)
+
+
+def cell(values: dict[str, Any], key: str) -> str:
+    """`.81 [.77, .85] n 200`, with as much of it as was measured."""
+    value = values.get(key)
+    if not isinstance(value, (int, float)):
+        return "–"
+    text = f"{value:.3g}"
+    if isinstance(values.get(f"{key}_low"), (int, float)) and isinstance(
+        values.get(f"{key}_high"), (int, float)
+    ):
+        text += f" [{values[f'{key}_low']:.3g}, {values[f'{key}_high']:.3g}]"
+    return text + (f" n {values[f'{key}_n']}" if f"{key}_n" in values else "")
