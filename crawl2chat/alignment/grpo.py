@@ -32,12 +32,12 @@ from crawl2chat.alignment.rollouts import (
     table_of,
     token_logprobs,
 )
-from crawl2chat.alignment.state import load_state, save_state
 from crawl2chat.errors import UserError
 from crawl2chat.model.network import Transformer
 from crawl2chat.parameters import Params
 from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.tracking import Tracker
+from crawl2chat.training.checkpoints import load_newest, save_checkpoint
 
 
 class GRPOParams(Params):
@@ -95,15 +95,15 @@ def train(
     tracker: Tracker,
     work: Path,
 ) -> list[dict[str, float]]:
-    """Trains `policy` in place and returns the curve, one row a step. Resumes from the state in `work`."""
+    """Trains `policy` in place and returns the curve, one row a step. Resumes from the newest checkpoint in `work`."""
     optimizer = torch.optim.AdamW(
         policy.parameters(), lr=params.learning_rate, betas=(0.9, 0.95), weight_decay=0.0
     )
     reference = copy.deepcopy(policy).requires_grad_(False) if params.kl != "none" else None
-    facts, _ = load_state(work, {"policy": policy}, optimizer) or ({"step": 0, "curve": []}, {})
-    curve = facts["curve"]
+    state = load_newest(work / "checkpoints", policy, [optimizer]) or {"step": 0, "curve": []}
+    curve = state["curve"]
     for step in tqdm(
-        range(facts["step"], params.steps), initial=facts["step"], total=params.steps, disable=None
+        range(state["step"], params.steps), initial=state["step"], total=params.steps, disable=None
     ):
         row = {
             "step": step,
@@ -112,7 +112,7 @@ def train(
         curve.append(row)
         tracker.metrics({key: value for key, value in row.items() if key != "step"}, step)
         if (step + 1) % params.save_every == 0 and step + 1 < params.steps:
-            save_state(work, {"policy": policy}, optimizer, {"step": step + 1, "curve": curve})
+            save_checkpoint(work / "checkpoints", step + 1, policy, [optimizer], {"curve": curve}, keep=2)
     return curve
 
 

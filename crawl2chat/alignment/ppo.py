@@ -33,12 +33,12 @@ from crawl2chat.alignment.rollouts import (
     table_of,
     token_logprobs,
 )
-from crawl2chat.alignment.state import load_state, save_state
 from crawl2chat.errors import UserError
 from crawl2chat.model.network import Transformer
 from crawl2chat.parameters import Params
 from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.tracking import Tracker
+from crawl2chat.training.checkpoints import load_newest, save_checkpoint
 
 
 class PPOParams(Params):
@@ -124,8 +124,9 @@ def train(
     seed: int,
     tracker: Tracker,
     work: Path,
-) -> tuple[list[dict[str, float]], dict[str, Tensor], int]:
-    """Trains `policy` in place; returns the curve, the best weights and their step. Resumes from the state in `work`.
+) -> tuple[list[dict[str, float]], int]:
+    """Trains `policy` in place, leaves it with the best weights, and returns the curve and the best weights' step.
+    Resumes from the newest checkpoint in `work`.
 
     The row of step s holds what was measured *before* its update; a last row measures the end. Best is the highest
     held-out proxy among evaluations within kl_limit; the start policy, with KL 0, always qualifies.
@@ -136,32 +137,33 @@ def train(
         actor.parameters(), lr=params.learning_rate, betas=(0.9, 0.95), eps=1e-5, weight_decay=0.0
     )
     kl = AdaptiveKL(params.kl_coefficient, params.kl_target, params.kl_horizon)
-    start = {"step": 0, "curve": [], "coefficient": kl.coefficient, "best": None, "best_step": 0}
-    facts, best = load_state(work, {"actor": actor}, optimizer) or (start, {})
-    curve, kl.coefficient = facts["curve"], facts["coefficient"]
-    steps = range(facts["step"], params.steps + 1)
-    for step in tqdm(steps, initial=facts["step"], total=params.steps + 1, disable=None):
+    best = copy.deepcopy(reference)
+    kept = nn.ModuleDict({"actor": actor, "best": best})
+    state = {"step": 0, "curve": [], "coefficient": kl.coefficient, "best_proxy": None, "best_step": 0}
+    state |= load_newest(work / "checkpoints", kept, [optimizer]) or {}
+    curve, kl.coefficient = state["curve"], state["coefficient"]
+    steps = range(state["step"], params.steps + 1)
+    for step in tqdm(steps, initial=state["step"], total=params.steps + 1, disable=None):
         row: dict[str, float] = {"step": step}
         if step % params.evaluate_every == 0 or step == params.steps:
             held_out = evaluate(policy)
             row |= {f"held_out_{key}": value for key, value in held_out.items()}
             row["root_kl"] = max(held_out["kl"], 0.0) ** 0.5
-            if (
-                facts["best"] is None
-                or held_out["proxy"] > facts["best"]
-                and held_out["kl"] <= params.kl_limit
-            ):
-                facts["best"], facts["best_step"] = held_out["proxy"], step
-                best = {key: value.detach().cpu().clone() for key, value in policy.state_dict().items()}
+            better = state["best_proxy"] is None or held_out["proxy"] > state["best_proxy"]
+            if better and (step == 0 or held_out["kl"] <= params.kl_limit):
+                state["best_proxy"], state["best_step"] = held_out["proxy"], step
+                best.load_state_dict(policy.state_dict())
         if step < params.steps:
             experience, found = collect(actor, reference, prompts, scores, tokenizer, params, kl, seed, step)
             row |= found | learn(actor, optimizer, experience, tokenizer, replay, params, seed, step)
         curve.append(row)
         tracker.metrics({key: value for key, value in row.items() if key != "step"}, step)
         if (step + 1) % params.save_every == 0 and step < params.steps:
-            facts |= {"step": step + 1, "coefficient": kl.coefficient}
-            save_state(work, {"actor": actor}, optimizer, facts, best)
-    return curve, best, facts["best_step"]
+            facts = {key: state[key] for key in ("best_proxy", "best_step")}
+            facts |= {"curve": curve, "coefficient": kl.coefficient}
+            save_checkpoint(work / "checkpoints", step + 1, kept, [optimizer], facts, keep=2)
+    policy.load_state_dict(best.state_dict())
+    return curve, state["best_step"]
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from crawl2chat.alignment.rollouts import Batch, batches
+from crawl2chat.alignment.rollouts import batches
 from crawl2chat.errors import UserError
 from crawl2chat.model.folder import TOKENIZER_FILES, load_config, load_weights, save_model
 from crawl2chat.model.network import Transformer
@@ -31,27 +31,31 @@ class RewardModel(nn.Module):
         nn.init.normal_(self.score.weight, std=(width + 1) ** -0.5, generator=generator)
         self.mean, self.deviation = 0.0, 1.0
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Scores (B,) before normalisation. A reward is read at the last answer token, never at padding."""
-        hidden = self.language_model(batch.ids)
-        last = batch.places.max(dim=1).values + 1
-        return self.score(hidden[torch.arange(len(last), device=last.device), last]).squeeze(-1)
+    def forward(self, ids: Tensor, last: Tensor) -> Tensor:
+        """Scores (B,) before normalisation, of ids (B, T) whose last real tokens stand at last (B,)."""
+        hidden = self.language_model(ids)
+        return self.score(hidden[torch.arange(len(last), device=last.device), last]).squeeze(-1).float()
 
     @torch.no_grad()
-    def rewards(self, sequences: Sequence[tuple[list[int], list[int]]], pad: int) -> Tensor:
-        """Normalised scores (n,) of (prompt, answer) pairs. Raises UserError where a score is not a finite number."""
+    def raw_scores(self, sequences: Sequence[tuple[list[int], list[int]]], pad: int) -> Tensor:
+        """Scores (n,) before normalisation, of (prompt, answer) pairs. UserError where one is not a finite number."""
         found = torch.zeros(len(sequences))
         for batch in batches(sequences, pad, self.score.weight.device):
-            found[batch.rows] = self(batch).cpu()
-        if not found.isfinite().all():
+            found[batch.rows] = self(batch.ids, batch.places.max(dim=1).values + 1).cpu()
+        wrong = found[~found.isfinite()]
+        if len(wrong):
             raise UserError(
-                f"the reward model gives {float(found[~found.isfinite()][0])} to "
-                f"{int((~found.isfinite()).sum())} of {len(found)} answers: train it again with a lower learning rate."
+                f"the reward model scores {len(wrong)} of {len(found)} answers with {float(wrong[0])}, which is not a "
+                "number to learn from: train it again with a lower reward.adamw_lr."
             )
-        return (found - self.mean) / self.deviation
+        return found
+
+    def rewards(self, sequences: Sequence[tuple[list[int], list[int]]], pad: int) -> Tensor:
+        """Normalised scores (n,)."""
+        return (self.raw_scores(sequences, pad) - self.mean) / self.deviation
 
     def normalise(self, scores: Tensor) -> None:
-        """Takes raw reference scores as the new zero and unit."""
+        """Takes raw scores of reference answers as the new zero and unit."""
         self.mean, self.deviation = float(scores.mean()), max(float(scores.std()), 1e-6)
 
 
@@ -70,33 +74,34 @@ def save_reward_model(model: RewardModel, folder: Path, tokenizer_folder: Path, 
         "reward_std": model.deviation,
     }
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    weights = {key: value.detach().float().cpu() for key, value in model.language_model.state_dict().items()}
+    weights = load_weights(folder)
     weights.pop("lm_head.weight", None)
-    save_file(
-        weights | {"score.weight": model.score.weight.detach().float().cpu()},
-        folder / "model.safetensors",
-        metadata={"format": "pt"},
-    )
+    weights["score.weight"] = model.score.weight.detach().float().cpu().contiguous()
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def load_reward_model(folder: Path) -> RewardModel:
-    """The reward model of a folder. Raises UserError where it is not one."""
+def load_reward_model(folder: Path, device: str = "cpu") -> RewardModel:
+    """The reward model of a folder. Raises UserError where it is none."""
     weights = load_weights(folder)
     if "score.weight" not in weights:
         raise UserError(f"{folder} holds no score.weight: it is not a reward model; run the reward stage.")
-    model = RewardModel(Transformer(load_config(folder)))
-    score = weights.pop("score.weight")
-    model.language_model.load_state_dict({key: value.float() for key, value in weights.items()}, strict=False)
-    model.score.load_state_dict({"weight": score.float()})
     config = json.loads((folder / "config.json").read_text())
+    model = RewardModel(Transformer(load_config(folder)))
+    model.score.load_state_dict({"weight": weights.pop("score.weight").float()})
+    model.language_model.load_state_dict({key: value.float() for key, value in weights.items()}, strict=False)
     model.mean, model.deviation = config.get("reward_mean", 0.0), config.get("reward_std", 1.0)
-    return model.eval()
+    return model.to(device).eval()
 
 
 def same_tokenizer(policy: Path, reward: Path) -> None:
-    """Raises UserError unless both folders hold the same tokenizer: ids would mean different texts."""
+    """Raises UserError unless both folders hold the same tokenizer: otherwise ids would mean different texts."""
     name = TOKENIZER_FILES[0]
+    for folder in (policy, reward):
+        if not (folder / name).is_file():
+            raise UserError(
+                f"{folder / name} does not exist: {folder} is not a model folder of this pipeline."
+            )
     if (policy / name).read_bytes() != (reward / name).read_bytes():
         raise UserError(
-            f"{policy} and {reward} have different tokenizers: train the reward model from this policy's family."
+            f"{policy} and {reward} have different tokenizers: train the reward model from this policy."
         )

@@ -101,7 +101,7 @@ def answer_ids(
 
 
 def batches(
-    sequences: Sequence[tuple[list[int], list[int]]], pad: int, device: torch.device
+    sequences: Sequence[tuple[list[int], list[int]]], pad: int, where: torch.device
 ) -> Iterator[Batch]:
     """(prompt, answer) pairs in batches of similar length, at most TOKENS_AT_ONCE each, shortest first."""
     order = sorted(range(len(sequences)), key=lambda i: (sum(map(len, sequences[i])), i))

@@ -124,7 +124,7 @@ def test_clipping_stops_the_gradient_only_where_the_step_went_too_far():
     loss, statistics = losses.policy_loss(
         log_ratio, torch.zeros(1, 4, dtype=F64), a, torch.ones(1, 4, dtype=F64), clip_low=0.2, clip_high=0.28
     )
-    assert float(loss) == pytest.approx(-1.28 + 0.8 - 1.25 + 1.5)
+    assert loss.item() == pytest.approx(-1.28 + 0.8 - 1.25 + 1.5)
     loss.backward()
     assert (log_ratio.grad[0] != 0).tolist() == [False, False, True, True]
     assert statistics["clipped"] == pytest.approx(0.5)
@@ -151,18 +151,20 @@ def test_kl_coefficient_follows_the_target():
 
 def test_bradley_terry_and_plackett_luce_by_hand():
     scores = torch.tensor([2.0, 1.0, 0.0], dtype=F64)
-    pairs = [(0, 1), (0, 2), (1, 2)]
+    better, worse = torch.tensor([[0, 0, 1], [1, 2, 2]])
+    thirds = torch.full((3,), 1 / 3, dtype=F64)
 
     def nls(x):
         return math.log1p(math.exp(-x))
 
-    assert float(ranking_losses.bradley_terry(scores, pairs)) == pytest.approx((2 * nls(1) + nls(2)) / 3)
+    loss = ranking_losses.bradley_terry(scores, better, worse, thirds)
+    assert float(loss) == pytest.approx((2 * nls(1) + nls(2)) / 3)
     first = math.log(math.exp(2) + math.exp(1) + 1) - 2
     assert float(ranking_losses.plackett_luce(scores)) == pytest.approx((first + nls(1)) / 2)
     assert float(ranking_losses.plackett_luce(scores[:2])) == pytest.approx(
         nls(1)
     )  # two candidates: the same model
-    assert float(ranking_losses.centering(scores, pairs)) == pytest.approx((9 + 4 + 1) / 3)
+    assert float(ranking_losses.centering(scores, better, worse, thirds)) == pytest.approx((9 + 4 + 1) / 3)
 
 
 def test_gold_fits_return_what_they_were_made_from():

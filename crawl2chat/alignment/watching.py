@@ -1,0 +1,153 @@
+"""Watching a policy while it is optimised: what the proxy says, what gold says, and how far it has gone.
+
+In: policies, held-out prompts (with their tasks where there are any), the proxy reward. Out: scores per prompt, summaries
+for the curve, and the numbers of the run: everything before and after on the same prompts with intervals, and the
+over-optimisation fit of gold against √KL. Source: Gao et al. 2022.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from crawl2chat.alignment.overoptimisation import fit_gold
+from crawl2chat.alignment.rollouts import Rollout, sample, score
+from crawl2chat.evaluation.statistics import accuracy, as_metrics, mean, paired_difference
+from crawl2chat.evaluation.tasks import verify
+from crawl2chat.model.network import Transformer
+from crawl2chat.tinyweb.gold import gold
+from crawl2chat.tokens.tokenizer import Tokenizer
+from crawl2chat.tracking import Tracker
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt as token ids, and the task behind it where gold and correctness can be told."""
+
+    ids: list[int]
+    task: dict | None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One sampled answer to each prompt, and what is known of it; lists in the order of the prompts."""
+
+    texts: list[str]
+    proxy: list[float]
+    kl: list[float]  # nats an answer
+    length: list[int]  # tokens
+    finished: list[bool]
+    gold: list[float]  # empty where no prompt has a task, as is
+    correct: list[bool]
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Lets policies answer the same prompts with the same random numbers."""
+
+    start: Transformer
+    proxy: Callable[[list[Rollout]], Tensor]
+    tokenizer: Tokenizer
+    max_new_tokens: int
+    temperature: float
+    seed: int
+
+    def look(self, policy: Transformer, prompts: Sequence[Prompt]) -> Seen:
+        """One answer to each prompt, sampled as in training: gold is judged on what the policy does, not on its mode."""
+        rollouts = sample(
+            policy,
+            [prompt.ids for prompt in prompts],
+            1,
+            self.tokenizer,
+            max_new_tokens=self.max_new_tokens,
+            seed=self.seed,
+            temperature=self.temperature,
+        )
+        mine, first = (
+            score(model, rollouts, self.tokenizer.pad, self.temperature) for model in (policy, self.start)
+        )
+        texts = [rollout.text(self.tokenizer) for rollout in rollouts]
+        judged = [
+            (gold(prompt.task, text), rollout.finished and verify(prompt.task, text))
+            for prompt, text, rollout in zip(prompts, texts, rollouts, strict=True)
+            if prompt.task
+        ]
+        return Seen(
+            texts,
+            self.proxy(rollouts).tolist(),
+            [float((a - b).sum()) for a, b in zip(mine, first, strict=True)],
+            [len(rollout.answer) for rollout in rollouts],
+            [rollout.finished for rollout in rollouts],
+            [score for score, _ in judged],
+            [right for _, right in judged],
+        )
+
+    def summary(self, prompts: Sequence[Prompt]) -> Callable[[Transformer], dict[str, float]]:
+        """The evaluation that PPO calls on its way."""
+
+        def evaluate(policy: Transformer) -> dict[str, float]:
+            seen = self.look(policy, prompts)
+            names = ("proxy", "kl", "length", "finished", "gold", "correct")
+            return {name: float(np.mean(getattr(seen, name))) for name in names if getattr(seen, name)}
+
+        return evaluate
+
+    def last(self, steps: int) -> Callable[[Transformer], dict[str, float]]:
+        """An evaluation that prefers the latest weights: the control run has nothing to choose by."""
+        calls = iter(range(steps + 2))
+        return lambda policy: {"proxy": float(next(calls)), "kl": 0.0}
+
+    def show(self, prompts: Sequence[Prompt], before: Seen, after: Seen, tracker: Tracker) -> None:
+        """A table of the first answers, side by side."""
+        rows = zip(prompts[:20], before.texts, after.texts, before.proxy, after.proxy, strict=False)
+        tracker.table(
+            "samples",
+            [
+                {
+                    "prompt": self.tokenizer.decode(p.ids),
+                    "before": b,
+                    "after": a,
+                    "proxy_before": x,
+                    "proxy_after": y,
+                }
+                for p, b, a, x, y in rows
+            ],
+        )
+
+
+def outcome(before: Seen, after: Seen, curve: list[dict[str, float]], seed: int) -> dict[str, Any]:
+    """The run in numbers: paired on the test prompts. gold_gain_in_std counts in standard deviations of the start
+    policy's gold. Gold and correctness are None where no task tells them."""
+    metrics: dict[str, Any] = {"kl": float(np.mean(after.kl))}
+    for name in ("proxy", "length", "finished"):
+        metrics[f"{name}_before"] = float(np.mean(getattr(before, name)))
+        metrics[f"{name}_after"] = float(np.mean(getattr(after, name)))
+    if not before.gold:
+        return metrics | dict.fromkeys(("gold_before", "gold_after", "correct_before", "correct_after"))
+    metrics |= as_metrics("gold_before", mean(before.gold, seed)) | as_metrics(
+        "gold_after", mean(after.gold, seed)
+    )
+    deviation = float(np.std(before.gold))
+    gain = paired_difference(before.gold, after.gold, seed)
+    metrics |= as_metrics("gold_gain", gain)
+    metrics["gold_std_before"] = deviation
+    metrics["gold_gain_in_std"] = gain.value / deviation if deviation else None
+    metrics |= accuracy("correct_before", before.correct) | accuracy("correct_after", after.correct)
+    metrics |= as_metrics("correct_gain", paired_difference(before.correct, after.correct, seed))
+    watched = [row for row in curve if "held_out_gold" in row]
+    distances = np.array([row["root_kl"] for row in watched])
+    gains = np.array([row["held_out_gold"] - watched[0]["held_out_gold"] for row in watched])
+    if len(np.unique(distances[distances > 0])) >= 3:
+        fit = fit_gold(distances, gains, "rl")
+        metrics |= {"fit_alpha": fit.alpha, "fit_beta": fit.beta, "fit_peak_root_kl": fit.peak}
+    metrics["best_gold_on_path"] = max(row["held_out_gold"] for row in watched)
+    return metrics
+
+
+def control_metrics(seen: Seen) -> dict[str, Any]:
+    """What the same run with reward 0 reached."""
+    if not seen.gold:
+        return {"gold_control": None, "correct_control": None}
+    return as_metrics("gold_control", mean(seen.gold)) | accuracy("correct_control", seen.correct)

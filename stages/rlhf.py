@@ -1,0 +1,141 @@
+"""rlhf: PPO against the reward model, from models/reasoner to models/chat, with the gold score watched, never used.
+
+Every few steps the policy answers held-out prompts: proxy reward, KL, length and, where the world knows it, gold and
+correctness. The checkpoint that is kept has the highest held-out proxy within a KL limit; gold only judges that rule. A
+control run with reward 0 tells what replay alone would have changed. Maths: crawl2chat/alignment/ppo.py.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from crawl2chat.alignment.ppo import PPOParams
+from crawl2chat.tracking import Tracker
+
+
+class RLHFParams(PPOParams):
+    """Section `rlhf` of params.yaml: the loop's dials and what it is used on."""
+
+    prompts: Literal["tasks", "preferences"] = (
+        "tasks"  # preferences: those of data/preferences, without a gold score
+    )
+    skills: list[str] = ["addition", "subtraction", "word_problem", "fact", "refusal"]  # of the tasks
+    watched: int = Field(200, ge=2)  # held-out prompts of the evaluations on the way
+    test: int = Field(500, ge=2)  # held-out prompts before and after
+    control: bool = False  # also run with reward 0
+    control_steps: int = Field(15, ge=1)
+
+
+def rlhf(
+    policy: Path,
+    reward: Path,
+    preferences: Path,
+    tasks: Path,
+    conversations: Path,
+    tokens: Path,
+    out: Path,
+    out_curve: Path,
+    params: RLHFParams,
+    seed: int,
+    tracker: Tracker,
+    work: Path,
+) -> dict[str, Any]:
+    """Trains by PPO and keeps the best checkpoint; returns proxy, gold, correctness, KL and length before and after."""
+    import torch
+    from crawl2chat.tokens.tokenizer import Tokenizer
+
+    from crawl2chat.alignment import ppo
+    from crawl2chat.alignment.curve import write_curve
+    from crawl2chat.alignment.replay import Replay
+    from crawl2chat.alignment.reward_model import load_reward_model, same_tokenizer
+    from crawl2chat.alignment.rollouts import device
+    from crawl2chat.alignment.watching import Watcher, control_metrics, outcome
+    from crawl2chat.model.folder import load_model, save_model
+
+    same_tokenizer(policy, reward)
+    tokenizer = Tokenizer.load(policy)
+    start, model = load_model(policy, device()), load_model(policy, device())
+    judge = load_reward_model(reward, device())
+    practice, watched, test = prompt_sets(
+        preferences, tasks, tokenizer, model.config.max_position_embeddings, params, seed
+    )
+    replay = Replay(
+        conversations,
+        tokens,
+        tokenizer,
+        conversations=params.replay_conversations,
+        windows=params.replay_windows,
+        width=min(params.replay_width, model.config.max_position_embeddings),
+        seed=seed,
+    )
+
+    def proxy(rollouts):
+        return judge.rewards([(rollout.prompt, rollout.answer) for rollout in rollouts], tokenizer.pad)
+
+    watcher = Watcher(start, proxy, tokenizer, params.max_new_tokens, params.temperature, seed)
+    prompts = [prompt.ids for prompt in practice]
+    common = (tokenizer, replay)
+    curve, kept = ppo.train(
+        model, prompts, proxy, watcher.summary(watched), *common, params, seed, tracker, work / "ppo"
+    )
+    save_model(model, out, policy)
+    write_curve(out_curve, curve)
+    before, after = watcher.look(start, test), watcher.look(model, test)
+    watcher.show(test, before, after, tracker)
+    metrics = outcome(before, after, curve, seed) | {"kept_step": kept, "steps": params.steps}
+    if params.control:
+        without = load_model(policy, device())
+        zero = params.model_copy(update={"steps": params.control_steps})
+        ppo.train(
+            without,
+            prompts,
+            lambda rollouts: torch.zeros(len(rollouts)),
+            watcher.last(params.control_steps),
+            *common,
+            zero,
+            seed,
+            Tracker(),
+            work / "control",
+        )
+        metrics |= control_metrics(watcher.look(without, test))
+    return metrics
+
+
+def prompt_sets(
+    preferences: Path, tasks: Path, tokenizer, context: int, params: RLHFParams, seed: int
+) -> tuple:
+    """(to train on, to watch, to test on), by split of the tasks or of the preference prompts."""
+    from crawl2chat.alignment.preferences import read_prompts
+    from crawl2chat.alignment.prompts import messages_of, read_tasks, spread_evenly
+    from crawl2chat.alignment.watching import Prompt
+    from crawl2chat.chat.conversation import render_prompt
+    from crawl2chat.errors import UserError
+
+    if params.prompts == "tasks":
+        splits = (["train"], ["dev"], ["test"])
+        rows = [
+            [(messages_of(task), task) for task in read_tasks(tasks, params.skills, split)]
+            for split in splits
+        ]
+        rows[1:] = [
+            [(messages_of(task), task) for task in spread_evenly([task for _, task in part], count, seed)]
+            for part, count in zip(rows[1:], (params.watched, params.test), strict=True)
+        ]
+    else:
+        asked = list(read_prompts(preferences / "prompts.jsonl").values())
+        test = [(each["messages"], each.get("task")) for each in asked if each["split"] == "test"]
+        rows = [
+            [(each["messages"], each.get("task")) for each in asked if each["split"] == "train"],
+            test[: params.watched],
+            test[: params.test],
+        ]
+    room = context - 8  # prompts that leave no place for an answer are left out
+    sets = [[Prompt(render_prompt(messages, tokenizer), task) for messages, task in part] for part in rows]
+    sets = [[prompt for prompt in part if len(prompt.ids) <= room] for part in sets]
+    if not all(sets):
+        raise UserError(
+            f"rlhf: {len(sets[0])} prompts to train on and {len(sets[2])} to test on fit the context of {context}: "
+            "both are needed; choose other rlhf.skills or add prompts."
+        )
+    return tuple(sets)
