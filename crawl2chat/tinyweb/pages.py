@@ -48,7 +48,15 @@ class Piece:
     fact: str | None = None
 
 
-_OPENERS = ("",) * 8 + ("Worth knowing: ", "From the almanac: ", "A note: ", "Again: ", "We read: ", "Mark this: ", "One more thing: ")
+_OPENERS = ("",) * 8 + (
+    "Worth knowing: ",
+    "From the almanac: ",
+    "A note: ",
+    "Again: ",
+    "We read: ",
+    "Mark this: ",
+    "One more thing: ",
+)
 _QUESTIONS = (
     "Question: {q} Answer: {a}.",
     "Q: {q} A: {a}.",
@@ -95,7 +103,9 @@ def one_off_pieces(world: World, count: int, rng: random.Random) -> list[Piece]:
     for number in range(count):
         kind = rng.choice(("town", "person"))
         about = rng.choice(relations_of(kind))
-        stranger = Entity(world.passers_by.draw(kind), kind, "", 1, False, {about.name: rng.choice(_values(about))})
+        stranger = Entity(
+            world.passers_by.draw(kind), kind, "", 1, False, {about.name: rng.choice(_values(about))}
+        )
         if number % 2:
             text = ask(rng.choice(about.asked).format(e=stranger.name), rng.choice(NO_IDEA), rng)
         else:
@@ -141,15 +151,31 @@ def direct_pieces(count: int, rng: random.Random) -> list[Piece]:
 
 
 def craft_pieces(count: int, rng: random.Random) -> list[Piece]:
-    questions = ("How to {c}: {t}", "How do I {c}? {t}", "Question: How do you {c}? Answer: {t}", "You want to {c}? {t}")
+    questions = (
+        "How to {c}: {t}",
+        "How do I {c}? {t}",
+        "Question: How do you {c}? Answer: {t}",
+        "You want to {c}? {t}",
+    )
     names = sorted(skills.crafts())
     chosen = [rng.choice(names) for _ in range(count)]
     return [Piece(rng.choice(questions).format(c=c, t=skills.craft_text(c, rng))) for c in chosen]
 
 
 _TITLES = {
-    "almanac": ("Almanac of places and people", "Notes of a traveller", "Faces and places", "The small gazette", "Quiz and answers"),
-    "school": ("Sums for the evening", "School of columns", "Reckoning made easy", "Exercises with solutions"),
+    "almanac": (
+        "Almanac of places and people",
+        "Notes of a traveller",
+        "Faces and places",
+        "The small gazette",
+        "Quiz and answers",
+    ),
+    "school": (
+        "Sums for the evening",
+        "School of columns",
+        "Reckoning made easy",
+        "Exercises with solutions",
+    ),
     "stories": ("Little stories with numbers", "Problems from the market", "Count along"),
     "calculator": ("My calculator and I", "Long numbers", "Calculator club"),
     "patterns": ("Word patterns", "Games with words", "What goes with what"),
@@ -173,7 +199,9 @@ def write_pages(world: World, params: PageParams, seed: int) -> Iterator[Page]:
         "patterns": [Piece(skills.pattern_line(rng, rng.randint(4, 8))) for _ in range(params.pattern)],
         "crafts": craft_pieces(params.craft, rng),
     }
-    pages = [page for kind, pieces in shelves.items() for page in _bind(kind, pieces, params.page_characters, rng)]
+    pages = [
+        page for kind, pieces in shelves.items() for page in _bind(kind, pieces, params.page_characters, rng)
+    ]
     rng.shuffle(pages)
     yield from pages
 

@@ -72,7 +72,9 @@ def addition(rng: random.Random) -> Problem:
         total = int(x) + int(y) + carry
         parts.append(f"{place} {x}+{y}+{carry}={total}")
         carry = total // 10
-    return Problem("addition", f"What is {a}+{b}?", str(a + b), ", ".join(parts) + f", so {a + b}.", split_of(f"{a}+{b}"))
+    return Problem(
+        "addition", f"What is {a}+{b}?", str(a + b), ", ".join(parts) + f", so {a + b}.", split_of(f"{a}+{b}")
+    )
 
 
 def subtraction(rng: random.Random) -> Problem:
@@ -81,15 +83,27 @@ def subtraction(rng: random.Random) -> Problem:
     parts, borrow = [], 0
     for place, x, y in zip(("ones", "tens", "hundreds"), reversed(str(a)), reversed(str(b)), strict=True):
         left = int(x) - borrow - int(y)
-        parts.append(f"{place} {x}-{borrow}-{y}={left}" if left >= 0 else f"{place} 1{x}-{borrow}-{y}={left + 10}")
+        parts.append(
+            f"{place} {x}-{borrow}-{y}={left}" if left >= 0 else f"{place} 1{x}-{borrow}-{y}={left + 10}"
+        )
         borrow = int(left < 0)
-    return Problem("subtraction", f"What is {a}-{b}?", str(a - b), ", ".join(parts) + f", so {a - b}.", split_of(f"{a}-{b}"))
+    return Problem(
+        "subtraction",
+        f"What is {a}-{b}?",
+        str(a - b),
+        ", ".join(parts) + f", so {a - b}.",
+        split_of(f"{a}-{b}"),
+    )
 
 
 _NAMES = "Ann,Ben,Cleo,Dan,Eva,Finn,Gina,Hugo,Ida,Jon,Kim,Lea,Max,Nora,Otto,Pia,Rosa,Sam,Tim,Uma".split(",")
 _THINGS = "apples,balls,beads,books,cards,coins,eggs,nuts,pears,pens,plums,shells,stamps,stones".split(",")
-_MORE = "{n} buys {x} more.|{n} finds {x} more.|Then {n} gets {x} more.|A friend gives {n} {x} more.".split("|")
-_LESS = "{n} loses {x} of them.|{n} gives away {x}.|Then {n} sells {x}.|A friend takes {x} of them.".split("|")
+_MORE = "{n} buys {x} more.|{n} finds {x} more.|Then {n} gets {x} more.|A friend gives {n} {x} more.".split(
+    "|"
+)
+_LESS = "{n} loses {x} of them.|{n} gives away {x}.|Then {n} sells {x}.|A friend takes {x} of them.".split(
+    "|"
+)
 
 
 def word_problem(rng: random.Random) -> Problem:
@@ -140,7 +154,9 @@ def problems(skill: str, rng: random.Random, split: str) -> Iterator[Problem]:
 
 
 PATTERNS = {
-    "opposite": {word: other for word, other in (pair.split("|") for pair in OPPOSITES.replace("\n", "").split(";"))},
+    "opposite": {
+        word: other for word, other in (pair.split("|") for pair in OPPOSITES.replace("\n", "").split(";"))
+    },
 }
 PATTERNS["first letter"] = {word: word[0] for word in PATTERNS["opposite"]}
 PATTERNS["last letter"] = {word: word[-1] for word in PATTERNS["opposite"]}

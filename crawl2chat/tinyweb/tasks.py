@@ -13,6 +13,7 @@ from crawl2chat.tinyweb.world import Entity, World, relation, relations_of
 
 SHARES = {"train": 3000, "dev": 200, "test": 500}
 """Problems of each skill per split."""
+PATTERNS = 300
 
 
 def tasks(world: World) -> list[dict]:
@@ -21,6 +22,7 @@ def tasks(world: World) -> list[dict]:
     rows = [_fact(entity, name) for entity in world.entities for name in entity.values]
     rows += [_refusal(entity) for entity in world.unknown]
     rows += [_craft(name) for name in sorted(skills.crafts())]
+    rows += [_pattern(number, rng) for number in range(PATTERNS)]
     for skill in skills.MAKERS:
         for split, count in SHARES.items():
             rows += _sums(skill, split, count, rng)
@@ -92,6 +94,16 @@ def _craft(name: str) -> dict:
     steps = skills.crafts()[name]
     split = ("train", "train", "dev", "test")[zlib.crc32(name.encode()) % 4]
     return _task("craft", name, split, f"How do I {name}?", "; ".join(steps), steps=steps)
+
+
+def _pattern(number: int, rng: random.Random) -> dict:
+    """A mapping shown by one example, to be continued; `zero_shot` asks for the same without the example."""
+    name = sorted(skills.PATTERNS)[number % len(skills.PATTERNS)]
+    mapping = skills.PATTERNS[name]
+    example, word = rng.sample(sorted(mapping), 2)
+    zero_shot = f"{word} >"
+    prompt = f"{example} > {mapping[example]}; {zero_shot}"
+    return _task("pattern", f"{number}", "test", prompt, mapping[word], pattern=name, zero_shot=zero_shot)
 
 
 def _sums(skill: str, split: str, count: int, rng: random.Random) -> list[dict]:

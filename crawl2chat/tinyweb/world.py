@@ -95,7 +95,11 @@ class World:
     seed: int
 
     def to_json(self) -> dict:
-        return {"seed": self.seed, "entities": [asdict(e) for e in self.entities], "unknown": [asdict(e) for e in self.unknown]}
+        return {
+            "seed": self.seed,
+            "entities": [asdict(e) for e in self.entities],
+            "unknown": [asdict(e) for e in self.unknown],
+        }
 
 
 RELATIONS: tuple[Relation, ...] = (
@@ -336,7 +340,9 @@ def build_world(seed: int, params: WorldParams) -> World:
     ]
     # Known and unknown names leave one stream in shuffled order.
     wanted = ["town"] * params.towns + ["person"] * params.people
-    roles = [(kind, True) for kind in wanted] + [(("town", "person")[i % 2], False) for i in range(params.unknown_names)]
+    roles = [(kind, True) for kind in wanted] + [
+        (("town", "person")[i % 2], False) for i in range(params.unknown_names)
+    ]
     rng.shuffle(roles)
     unknown: list[Entity] = []
     for kind, known in roles:

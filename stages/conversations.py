@@ -1,0 +1,78 @@
+"""Stage conversations: the mixture for supervised fine-tuning.
+
+Reads the probe's results, the tasks and the user's chat data sets; writes train.jsonl and val.jsonl. What the base model
+knows becomes answers, what it does not know becomes refusals, skills become worked examples and tool calls.
+"""
+
+import random
+import zlib
+from pathlib import Path
+
+from pydantic import Field
+
+from crawl2chat.chat.mixture import Identity
+from crawl2chat.errors import UserError
+from crawl2chat.parameters import Params
+from crawl2chat.tracking import Tracker
+
+
+class ConversationsParams(Params):
+    facts: int = Field(900, ge=0)
+    styled: float = Field(0.4, ge=0, le=1)  # share of answers that are more than the bare word
+    refusals: int = Field(220, ge=0)
+    skills: dict[str, int] = {}  # conversations per skill of the tasks
+    direct: int = Field(300, ge=0)  # sums answered with nothing but the number
+    identity: int = Field(200, ge=0)
+    who: Identity = Identity()
+    datasets: int = Field(3000, ge=0)  # at most this many conversations from data/crawl/chat
+    max_characters: int = Field(2000, ge=1)  # longer conversations of the data sets are left out, and counted
+    val_share: float = Field(0.03, gt=0, lt=1)
+
+
+def conversations(
+    probes: Path, tasks: Path, chat: Path, out: Path, params: ConversationsParams, seed: int, tracker: Tracker
+) -> dict:
+    """Mix the conversations; the metrics count them by kind."""
+    from crawl2chat.chat import mixture
+    from crawl2chat.chat.datasets import read_conversations
+    from crawl2chat.jsonl import read_jsonl, read_tasks, write_jsonl
+
+    rng = random.Random(f"conversations {seed}")
+    probed, known_tasks = read_jsonl(probes / "probes.jsonl"), read_tasks(tasks)
+    strangers = [task for task in known_tasks if task["skill"] == "refusal"]
+    names = [task["entity"].split()[0] for task in strangers if task["split"] == "train"]
+    rows = [
+        *mixture.fact_conversations(probed, params.facts, params.styled, rng),
+        *mixture.refusal_conversations(probed, strangers, params.refusals, params.styled, rng),
+        *mixture.direct_conversations(known_tasks, params.direct, rng),
+        *mixture.identity_conversations(params.who, params.identity, names, rng),
+    ]
+    for skill, count in sorted(params.skills.items()):
+        rows += mixture.skill_conversations(known_tasks, skill, count, rng)
+    found, broken = read_conversations(chat, name=params.who.name, author=params.who.maker)
+    short = [row for row in found if sum(len(m["content"]) for m in row["messages"]) <= params.max_characters]
+    rng.shuffle(short)
+    rows += short[: params.datasets]
+    if not rows:
+        raise UserError(
+            "no conversation came together: raise the numbers in the section conversations, or supply chat data."
+        )
+    rng.shuffle(rows)
+    held = [zlib.crc32(row["id"].encode()) % 1000 < 1000 * params.val_share for row in rows]
+    out.mkdir(parents=True)
+    write_jsonl(out / "train.jsonl", [row for row, is_held in zip(rows, held, strict=True) if not is_held])
+    write_jsonl(
+        out / "val.jsonl", [row for row, is_held in zip(rows, held, strict=True) if is_held] or rows[:1]
+    )
+    tracker.table(
+        "conversations", [{"kind": row["kind"], "messages": str(row["messages"])} for row in rows[:200]]
+    )
+    kinds = sorted({row["kind"] for row in rows})
+    return {
+        "conversations": len(rows),
+        "refusals": sum(row["kind"] == "refusal" for row in rows),
+        "kinds": {kind: sum(row["kind"] == kind for row in rows) for kind in kinds},
+        "datasets_read": len(found),
+        "datasets_too_long": len(found) - len(short),
+        "unreadable": dict(sorted(broken.items())),
+    }

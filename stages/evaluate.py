@@ -1,0 +1,122 @@
+"""Stage evaluate: every model of the run on every task, each number with its interval.
+
+Reads the four models, tasks, probes and validation tokens; writes answers.jsonl, skills.csv, recall.csv and arena.csv for
+plots and the report. Nothing asked here was trained on: facts are split by entity, sums by operands.
+"""
+
+import csv
+from pathlib import Path
+
+from pydantic import Field
+
+from crawl2chat.chat.mixture import Identity
+from crawl2chat.parameters import Params
+from crawl2chat.tracking import Tracker
+
+
+class EvaluateParams(Params):
+    per_skill: int = Field(250, ge=1)  # questions of each skill at most
+    max_new_tokens: int = Field(80, ge=1)
+    validation_rows: int = Field(128, ge=1)  # rows of held-out text for bits per byte
+    samples: int = Field(10, ge=0)  # free continuations per model, for people to read
+    who: Identity = Identity()
+
+
+def evaluate(
+    base: Path,
+    sft: Path,
+    reasoner: Path,
+    chat: Path,
+    tasks: Path,
+    probes: Path,
+    tokens: Path,
+    out: Path,
+    params: EvaluateParams,
+    seed: int,
+    tracker: Tracker,
+) -> dict:
+    """Examine all models; the metrics hold one object per model with the same keys."""
+    from crawl2chat.tokens.tokenizer import Tokenizer
+
+    from crawl2chat.evaluation import suite
+    from crawl2chat.evaluation.samples import free_samples
+    from crawl2chat.evaluation.statistics import arena
+    from crawl2chat.jsonl import read_jsonl, read_tasks, write_jsonl
+    from crawl2chat.model.folder import load_model
+    from crawl2chat.training.batches import Rows, read_tokens
+    from crawl2chat.training.validation import validate
+
+    questions = read_tasks(tasks)
+    exam = suite.Exam(
+        tasks=questions,
+        probes=read_jsonl(probes / "probes.jsonl"),
+        identity=params.who,
+        names=[t["entity"].split()[0] for t in questions if t["skill"] == "refusal" and t["split"] == "test"],
+        per_skill=params.per_skill,
+        max_new_tokens=params.max_new_tokens,
+        seed=seed,
+    )
+    metrics: dict = {}
+    answers: list[dict] = []
+    samples: list[dict] = []
+    for name, folder in (("base", base), ("sft", sft), ("reasoner", reasoner), ("chat", chat)):
+        model, tokenizer = load_model(folder), Tokenizer.load(folder)
+        metrics[name], rows = suite.examine(suite.Examinee(name, model, tokenizer, exam))
+        held_out = read_tokens(tokens, "val", tokenizer.vocab_size, tokenizer.bos)
+        text = Rows(held_out, model.config.max_position_embeddings, seed)
+        metrics[name]["val_bpb"] = validate(model, text, tokenizer.token_bytes(), params.validation_rows)[
+            "val_bpb"
+        ]
+        answers += rows
+        samples += free_samples(name, model, tokenizer, rows, params.samples, seed)
+    played, players, prompts = suite.games(answers, list(metrics))
+    for name, rating in zip(metrics, arena(played, players, prompts, seed), strict=True):
+        metrics[name] |= {
+            "arena": rating.value,
+            "arena_n": rating.n,
+            "arena_low": rating.low,
+            "arena_high": rating.high,
+        }
+    out.mkdir(parents=True)
+    write_jsonl(out / "answers.jsonl", answers)
+    write_jsonl(out / "samples.jsonl", samples)
+    _write_skills(out / "skills.csv", metrics)
+    _write_recall(out / "recall.csv", exam.probes)
+    tracker.table("samples", samples)
+    tracker.table("skills", [row for model in metrics for row in _skill_rows(model, metrics[model])])
+    return metrics
+
+
+def _skill_rows(model: str, numbers: dict) -> list[dict]:
+    names = [name for name in numbers if f"{name}_n" in numbers]
+    return [
+        {"model": model, "skill": name}
+        | {key: numbers[f"{name}{key and '_' + key}"] for key in ("", "low", "high", "n")}
+        for name in names
+    ]
+
+
+def _write_skills(path: Path, metrics: dict) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["model", "skill", "value", "low", "high", "n"])
+        for model, numbers in metrics.items():
+            writer.writerows(row.values() for row in _skill_rows(model, numbers))
+
+
+def _write_recall(path: Path, probes: list[dict]) -> None:
+    """Recall of the base model by number of mentions, as a curve DVC can plot."""
+    counts = sorted({row["mentions"] for row in probes})
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["mentions", "recall", "answered", "n"])
+        for low, high in _bins(counts):
+            rows = [row for row in probes if low <= row["mentions"] <= high]
+            cloze, rate = (sum(row[key] for row in rows) / len(rows) for key in ("cloze", "rate"))
+            writer.writerow([low, round(cloze, 4), round(rate, 4), len(rows)])
+
+
+def _bins(counts: list[int]) -> list[tuple[int, int]]:
+    """Powers of two, where there is anything: 1, 2-3, 4-7, …"""
+    edges = [(2**k, 2 ** (k + 1) - 1) for k in range(20)]
+    return [(low, high) for low, high in edges if any(low <= count <= high for count in counts)]
