@@ -1,0 +1,14 @@
+"""WHAT: one module per DVC stage, and the runner that calls it."""
+
+import os
+
+# Reports of usage by every tool are off, in this process and its children, unless the user has decided otherwise.
+QUIET = {
+    "DO_NOT_TRACK": "true",  # MLflow takes only the word true
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DVC_NO_ANALYTICS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+for key, value in QUIET.items():
+    os.environ.setdefault(key, value)

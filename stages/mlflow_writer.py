@@ -87,18 +87,10 @@ class Writer:
     """An open MLflow run."""
 
     def __init__(self, start: dict[str, Any]) -> None:
-        import logging
-
-        from mlflow import MlflowClient
         from mlflow.entities import RunTag
 
-        logging.getLogger("mlflow").setLevel(logging.WARNING)
-        logging.getLogger("alembic").setLevel(logging.WARNING)
-
         self.stage, self.root, self.inputs = start["stage"], Path(start["root"]), start["inputs"]
-        with created_once(start["uri"], self.root):
-            self.client = MlflowClient(start["uri"])
-            self.experiment = experiment(self.client, self.stage, start["uri"], self.root)
+        self.client, self.experiment = open_client(start["uri"], self.root, self.stage)
         remembered = Path(start["work"]) / "mlflow_run"
         self.run_id = self.open(remembered)
         tags = {f"dvc.dep.{path}": digest for path, digest in self.inputs.items()} | surroundings(self.root)
@@ -254,26 +246,28 @@ class Writer:
         self.client.set_terminated(self.run_id, status)
 
 
-@contextlib.contextmanager
-def created_once(uri: str, root: Path) -> Iterator[None]:
-    """A fresh sqlite store breaks when two processes migrate it at the same time: one after the other here."""
+def open_client(uri: str, root: Path, name: str) -> tuple[Any, str]:
+    """A client of the store at `uri`, and the id of the experiment `name`, made if need be.
+
+    The embedded store keeps its artifacts in the project's folder.
+    """
+    import logging
+
     from filelock import FileLock
+    from mlflow import MlflowClient
 
-    if not uri.startswith("sqlite"):
-        yield
-        return
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    embedded = uri.startswith("sqlite")
     (root / ".work").mkdir(exist_ok=True)
-    with FileLock(root / ".work" / "mlflow.lock", timeout=60):
-        yield
-
-
-def experiment(client: Any, stage: str, uri: str, root: Path) -> str:
-    """The stage's experiment, made if need be; the embedded store keeps its artifacts in the project's folder."""
-    found = client.get_experiment_by_name(stage)
-    if found:
-        return found.experiment_id
-    folder = (root / "mlartifacts" / stage).resolve().as_uri() if uri.startswith("sqlite") else None
-    return client.create_experiment(stage, artifact_location=folder)
+    # A fresh sqlite store breaks when two processes migrate it at the same time: one after the other here.
+    with FileLock(root / ".work" / "mlflow.lock", timeout=60) if embedded else contextlib.nullcontext():
+        client = MlflowClient(uri)
+        found = client.get_experiment_by_name(name)
+        if found:
+            return client, found.experiment_id
+        folder = (root / "mlartifacts" / name).resolve().as_uri() if embedded else None
+        return client, client.create_experiment(name, artifact_location=folder)
 
 
 def surroundings(root: Path) -> dict[str, str]:

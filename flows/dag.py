@@ -1,0 +1,43 @@
+"""The pipeline's graph, read from dvc.yaml through DVC itself: nothing about stages is written down twice."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Dag:
+    """Stage → the stages whose outs it reads, in an order in which they can run."""
+
+    upstream: dict[str, tuple[str, ...]]
+
+    def within(self, wanted: list[str]) -> "Dag":
+        """Only the wanted stages, with the edges among them; everything when none is named."""
+        from crawl2chat.errors import UserError
+
+        unknown = [stage for stage in wanted if stage not in self.upstream]
+        if unknown:
+            raise UserError(f"no stage is called {unknown[0]!r}; the stages are {', '.join(self.upstream)}.")
+        kept = {
+            stage: tuple(dep for dep in deps if not wanted or dep in wanted)
+            for stage, deps in self.upstream.items()
+            if not wanted or stage in wanted
+        }
+        return Dag(kept)
+
+
+def read_dag(root: Path) -> Dag:
+    """The graph of the project in `root`. Edges of DVC's graph lead from a stage to what it depends on."""
+    import networkx
+    from dvc.repo import Repo
+
+    with Repo(str(root)) as repo:
+        graph = repo.index.graph
+        written = {stage.addressing: number for number, stage in enumerate(repo.index.stages)}
+        # Among stages that could run next, the one that dvc.yaml has first.
+        order = networkx.lexicographical_topological_sort(
+            graph.reverse(), key=lambda stage: written[stage.addressing]
+        )
+        upstream = {
+            stage.addressing: tuple(dep.addressing for dep in graph.successors(stage)) for stage in order
+        }
+    return Dag({stage: tuple(sorted(deps, key=written.get)) for stage, deps in upstream.items()})

@@ -1,0 +1,99 @@
+"""The pipeline's own run in MLflow, and the way from a reused stage back to the run that made its outs.
+
+A stage that DVC skips or restores logs nothing. Its entry in dvc.lock has the hashes of its outs; every stage run is
+tagged with their digest (stages/hashes.py): equal digests, same outs.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from flows.stage_process import Result, lock_entry
+from stages.hashes import outs_digest
+from stages.mlflow_tracker import tracking_uri
+
+EXPERIMENT = "pipeline"
+
+
+class PipelineRun:
+    """A run in the experiment `pipeline`, parent of its stages' runs. What fails in MLflow is a warning, no more."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.run_id: str | None = None
+        self.client: Any = None
+
+    def __enter__(self) -> "PipelineRun":
+        if os.environ.get("CRAWL2CHAT_TRACKING") == "off":
+            return self
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        uri = tracking_uri(self.root)
+        try:
+            from stages.mlflow_writer import open_client, surroundings
+
+            self.client, experiment = open_client(uri, self.root, EXPERIMENT)
+            self.run_id = self.client.create_run(
+                experiment, run_name=EXPERIMENT, tags=surroundings(self.root)
+            ).info.run_id
+        except Exception as error:
+            self.client = None
+            warn(
+                f"MLflow at {uri} cannot be used ({type(error).__name__}); the pipeline's own run is not tracked."
+            )
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
+        if self.run_id and error:
+            self.attempt(lambda: self.client.set_terminated(self.run_id, "KILLED"))
+
+    def finish(self, results: dict[str, Result]) -> list[dict[str, str]]:
+        """Note what became of each stage, with the run behind it; returns the rows of a table."""
+        rows = []
+        for stage, result in results.items():
+            run = self.find(stage) if result.outcome != "Failed" else None
+            rows.append(
+                {"stage": stage, "state": result.outcome, "reason": result.reason, "mlflow run": run or ""}
+            )
+        failed = any(row["state"] == "Failed" for row in rows)
+        if self.run_id:
+            self.attempt(
+                lambda: self.client.log_table(
+                    self.run_id, {key: [row[key] for row in rows] for key in rows[0]}, "stages.json"
+                )
+            )
+            for row in rows:
+                self.attempt(
+                    lambda row=row: self.client.set_tag(self.run_id, f"stage.{row['stage']}", json.dumps(row))
+                )
+            self.attempt(lambda: self.client.set_terminated(self.run_id, "FAILED" if failed else "FINISHED"))
+        return rows
+
+    def find(self, stage: str) -> str | None:
+        """The latest run that made the outs which dvc.lock names for a stage."""
+        outs = lock_entry(self.root, stage).get("outs", [])
+        digest = outs_digest({out["path"]: out.get("md5", "") for out in outs})
+        return self.attempt(lambda: self.search(stage, digest)) if self.client else None
+
+    def search(self, stage: str, digest: str) -> str | None:
+        experiment = self.client.get_experiment_by_name(stage)
+        runs = experiment and self.client.search_runs(
+            [experiment.experiment_id],
+            f"tags.`dvc.outs` = '{digest}'",
+            order_by=["start_time DESC"],
+            max_results=1,
+        )
+        return runs[0].info.run_id if runs else None
+
+    def attempt(self, action: Any) -> Any:
+        try:
+            return action()
+        except Exception as error:
+            warn(f"MLflow did not store or find something ({type(error).__name__}).")
+            return None
+
+
+def warn(sentence: str) -> None:
+    print(f"warning: {sentence}", file=sys.stderr)

@@ -1,0 +1,58 @@
+"""Changes to params.yaml: a profile laid over it, or single values. Comments and order stay."""
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+from crawl2chat.errors import UserError
+
+
+def overlay(params: Path, changes: dict[str, Any]) -> None:
+    """Write `changes`, nested as params.yaml is, into the file. UserError for a section that it does not have."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 120
+    content = yaml.load(params.read_text(encoding="utf-8"))
+    for key in changes:
+        if key not in content:
+            near = difflib.get_close_matches(str(key), list(content), n=1)
+            hint = f"; did you mean {near[0]}?" if near else "."
+            raise UserError(f"params.yaml has no section {key!r}{hint} It has {', '.join(content)}.")
+    merge(content, changes)
+    with params.open("w", encoding="utf-8") as stream:
+        yaml.dump(content, stream)
+
+
+def merge(target: Any, changes: dict[str, Any]) -> None:
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(target.get(key), dict):
+            merge(target[key], value)
+        else:
+            target[key] = value
+
+
+def nested(flat: dict[str, Any]) -> dict[str, Any]:
+    """{"pretrain.depth": 4} → {"pretrain": {"depth": 4}}; keys without a dot stay as they are."""
+    result: dict[str, Any] = {}
+    for path, value in flat.items():
+        *parents, key = path.split(".")
+        place = result
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[key] = value
+    return result
+
+
+def read_settings(settings: list[str]) -> dict[str, Any]:
+    """["pretrain.depth=4"] → {"pretrain.depth": 4}; values are YAML."""
+    from ruamel.yaml import YAML
+
+    values = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key:
+            raise UserError(f"{setting!r} is not a setting; write KEY=VALUE, such as pretrain.depth=4.")
+        values[key] = YAML(typ="safe").load(value)
+    return values

@@ -1,0 +1,187 @@
+"""What the last run gave, as a table a person understands: stage, seconds, key numbers.
+
+    python -m flows.summary [--root <folder>] [--markdown]
+
+In: metrics/<stage>.json, and the times that the runner noted in .work/last/. Out: a table on the terminal; with
+--markdown, the table of results in README.md, between its two marks.
+"""
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from stages.files import read_yaml
+
+# The numbers that tell how a stage went, in reading order; stages and keys not listed show their first few numbers.
+KEY_NUMBERS = {
+    "crawl": ["pages", "bytes"],
+    "extract": ["documents", "f1"],
+    "filter": ["documents", "precision", "recall"],
+    "deduplicate": ["documents", "duplicate_precision", "duplicate_recall", "pii_recall", "contaminated"],
+    "tokenizer": ["vocab_size", "bytes_per_token"],
+    "tokenize": ["train_tokens", "val_tokens"],
+    "pretrain": ["parameters", "val_bpb", "tokens_per_second"],
+    "probe": ["known_fraction", "recall_rare", "recall_frequent"],
+    "conversations": ["conversations", "refusals"],
+    "sft": ["val_loss"],
+    "reason": ["accuracy_before", "accuracy_after"],
+    "preferences": ["prompts", "rankings", "labeler_agreement"],
+    "reward": ["pair_accuracy", "length_baseline_accuracy"],
+    "rlhf": ["gold_before", "gold_after", "kl"],
+    "report": ["path"],
+}
+MARKS = ("<!-- results: python -m flows.summary --markdown -->", "<!-- end of results -->")
+
+
+def read_metrics(root: Path) -> dict[str, dict[str, Any]]:
+    """Stage → its metrics, in the order of dvc.yaml; stages that have none yet are left out."""
+    files = {stage: root / "metrics" / f"{stage}.json" for stage in read_yaml(root / "dvc.yaml")["stages"]}
+    return {
+        stage: json.loads(path.read_text(encoding="utf-8")) for stage, path in files.items() if path.exists()
+    }
+
+
+def key_numbers(stage: str, metrics: dict[str, Any]) -> list[str]:
+    """`val_bpb 1.234 (1.2–1.3)`: each key number with its interval where it has one."""
+    plain = [
+        key
+        for key, value in metrics.items()
+        if is_scalar(value) and not key.endswith(("_n", "_low", "_high"))
+    ]
+    shown = [key for key in KEY_NUMBERS.get(stage, plain[:5]) if is_scalar(metrics.get(key))]
+    return [f"{key} {number(metrics[key])}{interval(metrics, key)}" for key in shown]
+
+
+def is_scalar(value: Any) -> bool:
+    return isinstance(value, (int, float, str)) and not isinstance(value, bool)
+
+
+def number(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.3f}" if abs(value) < 100 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def interval(metrics: dict[str, Any], key: str) -> str:
+    low, high = metrics.get(f"{key}_low"), metrics.get(f"{key}_high")
+    return f" ({number(low)}–{number(high)})" if is_scalar(low) and is_scalar(high) else ""
+
+
+def models(evaluation: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Of the evaluation's metrics, the object of each model."""
+    order = ["base", "sft", "reasoner", "chat"]
+    found = {name: value for name, value in evaluation.items() if isinstance(value, dict) and name in order}
+    return {name: found[name] for name in order if name in found}
+
+
+def evaluation_table(evaluation: dict[str, Any]) -> list[list[str]]:
+    """A row for each skill, a column for each model; the first row is the head."""
+    columns = models(evaluation)
+    keys = [key for key in next(iter(columns.values()), {}) if not key.endswith(("_n", "_low", "_high"))]
+    rows = [["", *columns]]
+    for key in keys:
+        cells = [
+            number(model[key]) + interval(model, key) if is_scalar(model.get(key)) else "–"
+            for model in columns.values()
+        ]
+        sample = next((model.get(f"{key}_n") for model in columns.values() if model.get(f"{key}_n")), None)
+        rows.append([key.replace("_", " ") + (f" (n = {sample:,})" if sample else ""), *cells])
+    return rows
+
+
+def unreadable(metrics: dict[str, dict[str, Any]]) -> list[tuple[str, int]]:
+    """Records that could not be read, by reason: whatever a stage counts under `unreadable`."""
+    counts = [
+        (f"{stage}: {reason}", count)
+        for stage, values in metrics.items()
+        for reason, count in (values.get("unreadable") or {}).items()
+    ]
+    return sorted(counts, key=lambda pair: -pair[1])
+
+
+def seconds(root: Path, stage: str) -> str:
+    note = root / ".work" / "last" / f"{stage}.json"
+    return f"{json.loads(note.read_text(encoding='utf-8'))['seconds']:,.1f}" if note.exists() else ""
+
+
+def terminal(root: Path) -> str:
+    """The whole summary for a terminal."""
+    metrics = read_metrics(root)
+    lines = [f"{'stage':<14}{'seconds':>8}   key numbers"]
+    for stage, values in metrics.items():
+        lines.append(f"{stage:<14}{seconds(root, stage):>8}   {', '.join(key_numbers(stage, values))}")
+    table = evaluation_table(metrics.get("evaluate", {}))
+    if len(table) > 1:
+        widths = [max(len(row[column]) for row in table) + 2 for column in range(len(table[0]))]
+        lines += [
+            "",
+            *(
+                "".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+                for row in table
+            ),
+        ]
+    broken = unreadable(metrics)
+    if broken:
+        lines += [
+            "",
+            "records that could not be read:",
+            *(f"  {count:>8,}  {reason}" for reason, count in broken),
+        ]
+    home = "" if root.resolve() == Path.cwd() else f" ROOT={root}"
+    lines += [
+        "",
+        f"talk to it:         make chat{home}",
+        f"every run (MLflow): make ui{home}, then open http://127.0.0.1:5000",
+        f"the flow (Prefect): make ui{home}, then open http://127.0.0.1:4200",
+    ]
+    return "\n".join(lines)
+
+
+def markdown(root: Path) -> str:
+    """The results as two Markdown tables."""
+    metrics = read_metrics(root)
+    lines = ["| stage | seconds | key numbers |", "|---|--:|---|"]
+    lines += [
+        f"| {stage} | {seconds(root, stage)} | {', '.join(key_numbers(stage, values))} |"
+        for stage, values in metrics.items()
+    ]
+    head, *rows = evaluation_table(metrics.get("evaluate", {}))
+    if rows:
+        lines += [
+            "",
+            f"| {' | '.join(head)} |",
+            "|" + "---|" * len(head),
+            *(f"| {' | '.join(row)} |" for row in rows),
+        ]
+    return "\n".join(lines)
+
+
+def write_readme(root: Path) -> None:
+    """Put the results between the marks of README.md."""
+    readme = root / "README.md"
+    pattern = re.compile(f"({re.escape(MARKS[0])}).*?({re.escape(MARKS[1])})", re.DOTALL)
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(
+        pattern.sub(lambda match: f"{match[1]}\n{markdown(root)}\n{match[2]}", text), encoding="utf-8"
+    )
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m flows.summary", description="Show what the last run gave."
+    )
+    parser.add_argument("--root", type=Path, default=Path.cwd(), help="the project or a workspace")
+    parser.add_argument("--markdown", action="store_true", help="write the table of results in README.md")
+    given = parser.parse_args(arguments)
+    if given.markdown:
+        write_readme(given.root)
+    else:
+        print(terminal(given.root))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,135 @@
+"""MLflow and Prefect in the browser, on this machine only: `make ui`. Ctrl-C stops both and leaves nothing running.
+
+python -m flows.ui [--root <folder>] [--mlflow-port 5000] [--prefect-port 4200]
+"""
+
+import argparse
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from crawl2chat.errors import UserError
+from flows.stage_process import environment
+from stages.mlflow_tracker import tracking_uri
+
+HOST = "127.0.0.1"
+PATIENCE = 120  # seconds for a server to come up
+
+
+def start(command: list[str], folder: Path, log: Path, **extra: str) -> subprocess.Popen[bytes]:
+    """A server in a process group of its own, its output in a file."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as stream:
+        return subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=folder,
+            env=environment(**extra),
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def start_prefect(root: Path, port: int) -> subprocess.Popen[bytes]:
+    """Prefect's server; its database lies in the project's folder unless PREFECT_HOME says otherwise."""
+    home = os.environ.get("PREFECT_HOME", str(root / ".work" / "prefect"))
+    command = ["prefect", "server", "start", "--host", HOST, "--port", str(port)]
+    return start(command, root, root / ".work" / "prefect.log", PREFECT_HOME=home)
+
+
+def start_mlflow(root: Path, port: int) -> subprocess.Popen[bytes]:
+    """MLflow's UI on the embedded store, or on the one that MLFLOW_TRACKING_URI names."""
+    command = [
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        tracking_uri(root),
+        "--host",
+        HOST,
+        "--port",
+        str(port),
+        "--artifacts-destination",
+        str(root / "mlartifacts"),
+        "--workers",
+        "1",
+    ]
+    # Background jobs of MLflow's own are not used here, and each would be a process more.
+    return start(command, root, root / ".work" / "mlflow.log", MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
+
+
+def wait_until_up(name: str, address: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait for a server's health page. UserError when it ends or does not come up."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            break
+        with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=2) as answer:
+            if answer.status == 200:
+                return
+        time.sleep(0.3)
+    raise UserError(f"{name} did not start; its output is in {log}.")
+
+
+def stop(server: subprocess.Popen[bytes]) -> None:
+    """End a server and all its children."""
+    for number, patience in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(patience)
+
+
+def check_port(name: str, port: int) -> None:
+    with socket.socket() as probe:
+        if probe.connect_ex((HOST, port)) == 0:
+            raise UserError(f"port {port} is taken; name another with --{name}-port.")
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m flows.ui", description="MLflow and Prefect in the browser."
+    )
+    parser.add_argument("--root", type=Path, default=Path.cwd(), help="the project or a workspace")
+    parser.add_argument("--mlflow-port", type=int, default=5000)
+    parser.add_argument("--prefect-port", type=int, default=4200)
+    given = parser.parse_args(arguments)
+    root = given.root.resolve()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    servers: list[subprocess.Popen[bytes]] = []
+    try:
+        check_port("mlflow", given.mlflow_port)
+        check_port("prefect", given.prefect_port)
+        servers += [start_prefect(root, given.prefect_port), start_mlflow(root, given.mlflow_port)]
+        print("starting both servers: half a minute", flush=True)
+        api = f"http://{HOST}:{given.prefect_port}/api"
+        wait_until_up("Prefect", f"{api}/health", servers[0], root / ".work" / "prefect.log")
+        wait_until_up(
+            "MLflow", f"http://{HOST}:{given.mlflow_port}/health", servers[1], root / ".work" / "mlflow.log"
+        )
+        print(
+            f"MLflow:  http://{HOST}:{given.mlflow_port}    every run of every stage, and the registered chat model"
+        )
+        print(f"Prefect: http://{HOST}:{given.prefect_port}    run the flow there with")
+        print(f"         PREFECT_API_URL={api} .venv/bin/python -m flows.pipeline")
+        print("Ctrl-C stops both.", flush=True)
+        while all(server.poll() is None for server in servers):
+            time.sleep(1)
+        return 1
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        for server in servers:
+            stop(server)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

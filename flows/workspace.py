@@ -1,0 +1,104 @@
+"""The same pipeline on other input, beside the demo and without touching it: `make real DATA=<folder>`.
+
+    python -m flows.workspace real --inputs <folder> [--set pretrain.depth=4]
+
+In: this project's code, dvc.yaml and params.yaml; profiles/<name>.yaml, laid over the parameters; a folder of input
+files. Out: workspaces/<name>/ with its own data, models, metrics, report, DVC cache and MLflow store; a table of
+results and the count of records that could not be read. Run again, it repeats only what a change touches.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from crawl2chat.errors import UserError
+from flows.overrides import nested, overlay, read_settings
+from flows.stage_process import environment
+from stages.files import read_yaml, remove
+
+CODE = ("crawl2chat", "stages", "dvc.yaml", "params.yaml", ".dvcignore", "inputs")
+
+
+def prepare(
+    project: Path, folder: Path, profile: Path, inputs: Path | None, settings: dict[str, Any]
+) -> None:
+    """Make `folder` a project of its own: today's code, the profile's parameters, the user's input."""
+    if not profile.exists():
+        profiles = ", ".join(sorted(path.stem for path in profile.parent.glob("*.yaml")))
+        raise UserError(f"there is no profile {profile.stem!r}; the profiles are {profiles}.")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in CODE:
+        remove(folder / name)
+        if (project / name).is_dir():
+            shutil.copytree(project / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(project / name, folder / name)
+    (folder / "metrics").mkdir(exist_ok=True)
+    if inputs:
+        # A link, so that dvc.lock names no path of this machine; DVC hashes what is behind it.
+        remove(folder / "inputs")
+        (folder / "inputs").symlink_to(inputs.resolve(), target_is_directory=True)
+    overlay(folder / "params.yaml", read_yaml(profile))
+    overlay(folder / "params.yaml", nested(settings))
+    if not (folder / ".dvc").exists():
+        (folder / ".dvc").mkdir()
+        shutil.copy2(project / ".dvc" / "config", folder / ".dvc" / "config")
+        # The folder is no part of the project's git history.
+        (folder / ".dvc" / "config.local").write_text("[core]\n    no_scm = true\n")
+
+
+def reproduce(folder: Path, stages: list[str] | None = None) -> int:
+    """`dvc repro` in the workspace; its exit status."""
+    return subprocess.call(
+        [sys.executable, "-m", "dvc", "repro", *(stages or [])], cwd=folder, env=environment()
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """The command line; 0, or 1 when the input is missing or a stage failed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m flows.workspace", description="Run the pipeline on other input."
+    )
+    parser.add_argument("profile", help="a file of profiles/, without .yaml")
+    parser.add_argument(
+        "--inputs", default="", help="folder with WARC files, text, chats … (docs/own-data.md)"
+    )
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="values for params.yaml")
+    given = parser.parse_args(arguments)
+    project = Path.cwd()
+    folder = project / "workspaces" / given.profile
+    try:
+        inputs = check_inputs(given.profile, given.inputs)
+        prepare(
+            project, folder, project / "profiles" / f"{given.profile}.yaml", inputs, read_settings(given.set)
+        )
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"workspace: {folder.relative_to(project)}", flush=True)
+    if reproduce(folder):
+        return 1
+    return subprocess.call([sys.executable, "-m", "flows.summary", "--root", str(folder)])
+
+
+def check_inputs(profile: str, inputs: str) -> Path | None:
+    """The input folder; UserError when there is none to read."""
+    if not inputs:
+        if profile == "real":
+            raise UserError(
+                "name the folder with your files: make real DATA=<folder>; docs/own-data.md says what may be in it."
+            )
+        return None
+    folder = Path(inputs).expanduser()
+    if not folder.is_dir():
+        raise UserError(f"{inputs} is not a folder; docs/own-data.md says how to lay out your files.")
+    if not any(path.is_file() for path in folder.rglob("*")):
+        raise UserError(f"{inputs} is empty; docs/own-data.md says what may be in it.")
+    return folder
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
