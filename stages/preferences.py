@@ -41,7 +41,7 @@ def preferences(
 ) -> dict[str, Any]:
     """Writes prompts.jsonl and rankings.jsonl; returns their numbers and how far labelers agree."""
     from crawl2chat.alignment.preferences import pairs as pairs_of
-    from crawl2chat.alignment.preferences import write_jsonl
+    from crawl2chat.jsonl import write_jsonl
 
     if params.source == "pairs":
         prompts, rankings, metrics = given(pairs, params)
@@ -52,6 +52,7 @@ def preferences(
         raise UserError(
             "preferences: nothing was ranked; raise preferences.prompts or candidates, or add pairs."
         )
+    out.mkdir(parents=True)
     write_jsonl(out / "prompts.jsonl", prompts)
     write_jsonl(out / "rankings.jsonl", rankings)
     tracker.table(

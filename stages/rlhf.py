@@ -91,12 +91,13 @@ def rlhf(
             without,
             prompts,
             lambda rollouts: torch.zeros(len(rollouts)),
-            watcher.last(params.control_steps),
+            lambda policy: {"proxy": 0.0, "kl": 0.0},
             *common,
             zero,
             seed,
             Tracker(),
             work / "control",
+            keep_last=True,
         )
         metrics |= control_metrics(watcher.look(without, test))
     return metrics

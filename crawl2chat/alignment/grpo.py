@@ -97,7 +97,7 @@ def train(
 ) -> list[dict[str, float]]:
     """Trains `policy` in place and returns the curve, one row a step. Resumes from the newest checkpoint in `work`."""
     optimizer = torch.optim.AdamW(
-        policy.parameters(), lr=params.learning_rate, betas=(0.9, 0.95), weight_decay=0.0
+        policy.parameters(), lr=params.learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True
     )
     reference = copy.deepcopy(policy).requires_grad_(False) if params.kl != "none" else None
     state = load_newest(work / "checkpoints", policy, [optimizer]) or {"step": 0, "curve": []}

@@ -124,17 +124,19 @@ def train(
     seed: int,
     tracker: Tracker,
     work: Path,
+    keep_last: bool = False,
 ) -> tuple[list[dict[str, float]], int]:
     """Trains `policy` in place, leaves it with the best weights, and returns the curve and the best weights' step.
     Resumes from the newest checkpoint in `work`.
 
     The row of step s holds what was measured *before* its update; a last row measures the end. Best is the highest
-    held-out proxy among evaluations within kl_limit; the start policy, with KL 0, always qualifies.
+    held-out proxy among evaluations within kl_limit; the start policy, with KL 0, always qualifies. `keep_last` leaves
+    the last weights instead, for a run without a reward to choose by.
     """
     reference = copy.deepcopy(policy).requires_grad_(False)
     actor = ActorCritic(policy).to(next(policy.parameters()).device)
     optimizer = torch.optim.AdamW(
-        actor.parameters(), lr=params.learning_rate, betas=(0.9, 0.95), eps=1e-5, weight_decay=0.0
+        actor.parameters(), lr=params.learning_rate, betas=(0.9, 0.95), eps=1e-5, weight_decay=0.0, fused=True
     )
     kl = AdaptiveKL(params.kl_coefficient, params.kl_target, params.kl_horizon)
     best = copy.deepcopy(reference)
@@ -150,7 +152,7 @@ def train(
             row |= {f"held_out_{key}": value for key, value in held_out.items()}
             row["root_kl"] = max(held_out["kl"], 0.0) ** 0.5
             better = state["best_proxy"] is None or held_out["proxy"] > state["best_proxy"]
-            if better and (step == 0 or held_out["kl"] <= params.kl_limit):
+            if keep_last or better and (step == 0 or held_out["kl"] <= params.kl_limit):
                 state["best_proxy"], state["best_step"] = held_out["proxy"], step
                 best.load_state_dict(policy.state_dict())
         if step < params.steps:

@@ -11,7 +11,7 @@ pairs are dropped. Candidates may be left out. Source: the ranking of K answers 
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations, pairwise
 from pathlib import Path
 
@@ -130,15 +130,8 @@ def check_ranking(record: dict, prompts: dict[str, dict], where: str) -> None:
         raise UserError(f"{where}: candidate {twice} is ranked twice; name each candidate once.")
 
 
-def write_jsonl(path: Path, records: Sequence[dict]) -> None:
-    """One sorted-key JSON object a line: the same records always give the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
-        for record in records:
-            file.write(json.dumps(record, sort_keys=True, ensure_ascii=False) + "\n")
-
-
-def _records(path: Path):
+def _records(path: Path) -> Iterator[tuple[int, dict]]:
+    """Line number and object of each line that is not blank: a person may have written the file."""
     if not path.is_file():
         raise UserError(f"{path} does not exist: give the path of a JSONL file.")
     with path.open(encoding="utf-8") as file:

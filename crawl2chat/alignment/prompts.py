@@ -14,14 +14,14 @@ from crawl2chat.alignment.rollouts import Rollout, derived_seed, sample
 from crawl2chat.chat.conversation import render_prompt
 from crawl2chat.errors import UserError
 from crawl2chat.evaluation.tasks import verify, well_formed
+from crawl2chat.jsonl import read_tasks as read_all
 from crawl2chat.model.network import Transformer
-from crawl2chat.records import Broken, read_records
 from crawl2chat.tokens.tokenizer import Tokenizer
 
 
 def read_tasks(folder: Path, skills: Sequence[str], splits: Sequence[str]) -> list[dict]:
     """Tasks of these skills and splits, in the order of the files. Raises UserError where there are none."""
-    tasks = [record.value for record in read_records(folder, Broken())]
+    tasks = read_all(folder)
     chosen = [task for task in tasks if task["skill"] in skills and task["split"] in splits]
     if not chosen:
         there = ", ".join(sorted({task["skill"] for task in tasks})) or "none"

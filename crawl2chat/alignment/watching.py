@@ -94,11 +94,6 @@ class Watcher:
 
         return evaluate
 
-    def last(self, steps: int) -> Callable[[Transformer], dict[str, float]]:
-        """An evaluation that prefers the latest weights: the control run has nothing to choose by."""
-        calls = iter(range(steps + 2))
-        return lambda policy: {"proxy": float(next(calls)), "kl": 0.0}
-
     def show(self, prompts: Sequence[Prompt], before: Seen, after: Seen, tracker: Tracker) -> None:
         """A table of the first answers, side by side."""
         rows = zip(prompts[:20], before.texts, after.texts, before.proxy, after.proxy, strict=False)
