@@ -1,0 +1,74 @@
+"""Personal data: e-mail and IP addresses, telephone, account and card numbers give way to typed placeholders.
+
+In: text. Out: text with `[email]`, `[phone]`, `[ip]`, `[iban]`, `[card]` and the number of each. One placeholder a kind, so
+that the result does not depend on how documents are dealt to shards. Check sums (ISO 13616, ISO/IEC 7812) keep ordinary
+numbers untouched; of IP addresses only public ones count. Source of the address patterns: Penedo et al. 2024.
+"""
+
+import ipaddress
+import re
+from collections import Counter
+from collections.abc import Callable
+
+KINDS = ("email", "iban", "card", "ip", "phone")  # in the order in which they are looked for
+
+
+def _iban(text: str) -> bool:
+    plain = re.sub(r"\s", "", text).upper()
+    return 15 <= len(plain) <= 34 and int("".join(str(int(c, 36)) for c in plain[4:] + plain[:4])) % 97 == 1
+
+
+def _card(text: str) -> bool:
+    digits = [int(c) for c in text if c.isdigit()]
+    doubled = sum(sum(divmod(2 * d, 10)) if i % 2 else d for i, d in enumerate(reversed(digits)))
+    return 13 <= len(digits) <= 19 and len(set(digits)) > 2 and doubled % 10 == 0
+
+
+def _public(text: str) -> bool:
+    try:
+        return ipaddress.ip_address(text).is_global
+    except ValueError:
+        return False
+
+
+def _phone(text: str) -> bool:
+    return 9 <= sum(c.isdigit() for c in text) <= 15
+
+
+_BYTE = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
+_PATTERNS: dict[str, tuple[str, Callable[[str], bool]]] = {
+    "email": (
+        r"(?<![\w.+-])[A-Za-z0-9][\w.+-]*@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}(?![\w-])",
+        lambda text: True,
+    ),
+    "iban": (r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", _iban),
+    "card": (
+        r"(?<![\d.+-])[3-6]\d{3}(?:([ -])\d{4}\1\d{4}\1\d{4}|\d{9,12}|[ -]\d{6}[ -]\d{5})(?![\d.]\d|\d)",
+        _card,
+    ),
+    "ip": (rf"(?<![\d.]){_BYTE}(?:\.{_BYTE}){{3}}(?!\.?\d)", _public),
+    "phone": (
+        r"(?<![\w.+/*=-])(?:\+\d{1,3}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d{1,4}(?:[ .-]?\d{2,8}){1,4}"
+        r"|\(\d{3}\) ?\d{3}-\d{4}|\d{3}-\d{3}-\d{4}|\d{3}\.\d{3}\.\d{4})(?![\d-]|\.\d)",
+        _phone,
+    ),
+}
+_COMPILED = {kind: (re.compile(_PATTERNS[kind][0]), _PATTERNS[kind][1]) for kind in KINDS}
+
+
+def replace(text: str) -> tuple[str, dict[str, int]]:
+    """Text with placeholders for personal data, and how many of each kind were replaced."""
+    counts: Counter[str] = Counter()
+    for kind in KINDS:
+        pattern, valid = _COMPILED[kind]
+        if kind == "email" and "@" not in text:
+            continue
+
+        def placeholder(match: re.Match, kind: str = kind, valid: Callable[[str], bool] = valid) -> str:
+            if not valid(match.group()):
+                return match.group()
+            counts[kind] += 1
+            return f"[{kind}]"
+
+        text = pattern.sub(placeholder, text)
+    return text, dict(counts)

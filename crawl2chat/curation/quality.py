@@ -1,0 +1,305 @@
+"""The quality rules of Gopher, C4 and FineWeb as plain functions over words that are tokenized once per document.
+
+In: text (and its words). Out: None when nothing speaks against the document, else a `Drop` with reason and measured
+value. The rules and their order follow datatrove 0.10 so closely that keep/drop decisions are equal; sources: Rae et al.
+2021 (Gopher, table A1), Raffel et al. 2020 (C4), Penedo et al. 2024 (FineWeb).
+"""
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+
+from crawl2chat.parameters import Params
+
+Grams = tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Why a document goes: the rule that it broke first, and what was measured."""
+
+    reason: str
+    value: float | str | None = None
+
+
+class RepetitionParams(Params):
+    """Gopher's repetition rules; each limit is a share of lines, paragraphs or characters."""
+
+    duplicate_lines: float = 0.3
+    duplicate_paragraphs: float = 0.3
+    duplicate_line_characters: float = 0.2
+    duplicate_paragraph_characters: float = 0.2
+    top_grams: Grams = ((2, 0.2), (3, 0.18), (4, 0.16))
+    duplicate_grams: Grams = ((5, 0.15), (6, 0.14), (7, 0.13), (8, 0.12), (9, 0.11), (10, 0.10))
+
+
+class GopherParams(Params):
+    """Gopher's quality rules."""
+
+    min_words: int = 50
+    max_words: int = 100_000
+    min_word_length: float = 3.0
+    max_word_length: float = 10.0
+    symbols: float = 0.1  # hashes or ellipses per word
+    bullet_lines: float = 0.9
+    ellipsis_lines: float = 0.3
+    alphabetic_words: float = 0.8
+    stop_words: int = 2
+
+
+class C4Params(Params):
+    """C4's rules: lines are removed, then documents with too few sentences."""
+
+    terminal_punctuation: bool = False  # FineWeb leaves this rule out: alone it removes 30 %
+    min_sentences: int = 5
+    min_words_per_line: int = 3
+    max_word_length: int = 1_000
+    citations: bool = True
+    lorem_ipsum: bool = True
+    javascript: bool = True
+    curly_bracket: bool = True
+    policy: bool = True
+
+
+class FineWebParams(Params):
+    """FineWeb's three rules on lines, and the one on lists."""
+
+    line_punctuation: float = 0.12
+    short_lines: float = 0.67
+    short_line_length: int = 30
+    duplicate_characters: float = 0.1  # the paper's value; datatrove's code has 0.01
+    new_lines: float = 0.3
+
+
+STOP_WORDS = frozenset({"the", "be", "to", "of", "and", "that", "have", "with"})
+POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
+_PARAGRAPHS, _LINES = re.compile(r"\n{2,}"), re.compile("\n+")
+_CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
+_ENDS = (".", "?", "!", '"', "'")
+
+
+@contextmanager
+def _without(module: str) -> Iterator[None]:
+    """Hide an installed module from an import: spaCy would load torch, 2 s and 250 MB in every worker, for nothing."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[module]
+
+
+class _Tokenizer:
+    """spaCy's blank English tokenizer; made anew when its vocabulary, which only grows, gets large."""
+
+    LARGEST_VOCABULARY = 400_000
+    _tokenizer = None
+
+    @classmethod
+    def split(cls, text: str) -> list[str]:
+        if cls._tokenizer is None or len(cls._tokenizer.vocab) > cls.LARGEST_VOCABULARY:
+            with _without("torch"):
+                import spacy
+            cls._tokenizer = spacy.blank("en").tokenizer
+        return [token.text for token in cls._tokenizer(text)]
+
+
+@lru_cache(1)
+def _punctuation() -> tuple[frozenset[str], tuple[str, ...]]:
+    from datatrove.utils.text import PUNCTUATION_SET, TERMINAL_PUNCTUATION
+
+    return frozenset(PUNCTUATION_SET), tuple(TERMINAL_PUNCTUATION)
+
+
+@lru_cache(1)
+def _sentence_ends() -> frozenset[str]:
+    with _without("torch"):
+        from spacy.pipeline import Sentencizer
+
+    return frozenset(Sentencizer().punct_chars)
+
+
+@lru_cache(2)
+def words_by_line(text: str) -> tuple[list[str], ...]:
+    """Words of each line. By far the most expensive step, hence done once: the blocks of one process share the answer."""
+    return tuple(
+        [word for token in _Tokenizer.split(line) if (word := token.strip())] for line in text.splitlines()
+    )
+
+
+def words_of(text: str) -> list[str]:
+    return [word for line in words_by_line(text) for word in line]
+
+
+def _duplicates(items: list[str]) -> tuple[int, int]:
+    """How many items were there before, and their characters."""
+    seen: set[str] = set()
+    count = characters = 0
+    for item in items:
+        if item in seen:
+            count += 1
+            characters += len(item)
+        else:
+            seen.add(item)
+    return count, characters
+
+
+def _top_gram(words: list[str], n: int) -> int:
+    """Characters covered by the most frequent n-gram; among equals the first one counts."""
+    grams = Counter(zip(*(words[i:] for i in range(n)), strict=False))
+    if not grams:
+        return 0
+    gram, times = grams.most_common(1)[0]
+    return (sum(map(len, gram)) + n - 1) * times
+
+
+def _duplicate_grams(words: list[str], n: int) -> int:
+    """Characters in n-grams that occurred before, each stretch counted once."""
+    seen: set[tuple[str, ...]] = set()
+    characters = index = 0
+    while index < len(words) - n + 1:
+        gram = tuple(words[index : index + n])
+        if gram in seen:
+            characters += sum(map(len, gram))
+            index += n
+        else:
+            seen.add(gram)
+            index += 1
+    return characters
+
+
+def repetition(text: str, words: list[str], limits: RepetitionParams) -> Drop | None:
+    """Gopher's repetition rules."""
+    if not text:
+        return Drop("empty")
+    size = len(text)
+    paragraphs = _PARAGRAPHS.split(text.strip())
+    count, characters = _duplicates(paragraphs)
+    if (value := count / len(paragraphs)) > limits.duplicate_paragraphs:
+        return Drop("duplicate_paragraphs", value)
+    if (value := characters / size) > limits.duplicate_paragraph_characters:
+        return Drop("duplicate_paragraph_characters", value)
+    lines = _LINES.split(text)
+    count, characters = _duplicates(lines)
+    if (value := count / len(lines)) > limits.duplicate_lines:
+        return Drop("duplicate_lines", value)
+    if (value := characters / size) > limits.duplicate_line_characters:
+        return Drop("duplicate_line_characters", value)
+    for n, limit in limits.top_grams:
+        if (value := _top_gram(words, n) / size) > limit:
+            return Drop(f"top_{n}_gram", value)
+    for n, limit in limits.duplicate_grams:
+        value = _duplicate_grams(words, n) / size
+        if value > limit:
+            return Drop(f"duplicate_{n}_grams", value)
+        if value == 0.0:  # no n-gram occurs twice, so no longer one does
+            break
+    return None
+
+
+def gopher(text: str, words: list[str], limits: GopherParams) -> Drop | None:
+    """Gopher's quality rules."""
+    punctuation, _ = _punctuation()
+    real = [word for word in words if not punctuation.issuperset(word)]
+    if len(real) < limits.min_words:
+        return Drop("short", len(real))
+    if len(real) > limits.max_words:
+        return Drop("long", len(real))
+    if (value := sum(map(len, real)) / len(real)) < limits.min_word_length:
+        return Drop("short_words", value)
+    if value > limits.max_word_length:
+        return Drop("long_words", value)
+    if (value := text.count("#") / len(words)) > limits.symbols:
+        return Drop("hashes", value)
+    if (value := (text.count("...") + text.count("…")) / len(words)) > limits.symbols:
+        return Drop("ellipses", value)
+    lines = text.splitlines()
+    if (
+        value := sum(line.lstrip().startswith(("•", "-")) for line in lines) / len(lines)
+    ) > limits.bullet_lines:
+        return Drop("bullet_lines", value)
+    if (
+        value := sum(line.rstrip().endswith(("...", "…")) for line in lines) / len(lines)
+    ) > limits.ellipsis_lines:
+        return Drop("ellipsis_lines", value)
+    if (value := sum(any(map(str.isalpha, word)) for word in words) / len(words)) < limits.alphabetic_words:
+        return Drop("alphabetic_words", value)
+    if (value := len(STOP_WORDS.intersection(words))) < limits.stop_words:
+        return Drop("stop_words", value)
+    return None
+
+
+def _sentences(words: list[str]) -> int:
+    """How many sentences spaCy's sentencizer finds: a new one starts after end marks, at the next token that is none."""
+    ends, count, ended = _sentence_ends(), 1, False
+    for token in words:
+        if token in ends:
+            ended = True
+        elif ended and not _is_punctuation(token):
+            count += 1
+            ended = False
+    return count
+
+
+@lru_cache(4096)
+def _is_punctuation(token: str) -> bool:
+    import unicodedata
+
+    return all(unicodedata.category(c).startswith("P") for c in token)
+
+
+def c4(text: str, by_line: tuple[list[str], ...], limits: C4Params) -> tuple[str, int] | Drop:
+    """C4's rules. Returns the text of the lines that stay, and their number of words; `by_line` are words line by line."""
+    kept: list[str] = []
+    sentences = count = 0
+    for original, tokens in zip(text.splitlines(), by_line, strict=True):
+        line = original.strip()
+        words = line.split()
+        if any(len(word) > limits.max_word_length for word in words):
+            continue
+        if limits.citations:
+            line = _CITATION.sub("", line)
+        if limits.terminal_punctuation and (not line.endswith(_ENDS) or line.endswith("...")):
+            continue
+        if len(words) < limits.min_words_per_line:
+            continue
+        lower = line.lower()
+        if limits.lorem_ipsum and "lorem ipsum" in lower:
+            return Drop("lorem_ipsum")
+        if limits.javascript and "javascript" in lower:
+            continue
+        if limits.curly_bracket and "{" in line:
+            return Drop("curly_bracket")
+        if limits.policy and any(phrase in lower for phrase in POLICY):
+            continue
+        sentences += _sentences(tokens)
+        count += len(tokens)
+        kept.append(line)
+    if sentences < limits.min_sentences:
+        return Drop("few_sentences", sentences)
+    return "\n".join(kept).strip(), count
+
+
+def fineweb(text: str, word_count: int, limits: FineWebParams) -> Drop | None:
+    """FineWeb's rules."""
+    _, ends = _punctuation()
+    lines = [line for line in text.split("\n") if line.strip()]
+    if not lines:
+        return Drop("empty")
+    if (value := sum(line.endswith(ends) for line in lines) / len(lines)) < limits.line_punctuation:
+        return Drop("line_punctuation", value)
+    if (
+        value := sum(len(line) <= limits.short_line_length for line in lines) / len(lines)
+    ) > limits.short_lines:
+        return Drop("short_lines", value)
+    if (value := _duplicates(lines)[1] / len(text.replace("\n", ""))) > limits.duplicate_characters:
+        return Drop("duplicate_characters", value)
+    if (value := text.count("\n") / max(1, word_count)) > limits.new_lines:
+        return Drop("new_lines", value)
+    return None

@@ -1,0 +1,81 @@
+"""Stage deduplicate: near-duplicates, personal data, evaluation items; then the validated Parquet corpus."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from crawl2chat.curation.duplicates import MinhashParams
+from crawl2chat.curation.execution import ExecutionParams
+from crawl2chat.errors import UserError
+from crawl2chat.parameters import Params
+from crawl2chat.tracking import Tracker
+
+
+class ContaminationParams(Params):
+    """When a text shows an evaluation prompt."""
+
+    n_grams: int = 13  # words in a row that text and prompt share
+    least_words: int = 8  # shorter prompts are not looked for
+
+
+class DeduplicateParams(Params):
+    """Section `deduplicate` of params.yaml."""
+
+    minhash: MinhashParams = MinhashParams()
+    personal: bool = True  # replace personal data
+    contamination: ContaminationParams = ContaminationParams()
+    max_invalid: float = 0.001  # share of rows that may break the schema before the stage fails
+    execution: ExecutionParams = ExecutionParams()
+
+
+def deduplicate(
+    filtered: Path, tasks: Path, truth: Path, out: Path, out_removed: Path,
+    params: DeduplicateParams, tracker: Tracker, work: Path,
+) -> dict[str, Any]:  # fmt: skip
+    """Write `documents-*.parquet` to `out`, and what was dropped to `out_removed`."""
+    from crawl2chat.curation import blocks, contamination, corpus, duplicates, execution, score
+
+    if not any(filtered.glob("*.jsonl.zst")):
+        raise UserError(f"The folder {filtered.name} holds no documents; run the stage filter first.")
+    shards, removed = work / "documents", work / "removed"
+    count, workers = params.execution.tasks, params.execution.workers
+    clusters = duplicates.find(filtered, work, params.minhash, count, workers)
+    items = contamination.evaluation_items(tasks)
+    overlap = contamination.Overlap(items, params.contamination.n_grams, params.contamination.least_words)
+    pipeline = [
+        blocks.reader(filtered),
+        duplicates.removal(clusters, removed),
+        *([blocks.Filter("personal", blocks.PersonalJudge(), removed)] if params.personal else []),
+        blocks.Filter("contamination", blocks.ContaminationJudge(overlap), removed),
+        blocks.writer(shards),
+    ]
+    statistics = execution.execute("remove", pipeline, work, count, workers)
+    drops = execution.drop_counts(statistics)
+    execution.require_documents(int(statistics["contamination"].get("forwarded", 0)), "deduplicate", drops)
+
+    out.mkdir(parents=True)
+    written, failures = 0, []
+    for shard in sorted(shards.glob("*.jsonl.zst")):
+        rows, broken = corpus.write(shard, out)
+        written, failures = written + rows, failures + broken
+    tracker.table("invalid_rows", failures[:100])
+    invalid = len({failure["id"] for failure in failures})
+    if invalid > params.max_invalid * (written + invalid):
+        first = failures[0]
+        raise UserError(
+            f"deduplicate: {invalid} of {written + invalid} rows break the corpus schema, first '{first['id']}' in column "
+            f"'{first['column']}' ({first['check']}: {first['value']!r}); mend the source or raise deduplicate.max_invalid."
+        )
+    execution.publish(removed, out_removed)
+    (out_removed / "invalid.jsonl").write_text(
+        "".join(json.dumps(f, sort_keys=True) + "\n" for f in failures)
+    )
+    metrics = {
+        "documents": written,
+        "invalid": invalid,
+        "duplicates": int(statistics.get("🎯 MinHash stage 4", {}).get("dropped", 0)),
+        "contaminated": drops.get("contamination", {}).get("evaluation_item", 0),
+        "evaluation_items": len(items),
+        "ms_per_document": execution.milliseconds(statistics),
+    }
+    return metrics | score.deduplication(filtered, out, out_removed, score.truth_of(truth))

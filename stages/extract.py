@@ -1,0 +1,86 @@
+"""Stage extract: URL filter, archive records to main text. Every record ends as a document or with a reason."""
+
+from pathlib import Path
+from typing import Any
+
+from crawl2chat.curation.addresses import AddressParams
+from crawl2chat.curation.execution import ExecutionParams
+from crawl2chat.curation.extraction import Extractor
+from crawl2chat.errors import UserError
+from crawl2chat.parameters import Params
+from crawl2chat.tracking import Tracker
+
+
+class ExtractParams(Params):
+    """Section `extract` of params.yaml."""
+
+    extractor: Extractor = "resiliparse"
+    timeout: float = 10.0  # seconds for one page
+    max_megabytes: float = 32.0  # a record larger than this after decompression is dropped
+    addresses: AddressParams = AddressParams()
+    execution: ExecutionParams = ExecutionParams()
+
+
+def extract(
+    pages: Path,
+    truth: Path,
+    out: Path,
+    out_removed: Path,
+    params: ExtractParams,
+    tracker: Tracker,
+    work: Path,
+) -> dict[str, Any]:
+    """Read every file below `pages`, keep main text in `out`, everything else with its reason in `out_removed`."""
+    from crawl2chat.curation import blocks, execution, score
+    from crawl2chat.curation.addresses import AddressFilter, build_lists
+    from crawl2chat.curation.extraction import CANARY
+    from crawl2chat.curation.extraction import extract as main_text
+    from crawl2chat.curation.records import ORDINARY, kind_of
+
+    if not pages.is_dir():
+        raise UserError(f"The folder {pages.name} does not exist; run the stage crawl first.")
+    if not any(kind_of(path) for path in pages.rglob("*") if path.is_file()):
+        raise UserError(
+            f"No readable file in {pages.name}: it needs WARC, ARC, JSONL, Parquet, text or HTML files."
+        )
+    if "canary sings" not in main_text(CANARY, params.extractor):
+        raise UserError(
+            f"The extractor '{params.extractor}' finds no text in a plain test page; reinstall its package."
+        )
+
+    lists = build_lists(work / "lists") if params.addresses.integrated_lists else None
+    addresses = AddressFilter(params.addresses, lists)
+    shards, removed = work / "documents", work / "removed"
+    pipeline = [
+        blocks.Records(pages, removed, int(params.max_megabytes * 2**20)),
+        blocks.Filter("address", blocks.AddressJudge(addresses), removed),
+        blocks.Extract(params.extractor, params.timeout, removed),
+        blocks.writer(shards),
+    ]
+    statistics = execution.execute(
+        "extract", pipeline, work, params.execution.tasks, params.execution.workers
+    )
+    drops = execution.drop_counts(statistics)
+    kept = int(statistics["extract"].get("forwarded", 0))
+    execution.require_documents(kept, "extract", drops)
+    execution.publish(shards, out)
+    execution.publish(removed, out_removed)
+
+    manifest = score.truth_of(truth)
+    documents = execution.documents_in(out)
+    lost = drops.pop("read", {})
+    gone = {d["id"] for block in drops for d in execution.documents_in(out_removed / block)}
+    arrived = gone | {d["id"] for d in documents}
+    tracker.table(
+        "extracted", [{"url": d["metadata"].get("url", ""), "text": d["text"][:2000]} for d in documents[:20]]
+    )
+    return {
+        "records": int(statistics["read"]["total"]),
+        "documents": kept,
+        "ordinary": {reason: n for reason, n in lost.items() if reason in ORDINARY},
+        "unreadable": {reason: n for reason, n in lost.items() if reason not in ORDINARY},
+        "dropped": drops,
+        "ms_per_document": execution.milliseconds(statistics),
+        **score.extraction_f1(((d["id"], d["text"]) for d in documents), manifest),
+        **{f"address_{k}": v for k, v in score.dropping(gone, arrived, manifest, "extract").items()},
+    }

@@ -1,0 +1,68 @@
+"""Stage filter: language, then the quality rules of Gopher, C4 and FineWeb. What is dropped stays readable, with its reason."""
+
+from pathlib import Path
+from typing import Any
+
+from crawl2chat.curation.execution import ExecutionParams
+from crawl2chat.curation.language import LanguageParams
+from crawl2chat.curation.quality import C4Params, FineWebParams, GopherParams, RepetitionParams
+from crawl2chat.errors import UserError
+from crawl2chat.parameters import Params
+from crawl2chat.tracking import Tracker
+
+
+class FilterParams(Params):
+    """Section `filter` of params.yaml; the blocks run in this order."""
+
+    language: LanguageParams = LanguageParams()
+    repetition: RepetitionParams = RepetitionParams()
+    gopher: GopherParams = GopherParams()
+    c4: C4Params = C4Params()
+    fineweb: FineWebParams = FineWebParams()
+    execution: ExecutionParams = ExecutionParams()
+
+
+def filter(  # noqa: A001 - a stage is called like its row in dvc.yaml
+    extracted: Path,
+    truth: Path,
+    out: Path,
+    out_removed: Path,
+    params: FilterParams,
+    tracker: Tracker,
+    work: Path,
+) -> dict[str, Any]:
+    """Keep good documents in `out`, the others with block, reason and measured value in `out_removed`."""
+    from crawl2chat.curation import blocks, execution, score
+
+    if not any(extracted.glob("*.jsonl.zst")):
+        raise UserError(f"The folder {extracted.name} holds no documents; run the stage extract first.")
+    shards, removed = work / "documents", work / "removed"
+    judges = {
+        "language": blocks.LanguageJudge(params.language),
+        "repetition": blocks.RepetitionJudge(params.repetition),
+        "gopher": blocks.GopherJudge(params.gopher),
+        "c4": blocks.C4Judge(params.c4),
+        "fineweb": blocks.FineWebJudge(params.fineweb),
+    }
+    pipeline = [
+        blocks.reader(extracted),
+        *(blocks.Filter(name, judge, removed) for name, judge in judges.items()),
+        blocks.writer(shards),
+    ]
+    statistics = execution.execute("filter", pipeline, work, params.execution.tasks, params.execution.workers)
+    drops = execution.drop_counts(statistics)
+    kept = int(statistics["fineweb"].get("forwarded", 0))
+    execution.require_documents(kept, "filter", drops)
+    execution.publish(shards, out)
+    execution.publish(removed, out_removed)
+
+    dropped = execution.documents_in(out_removed)
+    gone = {d["id"] for d in dropped}
+    arrived = gone | {d["id"] for d in execution.documents_in(out)}
+    tracker.table("dropped", execution.samples_by_reason(dropped))
+    return {
+        "documents": kept,
+        "dropped": drops,
+        "ms_per_document": execution.milliseconds(statistics),
+        **score.dropping(gone, arrived, score.truth_of(truth), "filter"),
+    }
