@@ -1,0 +1,420 @@
+"""Stage report: one page a person can read, from the crawl to the chat model: what went in, what came out, curves, samples.
+
+In: metrics/*.json, plots/, dvc.lock for the hashes. Out: report/index.html, which needs no other file and no network.
+Numbers that an input cannot have (truth on real input) are left out. Times are left out too: the same run gives the same
+bytes.
+"""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from crawl2chat.jsonl import read_jsonl
+from crawl2chat.parameters import Params
+from crawl2chat.tracking import Tracker
+from stages.files import read_yaml
+
+MODELS = {"base": "base", "sft": "assistant", "reasoner": "reasoner", "chat": "chat"}
+TIMED = ("tokens_per_second", "ms_per_document")
+
+
+class ReportParams(Params):
+    samples: int = Field(10, ge=0)  # free samples of each model
+    questions: int = Field(12, ge=0)  # questions shown with the answers of all models
+    characters: int = Field(700, ge=20)  # of a sample, at most
+
+
+def report(
+    metrics: Path, plots: Path, lock: Path, out: Path, params: ReportParams, tracker: Tracker
+) -> dict[str, str]:
+    """Write the page; its path is the only metric."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    numbers = {
+        path.stem: without_times(json.loads(path.read_text())) for path in sorted(metrics.glob("*.json"))
+    }
+    numbers.pop("report", None)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"short": short, "percent": percent, "words": words}
+    evaluation = numbers.get("evaluate", {})
+    page = environment.get_template("report.html.jinja").render(
+        m={stage: numbers.get(stage, {}) for stage in (*numbers, *STAGES)},
+        charts=draw_charts(numbers, plots),
+        waterfall=waterfall(numbers),
+        dropped=dropped(numbers),
+        unreadable=unreadable(numbers),
+        models={name: title for name, title in MODELS.items() if name in evaluation},
+        skills=skills(evaluation),
+        samples=samples(plots / "evaluate" / "samples.jsonl", params),
+        questions=questions(plots / "evaluate" / "answers.jsonl", params),
+        lineage=lineage(lock),
+        stages=STAGES,
+    )
+    out.mkdir(parents=True)
+    (out / "index.html").write_text(page, encoding="utf-8")
+    tracker.artifact(out / "index.html")
+    return {"path": "report/index.html"}
+
+
+# Stage → the talk's chapter it belongs to.
+STAGES = {
+    "crawl": "web", "extract": "web", "filter": "web", "deduplicate": "web",
+    "tokenizer": "tokens", "tokenize": "tokens",
+    "pretrain": "base", "probe": "base",
+    "conversations": "assistant", "sft": "assistant",
+    "reason": "thinking",
+    "preferences": "preferences", "reward": "preferences", "rlhf": "preferences",
+    "evaluate": "exam", "export": "exam", "report": "exam",
+}  # fmt: skip
+
+
+# ---- what the page shows, as plain rows
+
+
+def without_times(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in TIMED}
+
+
+def waterfall(numbers: dict[str, Any]) -> list[dict[str, Any]]:
+    """What is left after each step of curation, as shares of what was read."""
+    steps = [
+        ("records read", numbers.get("extract", {}).get("records") or numbers.get("crawl", {}).get("pages")),
+        ("main text extracted", numbers.get("extract", {}).get("documents")),
+        ("filters passed", numbers.get("filter", {}).get("documents")),
+        ("duplicates removed", numbers.get("deduplicate", {}).get("documents")),
+    ]
+    steps = [(name, count) for name, count in steps if isinstance(count, int)]
+    most = max((count for _, count in steps), default=1) or 1
+    return [{"step": name, "count": count, "share": count / most} for name, count in steps]
+
+
+def dropped(numbers: dict[str, Any]) -> list[dict[str, Any]]:
+    """Reasons for which documents were dropped, the most frequent first."""
+    rows = []
+    for stage in ("extract", "filter", "deduplicate"):
+        for block, reasons in (numbers.get(stage, {}).get("dropped") or {}).items():
+            counted = reasons.items() if isinstance(reasons, dict) else [("", reasons)]
+            rows += [{"block": block, "reason": reason, "count": count} for reason, count in counted]
+    rows.sort(key=lambda row: (-row["count"], row["block"], row["reason"]))
+    most = rows[0]["count"] if rows else 1
+    return [row | {"share": row["count"] / most} for row in rows[:24]]
+
+
+def unreadable(numbers: dict[str, Any]) -> list[tuple[str, str, int]]:
+    """(stage, reason, count) of records that could not be read."""
+    return [
+        (stage, reason, count)
+        for stage in STAGES
+        for reason, count in sorted((numbers.get(stage, {}).get("unreadable") or {}).items())
+        if count
+    ]
+
+
+def skills(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row for each number of the evaluation, a cell for each model."""
+    columns = [evaluation[name] for name in MODELS if name in evaluation]
+    keys = dict.fromkeys(
+        key for column in columns for key in column if not key.endswith(("_n", "_low", "_high"))
+    )
+    rows = []
+    for key in keys:
+        cells = [
+            {"value": column.get(key), "low": column.get(f"{key}_low"), "high": column.get(f"{key}_high")}
+            for column in columns
+        ]
+        sizes = [column[f"{key}_n"] for column in columns if column.get(f"{key}_n")]
+        values = [cell["value"] for cell in cells if isinstance(cell["value"], (int, float))]
+        if not values:
+            continue
+        # Only shares are drawn as bars: of bits or ratings, more is not a fuller bar.
+        share = bool(sizes) and all(0 <= value <= 1 for value in values) and key not in ("gold", "arena")
+        rows.append({"name": key, "n": max(sizes, default=None), "share": share, "cells": cells})
+    return rows
+
+
+def samples(path: Path, params: ReportParams) -> dict[str, list[dict[str, str]]]:
+    """Model → a few of its free samples."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for row in read_jsonl(path) if path.exists() else []:
+        cut = {
+            key: clip(str(row.get(key, "")), params.characters)
+            for key in ("kind", "prompt", "answer", "truth")
+        }
+        found.setdefault(row["model"], []).append(cut)
+    return {name: found[name][: params.samples] for name in MODELS if name in found}
+
+
+def questions(path: Path, params: ReportParams) -> list[dict[str, Any]]:
+    """The same question to every model: of each kind in turn the first ones, until there are enough."""
+    by_question: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in read_jsonl(path) if path.exists() else []:
+        known = by_question.setdefault(
+            (row["kind"], row["id"]), {"kind": row["kind"], "prompt": row["prompt"], "truth": row["truth"]}
+        )
+        known[row["model"]] = {"text": clip(row["answer"], params.characters), "correct": row["correct"]}
+    complete = [row for row in by_question.values() if all(name in row for name in MODELS)]
+    kinds = list(dict.fromkeys(row["kind"] for row in complete))
+    turns = [[row for row in complete if row["kind"] == kind] for kind in kinds]
+    longest = max(map(len, turns), default=0)
+    return [rows[turn] for turn in range(longest) for rows in turns if turn < len(rows)][: params.questions]
+
+
+def lineage(lock: Path) -> list[dict[str, Any]]:
+    """Every stage with what it made, by hash, as dvc.lock has it."""
+    if not lock.exists():
+        return []
+    entries = read_yaml(lock).get("stages", {})
+    kept = {stage: entries[stage] for stage in STAGES if stage in entries and stage != "report"}
+    return [
+        {
+            "stage": stage,
+            "outs": [
+                {"path": out["path"], "hash": out["md5"].removesuffix(".dir")[:12], "size": out.get("size")}
+                for out in entry.get("outs", [])
+                # Metrics hold times: their hash differs between runs that are the same.
+                if "md5" in out and not out["path"].startswith("metrics")
+            ],
+        }
+        for stage, entry in kept.items()
+    ]
+
+
+# ---- how values are written
+
+
+def clip(text: str, characters: int) -> str:
+    return text if len(text) <= characters else text[:characters].rstrip() + " …"
+
+
+def short(value: Any) -> str:
+    """1234567 → 1.2 M; 0.1234 → 0.123."""
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
+    if not isinstance(value, int):
+        return str(value)
+    for unit, size in (("G", 10**9), ("M", 10**6)):
+        if abs(value) >= size:
+            return f"{value / size:.1f} {unit}"
+    return f"{value:,}"
+
+
+def percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.0f} %"
+
+
+def words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+# ---- charts
+
+INK, SOFT, GRID = "#1f2430", "#6b7280", "#e5e7eb"
+COLOURS = {"blue": "#3b6fd4", "orange": "#e07a3f", "green": "#2f9e77", "purple": "#8b5fbf", "red": "#c9485b"}
+
+
+def draw_charts(numbers: dict[str, Any], plots: Path) -> dict[str, str]:
+    """Name → SVG, for each chart whose numbers exist."""
+    drawings = {
+        "pretrain": lambda: training_chart(
+            read_curve(plots / "pretrain.csv"), "tokens seen → surprise at the next one"
+        ),
+        "recall": lambda: recall_chart(read_curve(plots / "evaluate" / "recall.csv")),
+        "sft": lambda: training_chart(read_curve(plots / "sft.csv"), "loss on the assistant's words"),
+        "reason": lambda: reason_chart(read_curve(plots / "reason.csv")),
+        "reward": lambda: training_chart(read_curve(plots / "reward.csv"), "ranking loss"),
+        "rlhf": lambda: overoptimisation_chart(read_curve(plots / "rlhf.csv"), numbers.get("rlhf", {})),
+        "mixture": lambda: mixture_chart(numbers.get("conversations", {}).get("kinds") or {}),
+    }
+    return {name: svg for name, draw in drawings.items() if (svg := draw())}
+
+
+def read_curve(path: Path) -> dict[str, list[float | None]]:
+    """Columns of a CSV; None where a number was not measured. Empty without the file."""
+    if not path.exists():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {
+        name: [float(row[name]) if row[name] else None for row in rows] for name in (rows[0] if rows else {})
+    }
+
+
+def measured(curve: dict[str, list[float | None]], x: str, y: str) -> tuple[list[float], list[float]]:
+    """The points at which both columns have a number."""
+    pairs = [
+        (a, b)
+        for a, b in zip(curve.get(x, []), curve.get(y, []), strict=False)
+        if a is not None and b is not None
+    ]
+    return [a for a, _ in pairs], [b for _, b in pairs]
+
+
+class Canvas:
+    """A matplotlib figure in the page's style, as SVG with the same bytes every time."""
+
+    def __init__(self, width: float = 6.4, height: float = 3.2, title: str = "") -> None:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from matplotlib import pyplot
+
+        style = {
+            "svg.hashsalt": "crawl2chat", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10,
+            "text.color": INK, "axes.labelcolor": SOFT, "axes.edgecolor": GRID, "xtick.color": SOFT, "ytick.color": SOFT,
+            "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": GRID,
+            "axes.axisbelow": True, "legend.frameon": False, "axes.titlelocation": "left", "axes.titlesize": 10.5,
+        }  # fmt: skip
+        with pyplot.rc_context(style):
+            self.figure, self.axes = pyplot.subplots(figsize=(width, height))
+        self.style = style
+        if title:
+            self.axes.set_title(title, color=SOFT, pad=10)
+
+    def svg(self) -> str:
+        import io
+
+        from matplotlib import pyplot
+
+        stream = io.StringIO()
+        with pyplot.rc_context(self.style):
+            self.figure.savefig(
+                stream, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None}
+            )
+        pyplot.close(self.figure)
+        text = stream.getvalue()
+        return text[text.index("<svg") :]
+
+
+def training_chart(curve: dict[str, list[float | None]], title: str) -> str:
+    """Training loss as a line, what was held out as dots."""
+    steps, losses = measured(curve, "step", "train_loss")
+    if not steps:
+        return ""
+    canvas = Canvas(title=title)
+    canvas.axes.plot(steps, losses, color=COLOURS["blue"], linewidth=1.6, label="training loss")
+    names = {
+        "val_loss": "held out",
+        "val_bpb": "held out, bits per byte",
+        "text_bpb": "web text, bits per byte",
+    }
+    for (column, label), colour in zip(names.items(), ("orange", "green", "purple"), strict=True):
+        x, y = measured(curve, "step", column)
+        if x:
+            canvas.axes.plot(x, y, "o-", color=COLOURS[colour], markersize=3.5, linewidth=1.2, label=label)
+    canvas.axes.set_xlabel("step")
+    canvas.axes.legend(fontsize=9)
+    return canvas.svg()
+
+
+def recall_chart(curve: dict[str, list[float | None]]) -> str:
+    """How often a fact is recalled, by how often the pages mention it."""
+    mentions, recall = measured(curve, "mentions", "recall")
+    if not mentions:
+        return ""
+    sizes = curve["n"]
+    canvas = Canvas(title="recall of a fact by the number of its mentions")
+    bands = [wilson(share, size or 0) for share, size in zip(recall, sizes, strict=True)]
+    canvas.axes.fill_between(
+        mentions, *zip(*bands, strict=True), color=COLOURS["blue"], alpha=0.15, linewidth=0
+    )
+    canvas.axes.plot(mentions, recall, "o-", color=COLOURS["blue"], label="completes the sentence")
+    x, y = measured(curve, "mentions", "answered")
+    canvas.axes.plot(
+        x, y, "o--", color=COLOURS["orange"], markersize=4, label="answers the question (sampled)"
+    )
+    canvas.axes.set(
+        xscale="log", ylim=(-0.03, 1.03), xlabel="mentions in the corpus (and up to the next point)"
+    )
+    canvas.axes.set_xticks(mentions, [f"{count:.0f}" for count in mentions])
+    canvas.axes.minorticks_off()
+    canvas.axes.legend(fontsize=9, loc="lower right")
+    return canvas.svg()
+
+
+def wilson(share: float, n: float) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927)."""
+    if not n:
+        return 0.0, 1.0
+    z = 1.96
+    centre, spread = share + z * z / (2 * n), z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
+    return (centre - spread) / (1 + z * z / n), (centre + spread) / (1 + z * z / n)
+
+
+def reason_chart(curve: dict[str, list[float | None]]) -> str:
+    """The reward of sampled answers while the policy learns from verified results."""
+    lines = {"accuracy": "right answers", "format": "well formed", "reward": "reward"}
+    if not any(column in curve for column in lines):
+        return ""
+    canvas = Canvas(title="answers sampled while training")
+    for (column, label), colour in zip(lines.items(), ("blue", "green", "orange"), strict=True):
+        x, y = measured(curve, "step", column)
+        if x:
+            canvas.axes.plot(x, y, color=COLOURS[colour], alpha=0.25, linewidth=1)
+            canvas.axes.plot(x, smooth(y), color=COLOURS[colour], linewidth=1.8, label=label)
+    canvas.axes.set_xlabel("step")
+    canvas.axes.legend(fontsize=9)
+    return canvas.svg()
+
+
+def smooth(values: list[float], weight: float = 0.8) -> list[float]:
+    """Exponential moving average, started at the first value."""
+    result: list[float] = []
+    for value in values:
+        result.append(value if not result else weight * result[-1] + (1 - weight) * value)
+    return result
+
+
+def overoptimisation_chart(curve: dict[str, list[float | None]], numbers: dict[str, Any]) -> str:
+    """Proxy and gold against the distance from the start policy: where they part, the reward is being hacked."""
+    distance, gold = measured(curve, "root_kl", "held_out_gold")
+    reached, proxy = measured(curve, "root_kl", "held_out_proxy")
+    if not reached:
+        return ""
+    canvas = Canvas(title="what the reward model says and what is true, by distance from the start")
+    canvas.axes.plot(
+        *ordered(reached, proxy), "o-", color=COLOURS["orange"], markersize=4, label="reward model (proxy)"
+    )
+    if distance:
+        canvas.axes.plot(*ordered(distance, gold), "o-", color=COLOURS["green"], markersize=4, label="gold")
+        alpha, beta = numbers.get("fit_alpha"), numbers.get("fit_beta")
+        if alpha is not None and beta is not None:
+            import numpy
+
+            d = numpy.linspace(max(min(distance), 0.02), max(distance), 100)
+            canvas.axes.plot(
+                d, gold[0] + d * (alpha - beta * numpy.log(d)), "--", color=COLOURS["green"], alpha=0.6,
+                linewidth=1.2, label="fit d(α − β ln d)",
+            )  # fmt: skip
+    canvas.axes.set_xlabel("√KL from the policy before RLHF")
+    canvas.axes.legend(fontsize=9)
+    return canvas.svg()
+
+
+def ordered(x: list[float], y: list[float]) -> tuple[list[float], list[float]]:
+    pairs = sorted(zip(x, y, strict=True))
+    return [a for a, _ in pairs], [b for _, b in pairs]
+
+
+def mixture_chart(kinds: dict[str, int]) -> str:
+    """How many conversations of each kind."""
+    if not kinds:
+        return ""
+    rows = sorted(kinds.items(), key=lambda pair: (pair[1], pair[0]))
+    canvas = Canvas(height=0.28 * len(rows) + 0.9, title="conversations by kind")
+    bars = canvas.axes.barh(
+        [words(name) for name, _ in rows], [count for _, count in rows], color=COLOURS["blue"], height=0.65
+    )
+    canvas.axes.bar_label(bars, padding=4, fontsize=9, color=SOFT)
+    canvas.axes.grid(axis="y", visible=False)
+    return canvas.svg()
