@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from crawl2chat.errors import UserError
-from crawl2chat.model.network import Transformer
+from crawl2chat.model.network import Transformer, attention
 from crawl2chat.model.optimizers import fast_bfloat16
 
 
@@ -94,16 +94,19 @@ class SlotCache:
     def begin(self, seen: int) -> None:
         """Announces one new token per row; `seen` is the longest row's length with it."""
         self.seen = seen
-        places = torch.arange(seen, device=self.rows.device)
-        self.visible = (places <= self.lengths[:, None])[:, None, None, :]  # (slots, 1, 1, seen)
+        hidden = torch.arange(seen, device=self.rows.device) > self.lengths[:, None]
+        self.hidden = hidden[:, None, :, None]  # (slots, 1, seen, 1)
 
-    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attention of one query per head, as two products over the cache as it lies: two to three times faster than
+        the general kernel, which is made for many queries."""
         self.k[layer, self.rows, :, self.lengths] = k[:, :, 0]
         self.v[layer, self.rows, :, self.lengths] = v[:, :, 0]
-        return self.k[layer, :, :, : self.seen], self.v[layer, :, :, : self.seen]
-
-    def mask(self) -> Tensor:
-        return self.visible
+        keys, values = self.k[layer, :, :, : self.seen], self.v[layer, :, :, : self.seen]  # (B, Hkv, S, D)
+        grouped = q.view(q.shape[0], k.shape[1], -1, q.shape[-1])  # (B, Hkv, queries per key, D)
+        scores = (keys @ grouped.mT).float() * q.shape[-1] ** -0.5  # (B, Hkv, S, queries per key)
+        weights = scores.masked_fill(self.hidden, float("-inf")).softmax(2).to(values.dtype)
+        return (weights.mT @ values).view(q.shape)
 
     def keep(self, slots: Tensor) -> None:
         """Only these slots stay, in this order."""
@@ -118,16 +121,10 @@ class PromptCache:
         self.k: list[Tensor] = []
         self.v: list[Tensor] = []
 
-    def begin(self, length: int, device: torch.device) -> None:
-        self.visible = torch.ones(length, length, dtype=torch.bool, device=device).tril()[None, None]
-
-    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         self.k.append(k)
         self.v.append(v)
-        return k, v
-
-    def mask(self) -> Tensor:
-        return self.visible
+        return attention(q, k, v)
 
 
 def for_inference(model: Transformer, dtype: torch.dtype | None = None) -> Transformer:
@@ -229,7 +226,6 @@ class Engine:
         for row, prompt in enumerate(different):
             padded[row, : len(prompt)] = torch.tensor(prompt)
         read = PromptCache()
-        read.begin(longest, self.device)
         hidden = self.model(padded.to(self.device), cache=read)
         hidden = hidden[torch.arange(len(different), device=self.device), lengths - 1]
         source, target = torch.tensor(which, device=self.device), torch.from_numpy(slots).to(self.device)

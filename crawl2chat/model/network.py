@@ -111,14 +111,10 @@ def flops_per_token(config: ModelConfig, context: int) -> int:
 
 
 class Cache(Protocol):
-    """What generation offers the network: keys and values of earlier positions."""
+    """What generation offers the network: attention that remembers the keys and values of earlier positions."""
 
-    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Stores new keys and values (B, kv heads, T, head_dim); returns all that the new positions may look at."""
-        ...
-
-    def mask(self) -> Tensor | None:
-        """(B, 1, T, S), True where a new position may look; None when all may look at everything."""
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Keeps the new k and v (B, kv heads, T, head_dim); attention's output for q, both (B, heads, T, head_dim)."""
         ...
 
 
@@ -145,6 +141,13 @@ def linear(x: Tensor, *weights: Tensor) -> Tensor:
     """x times one or several stacked matrices, in the precision of the matrices: one product is faster than three."""
     weight = weights[0] if len(weights) == 1 else torch.cat(weights)
     return F.linear(x.to(weight.dtype), weight)
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """softmax(q kᵀ / √head_dim) v, causal unless a mask (B, 1, T, T) says where to look; queries share keys in groups."""
+    if k.shape[1] != q.shape[1]:
+        k, v = (t.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for t in (k, v))
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
 
 
 class Attention(nn.Module):
@@ -180,12 +183,7 @@ class Attention(nn.Module):
         q, k, v = qkv.split((self.heads, self.kv_heads, self.kv_heads), dim=1)
         q = rotate(self.q_norm(q), cos, sin).to(v.dtype)
         k = rotate(self.k_norm(k), cos, sin).to(v.dtype)
-        if cache is not None:
-            k, v = cache.extend(self.layer, k, v)
-        if self.kv_heads != self.heads:
-            k, v = (t.repeat_interleave(self.heads // self.kv_heads, dim=1) for t in (k, v))
-        causal = mask is None and cache is None
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+        out = attention(q, k, v, mask) if cache is None else cache.attend(self.layer, q, k, v)
         return linear(out.transpose(1, 2).reshape(B, T, -1), self.o_proj.weight)
 
 
@@ -291,9 +289,7 @@ class Transformer(nn.Module):
                 self.sin[positions].unsqueeze(1),
             )  # (B, 1, T, head_dim / 2)
         mask = None
-        if cache is not None:
-            mask = cache.mask()
-        elif document_ids is not None:
+        if document_ids is not None:
             same = document_ids.unsqueeze(2) == document_ids.unsqueeze(1)  # (B, T, T)
             mask = same.tril().unsqueeze(1)
         x = self.model.embed_tokens(ids)
