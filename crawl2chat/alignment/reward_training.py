@@ -127,7 +127,8 @@ def judge(
     metrics |= _accuracy("length_baseline_accuracy", signed, clean, seed)
     metrics |= _accuracy("noisy_pair_accuracy", scores, noisy, seed)
     truth = [example.gold if None not in example.gold else _places(example) for example in test]
-    metrics["kendall_tau"] = float(np.mean([kendall_tau(s, t) for s, t in zip(scores, truth, strict=True)]))
+    ordered = [(s, t) for s, t in zip(scores, truth, strict=True) if len(set(t)) > 1]
+    metrics["kendall_tau"] = float(np.mean([kendall_tau(s, t) for s, t in ordered])) if ordered else None
     margins = np.concatenate([[s[a] - s[b] for a, b in p] for s, p in zip(scores, noisy, strict=True)])
     # σ(|margin|) is the stated chance that the higher-scored answer is the preferred one.
     metrics["ece"] = calibration_error(1 / (1 + np.exp(-np.abs(margins))), margins > 0)

@@ -3,13 +3,13 @@
 import pytest
 import torch
 from alignment_toys import KillAt, Killed, contents, make_replay, make_world
+from crawl2chat.tokens.tokenizer import Tokenizer
 
 from crawl2chat.alignment import grpo
 from crawl2chat.alignment.grpo import GRPOParams, Judged
 from crawl2chat.alignment.prompts import prompt_ids, read_tasks
 from crawl2chat.errors import UserError
 from crawl2chat.model.folder import load_model
-from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.tracking import Tracker
 from stages.reason import ReasonParams, reason
 
@@ -40,7 +40,12 @@ def run(world, folder, params=SMALL, tracker=None):
     inputs = {"sft": world["policy"], **{name: world[name] for name in ("tasks", "conversations", "tokens")}}
     outs = {"out": folder / "out", "out_curve": folder / "curve.csv"}
     return reason(
-        **inputs, **outs, params=ReasonParams(**params), seed=1, tracker=tracker or Tracker(), work=folder / "work"
+        **inputs,
+        **outs,
+        params=ReasonParams(**params),
+        seed=1,
+        tracker=tracker or Tracker(),
+        work=folder / "work",
     )
 
 
@@ -66,7 +71,9 @@ def is_seven(text):
 def test_accuracy_rises_and_everything_is_reported(world, tmp_path):
     metrics = run(world, tmp_path / "run")
     assert metrics["sampled_accuracy_after"] > metrics["sampled_accuracy_before"] + 0.15
-    assert metrics["accuracy_after_n"] == 64 and 0 <= metrics["accuracy_after_low"] <= metrics["accuracy_after"]
+    assert (
+        metrics["accuracy_after_n"] == 64 and 0 <= metrics["accuracy_after_low"] <= metrics["accuracy_after"]
+    )
     assert {"format_before", "format_after", "pass_at_8_before", "addition_after"} <= metrics.keys()
     head = (tmp_path / "run" / "curve.csv").read_text().splitlines()[0].split(",")
     assert {"reward", "length", "entropy", "format", "zero_variance", "rollout_difference"} <= set(head)
