@@ -275,9 +275,9 @@ class Canvas:
             "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": GRID,
             "axes.axisbelow": True, "legend.frameon": False, "axes.titlelocation": "left", "axes.titlesize": 10.5,
         }  # fmt: skip
-        with pyplot.rc_context(style):
-            self.figure, self.axes = pyplot.subplots(figsize=(width, height))
-        self.style = style
+        self.styled = pyplot.rc_context(style)
+        self.styled.__enter__()  # until the drawing is done: legends and titles take their style when they are made
+        self.figure, self.axes = pyplot.subplots(figsize=(width, height))
         if title:
             self.axes.set_title(title, color=SOFT, pad=10)
 
@@ -287,11 +287,9 @@ class Canvas:
         from matplotlib import pyplot
 
         stream = io.StringIO()
-        with pyplot.rc_context(self.style):
-            self.figure.savefig(
-                stream, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None}
-            )
+        self.figure.savefig(stream, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None})
         pyplot.close(self.figure)
+        self.styled.__exit__(None, None, None)
         text = stream.getvalue()
         return text[text.index("<svg") :]
 
