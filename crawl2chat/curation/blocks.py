@@ -37,7 +37,9 @@ def reader(folder: Path) -> PipelineStep:
 
 
 def writer(folder: Path) -> JsonlWriter:
-    return JsonlWriter(str(folder), SHARD, compression="zstd")
+    out = JsonlWriter(str(folder), SHARD, compression="zstd")
+    out.name = "write"
+    return out
 
 
 class Block(PipelineStep):

@@ -172,10 +172,8 @@ def repetitive(rng: Random) -> Draft:
     fresh = [paragraph(rng, 3) for _ in range(4)]
     unit = rng.choice((sentence(rng), paragraph(rng, 3)))
     repeats = max(3, round(share / (1 - share) * sum(map(len, fresh)) / len(unit)))
-    if rng.random() < 0.5:
-        body = [*fresh, *([unit] * repeats)]
-    else:
-        body = [*fresh, " ".join([unit] * repeats)]
+    lines, block = [unit] * repeats, [" ".join([unit] * repeats)]
+    body = [*fresh, *rng.choice((lines, block))]
     return Draft(
         sentence(rng)[:-1],
         body,

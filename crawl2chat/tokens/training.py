@@ -1,0 +1,55 @@
+"""Trains a byte-level BPE vocabulary with the tokenizers library and writes it as a Hugging Face folder.
+
+In: an iterator of texts. Out: `tokenizer.json`, `tokenizer_config.json`. The eight special tokens take the last ids, so
+that a vocabulary of 1,024 learns 760 merges over the 256 bytes. Sources: Sennrich et al. 2016, Radford et al. 2019.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from crawl2chat.errors import UserError
+from crawl2chat.tokens.tokenizer import SPECIALS, split_pattern
+
+SMALLEST = 256 + len(SPECIALS)
+
+
+def train(texts: Iterable[str], out: Path, vocab_size: int, digits: int) -> int:
+    """Write a tokenizer of exactly `vocab_size` ids to `out`; returns the number of merges.
+
+    A UserError says when the corpus has too few different pairs for so many ids.
+    """
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    if vocab_size < SMALLEST:
+        raise UserError(
+            f"tokenizer.vocab_size is {vocab_size}, but 256 bytes and {len(SPECIALS)} special tokens need {SMALLEST}."
+        )
+    tokenizer = Tokenizer(models.BPE())
+    split = pre_tokenizers.Split(Regex(split_pattern(digits)), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size - len(SPECIALS),
+        show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    learned = tokenizer.get_vocab_size()
+    if learned < vocab_size - len(SPECIALS):
+        raise UserError(
+            f"tokenizer.vocab_size is {vocab_size}, but the corpus only allows {learned + len(SPECIALS)}; "
+            "lower vocab_size in params.yaml or give more text."
+        )
+    # The library would match these in any text it encodes; `Tokenizer.encode` here never does.
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIALS])
+    out.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(out / "tokenizer.json"))
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|bos|>", "eos_token": "<|end|>", "pad_token": "<|pad|>",
+        "add_bos_token": False, "clean_up_tokenization_spaces": False, "model_max_length": 1_000_000,
+    }  # fmt: skip
+    (out / "tokenizer_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    return learned - 256

@@ -1,0 +1,44 @@
+"""Stage tokenize: the corpus as token shards, split into train and val by document hash."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from crawl2chat.errors import UserError
+from crawl2chat.parameters import Params
+
+
+class TokenizeParams(Params):
+    """Section `tokenize` of params.yaml."""
+
+    val_share: float = Field(0.02, gt=0.0, lt=1.0)  # of documents
+
+
+def tokenize(corpus: Path, tokenizer: Path, out: Path, params: TokenizeParams, seed: int) -> dict[str, Any]:
+    """Encode every document of the corpus into `out`."""
+    import polars as pl
+
+    from crawl2chat.tokens.shards import Entry, write
+    from crawl2chat.tokens.tokenizer import Tokenizer
+
+    files = sorted(corpus.glob("documents-*.parquet"))
+    if not files:
+        raise UserError(
+            f"The folder {corpus.name} holds no documents-*.parquet; run the stage deduplicate first."
+        )
+    frame = pl.concat(pl.read_parquet(path, columns=["id", "cluster", "text"]) for path in files)
+    entries = [
+        Entry(identity, identity if cluster < 0 else f"cluster {cluster}", text)
+        for identity, cluster, text in frame.iter_rows()
+    ]
+    counts = write(entries, Tokenizer.load(tokenizer), out, seed, params.val_share)
+    for split in ("train", "val"):
+        if not counts[split]["documents"]:
+            raise UserError(
+                f"tokenize: no document fell into '{split}' of {len(entries)}; change tokenize.val_share."
+            )
+    return {
+        "documents": len(entries),
+        **{f"{split}_{key}": value for split, values in counts.items() for key, value in values.items()},
+    }
