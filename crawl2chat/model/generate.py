@@ -78,31 +78,41 @@ class Sampling:
 
 
 class SlotCache:
-    """Keys and values of `slots` sequences, each (layers, slots, kv heads, room, head_dim), a row's token t at place t."""
+    """Keys and values of `slots` sequences: per layer (slots, kv heads, room, head_dim), a row's token t at place t.
 
-    def __init__(
-        self, model: Transformer, slots: int, room: int, dtype: torch.dtype, device: torch.device
-    ) -> None:
+    The room grows by blocks with the longest row, and all of it is attended to, the unused part masked: products over
+    whole tensors need no copies, which on a CPU costs less than products over exact slices.
+    """
+
+    BLOCK = 16
+
+    def __init__(self, model: Transformer, slots: int, dtype: torch.dtype, device: torch.device) -> None:
         config = model.config
-        shape = (config.num_hidden_layers, slots, config.num_key_value_heads, room, config.head_dim)
-        self.k = torch.zeros(shape, dtype=dtype, device=device)
-        self.v = torch.zeros(shape, dtype=dtype, device=device)
+        empty = torch.empty(slots, config.num_key_value_heads, 0, config.head_dim, dtype=dtype, device=device)
+        self.k = [empty for _ in range(config.num_hidden_layers)]
+        self.v = [empty for _ in range(config.num_hidden_layers)]
         self.rows = torch.arange(slots, device=device)
         self.lengths = torch.zeros(slots, dtype=torch.long, device=device)
-        self.seen = 0  # places up to the longest row, the new token included
 
-    def begin(self, seen: int) -> None:
-        """Announces one new token per row; `seen` is the longest row's length with it."""
-        self.seen = seen
-        hidden = torch.arange(seen, device=self.rows.device) > self.lengths[:, None]
-        self.hidden = hidden[:, None, :, None]  # (slots, 1, seen, 1)
+    def make_room(self, length: int) -> None:
+        """Room for rows of `length` tokens."""
+        missing = -(-length // self.BLOCK) * self.BLOCK - self.k[0].shape[2]
+        if missing > 0:
+            self.k = [torch.nn.functional.pad(k, (0, 0, 0, missing)) for k in self.k]
+            self.v = [torch.nn.functional.pad(v, (0, 0, 0, missing)) for v in self.v]
+
+    def begin(self, longest: int) -> None:
+        """Announces one new token per row; the longest row has `longest` tokens with it."""
+        self.make_room(longest)
+        hidden = torch.arange(self.k[0].shape[2], device=self.rows.device) > self.lengths[:, None]
+        self.hidden = hidden[:, None, :, None]  # (slots, 1, room, 1)
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attention of one query per head, as two products over the cache as it lies: two to three times faster than
         the general kernel, which is made for many queries."""
-        self.k[layer, self.rows, :, self.lengths] = k[:, :, 0]
-        self.v[layer, self.rows, :, self.lengths] = v[:, :, 0]
-        keys, values = self.k[layer, :, :, : self.seen], self.v[layer, :, :, : self.seen]  # (B, Hkv, S, D)
+        keys, values = self.k[layer], self.v[layer]  # (B, Hkv, S, D)
+        keys[self.rows, :, self.lengths] = k[:, :, 0]
+        values[self.rows, :, self.lengths] = v[:, :, 0]
         grouped = q.view(q.shape[0], k.shape[1], -1, q.shape[-1])  # (B, Hkv, queries per key, D)
         scores = (keys @ grouped.mT).float() * q.shape[-1] ** -0.5  # (B, Hkv, S, queries per key)
         weights = scores.masked_fill(self.hidden, float("-inf")).softmax(2).to(values.dtype)
@@ -110,8 +120,8 @@ class SlotCache:
 
     def keep(self, slots: Tensor) -> None:
         """Only these slots stay, in this order."""
-        self.k, self.v, self.lengths = self.k[:, slots], self.v[:, slots], self.lengths[slots]
-        self.rows = torch.arange(len(slots), device=self.rows.device)
+        self.k, self.v = [k[slots] for k in self.k], [v[slots] for v in self.v]
+        self.lengths, self.rows = self.lengths[slots], self.rows[: len(slots)]
 
 
 class PromptCache:
@@ -181,9 +191,8 @@ class Engine:
         # Long prompts first, so that prompts read together are of similar length; equal ones are neighbours.
         self.waiting = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), prompts[i], -i))
         self.batch_size = min(batch_size, len(prompts))
-        longest = max((len(p) + room for p, room in zip(prompts, self.room, strict=True)), default=0)
         weight = self.model.model.layers[0].mlp.down_proj.weight
-        self.cache = SlotCache(self.model, self.batch_size, min(longest, context), weight.dtype, self.device)
+        self.cache = SlotCache(self.model, self.batch_size, weight.dtype, self.device)
         slots = self.batch_size
         self.request = np.full(slots, -1)  # which request each slot serves; -1: none
         self.written = np.zeros(slots, dtype=np.int64)  # tokens drawn so far
@@ -229,9 +238,10 @@ class Engine:
         hidden = self.model(padded.to(self.device), cache=read)
         hidden = hidden[torch.arange(len(different), device=self.device), lengths - 1]
         source, target = torch.tensor(which, device=self.device), torch.from_numpy(slots).to(self.device)
+        self.cache.make_room(longest)
         for layer, (k, v) in enumerate(zip(read.k, read.v, strict=True)):
-            self.cache.k[layer, target, :, :longest] = k[source]
-            self.cache.v[layer, target, :, :longest] = v[source]
+            self.cache.k[layer][target, :, :longest] = k[source]
+            self.cache.v[layer][target, :, :longest] = v[source]
         self.cache.lengths[target] = lengths[source]
         self.request[slots] = requests
         self.written[slots] = 0
@@ -247,8 +257,9 @@ class Engine:
         """One more token for every slot. Free slots go along, overwriting a place nobody reads."""
         busy = self.request >= 0
         lengths = self.cache.lengths
-        self.cache.begin(int(lengths[torch.from_numpy(busy).to(self.device)].max()) + 1)
-        lengths.clamp_(max=self.cache.seen - 1)
+        longest = int(lengths[torch.from_numpy(busy).to(self.device)].max()) + 1
+        lengths.clamp_(max=longest - 1)
+        self.cache.begin(longest)
         hidden = self.model(self.last[:, None], positions=lengths[:, None], cache=self.cache)[:, 0]
         lengths += 1
         slots = np.flatnonzero(busy)
