@@ -39,9 +39,9 @@ def load_config(folder: Path) -> ModelConfig:
 
 def load_weights(folder: Path) -> dict[str, torch.Tensor]:
     """All tensors of a folder, of one file or of several shards."""
-    files = sorted(folder.glob("*.safetensors"))
+    files = sorted(folder.glob("model*.safetensors"))
     if not files:
-        raise UserError(f"{folder} holds no .safetensors file: it is not a model folder")
+        raise UserError(f"{folder} holds no model.safetensors: it is not a model folder")
     weights: dict[str, torch.Tensor] = {}
     for file in files:
         try:

@@ -38,9 +38,15 @@ class Muon(torch.optim.Optimizer):
     √(rows / columns), so that its outputs change as much as a square one's."""
 
     def __init__(
-        self, matrices: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0
+        self,
+        matrices: Iterable[Tensor],
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__(matrices, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self.dtype = dtype  # of the orthogonalisation; momentum keeps the parameters' own
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
@@ -63,8 +69,8 @@ class Muon(torch.optim.Optimizer):
         torch._foreach_lerp_(buffers, grads, 1 - momentum)
         ahead = torch._foreach_lerp(grads, buffers, momentum)
         wide = [g.mT if g.shape[0] > g.shape[1] else g for g in ahead]
-        dtype = torch.bfloat16 if fast_bfloat16(matrices[0].device) else torch.float32
-        for matrix, step in zip(matrices, orthogonalize(torch.stack(wide), dtype).float(), strict=True):
+        steps = orthogonalize(torch.stack(wide), self.dtype).float()
+        for matrix, step in zip(matrices, steps, strict=True):
             rows, columns = matrix.shape
             matrix.mul_(1 - lr * weight_decay)
             matrix.add_(step.mT if rows > columns else step, alpha=-lr * max(1, rows / columns) ** 0.5)
@@ -93,8 +99,10 @@ def build_optimizers(
     *,
     betas: tuple[float, float] = (0.9, 0.95),
     weight_decay: float = 0.0,
+    dtype: torch.dtype = torch.float32,
 ) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside blocks, AdamW for the rest. `muon_lr` 0 gives AdamW alone, for all of them."""
+    """Muon for the matrices inside blocks, AdamW for the rest. `muon_lr` 0 gives AdamW alone, for all of them.
+    `dtype` is the precision of Muon's orthogonalisation: bfloat16 does where the training forward runs in it."""
     inner, rest = [], []
     for name, weight in model.named_parameters():
         if weight.requires_grad:
@@ -103,5 +111,5 @@ def build_optimizers(
         torch.optim.AdamW(rest, lr=adamw_lr, betas=betas, eps=1e-10, weight_decay=weight_decay, fused=True)
     ]
     if inner:
-        optimizers.append(Muon(inner, lr=muon_lr, weight_decay=weight_decay))
+        optimizers.append(Muon(inner, lr=muon_lr, weight_decay=weight_decay, dtype=dtype))
     return optimizers

@@ -78,7 +78,11 @@ class TrainingModule(LightningModule):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         return build_optimizers(
-            self.model, self.params.muon_lr, self.params.adamw_lr, weight_decay=self.params.weight_decay
+            self.model,
+            self.params.muon_lr,
+            self.params.adamw_lr,
+            weight_decay=self.params.weight_decay,
+            dtype=torch.bfloat16 if self.trainer.precision == "bf16-mixed" else torch.float32,
         )
 
     def train_dataloader(self) -> DataLoader:

@@ -1,0 +1,224 @@
+"""Pretraining learns, keeps its promises about resuming, and says clearly what is wrong with its input."""
+
+import csv
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from training_toys import SHAPE, TINY, make_tokenizer, make_tokens
+
+from crawl2chat.errors import UserError
+from crawl2chat.tracking import Tracker
+from stages.pretrain import PretrainParams, pretrain
+
+ROOT = Path(__file__).parents[2]
+
+# The first losses of this run, computed once on a CPU in float32: whatever changes them changes training.
+GOLDEN = [5.779928, 5.446478, 5.235602, 4.989833, 4.875352, 4.565944, 4.357296, 4.194921, 4.083944, 4.00315]
+
+
+class Notes(Tracker):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.points: list[tuple[int | None, dict]] = []
+        self.tables: list[list[dict]] = []
+
+    def metrics(self, values, step=None) -> None:
+        self.points.append((step, values))
+
+    def table(self, name, rows) -> None:
+        self.tables.append(list(rows))
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("corpus")
+    tokenizer = make_tokenizer(folder / "tokenizer")
+    return make_tokens(folder / "tokens", tokenizer), tokenizer
+
+
+def run(inputs: tuple[Path, Path], folder: Path, tracker: Tracker | None = None, **changes) -> dict:
+    """A pretraining of ten tiny steps in `folder`."""
+    params = PretrainParams(**{**TINY, **SHAPE, "steps": 10, **changes})
+    tokens, tokenizer = inputs
+    return pretrain(
+        tokens,
+        tokenizer,
+        folder / "out",
+        folder / "curve.csv",
+        params,
+        1,
+        tracker or Tracker(),
+        folder / "work",
+    )
+
+
+def digest(folder: Path) -> dict[str, str]:
+    files = [*sorted((folder / "out").iterdir()), folder / "curve.csv"]
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(inputs, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "metrics.json").write_text(json.dumps(run(inputs, folder)))
+    return folder
+
+
+def test_metrics_and_outs(undisturbed) -> None:
+    metrics = json.loads((undisturbed / "metrics.json").read_text())
+    assert metrics["parameters"] == 320 * 24 + 2 * (24 * 8 * (2 * 2 + 2) + 16 + 3 * 24 * 32 + 48) + 24
+    assert metrics["train_tokens"] == 10 * 4 * 48
+    assert 0 < metrics["val_bpb"] < 8 and metrics["val_loss"] < np.log(320)
+    assert metrics["tokens_per_second"] > 0 and metrics["flops"] > 0
+    assert {file.name for file in (undisturbed / "out").iterdir()} == {
+        "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+    }  # fmt: skip
+
+
+def test_curve_has_a_row_for_every_point(undisturbed) -> None:
+    rows = list(csv.DictReader((undisturbed / "curve.csv").open()))
+    assert [int(row["step"]) for row in rows] == [2, 4, 5, 6, 8, 10]
+    assert [bool(row["val_bpb"]) for row in rows] == [False, False, True, False, False, True]
+
+
+def test_golden_losses(inputs, tmp_path) -> None:
+    run(inputs, tmp_path, log_every=1)
+    rows = list(csv.DictReader((tmp_path / "curve.csv").open()))
+    assert [float(row["train_loss"]) for row in rows] == pytest.approx(GOLDEN, abs=2e-5)
+
+
+def test_the_same_run_gives_the_same_bytes(inputs, undisturbed, tmp_path) -> None:
+    run(inputs, tmp_path)
+    assert digest(tmp_path) == digest(undisturbed)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from crawl2chat.tracking import Tracker
+from crawl2chat.training import batches
+sys.path.insert(0, "tests/stages")
+from training_toys import SHAPE, TINY
+from stages.pretrain import PretrainParams, pretrain
+
+given, deadly = batches.Batches.__call__, int(sys.argv[4])
+def fatal(self, step, rank=0, world=1):
+    if step == deadly:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return given(self, step, rank, world)
+batches.Batches.__call__ = fatal
+tokens, tokenizer, folder = map(Path, sys.argv[1:4])
+params = PretrainParams(**{**TINY, **SHAPE, "steps": 10})
+pretrain(tokens, tokenizer, folder / "out", folder / "curve.csv", params, 1, Tracker(), folder / "work")
+"""
+
+
+def kill_at(inputs, folder: Path, step: int) -> None:
+    """A run of its own process that is killed as it asks for the batch of `step`."""
+    arguments = [sys.executable, "-c", KILLED, *map(str, inputs), str(folder), str(step)]
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [5, 9])
+def test_a_killed_run_ends_with_the_same_bytes(inputs, undisturbed, tmp_path, capsys, step: int) -> None:
+    kill_at(inputs, tmp_path, step)
+    assert not (tmp_path / "out").exists()
+    run(inputs, tmp_path)
+    assert f"resuming at step {step // 3 * 3} of 10" in capsys.readouterr().err
+    assert digest(tmp_path) == digest(undisturbed)
+
+
+def test_a_finished_run_started_again_gives_the_same_bytes(inputs, undisturbed, tmp_path) -> None:
+    run(inputs, tmp_path)
+    (tmp_path / "curve.csv").unlink()
+    run(inputs, tmp_path)
+    assert digest(tmp_path) == digest(undisturbed)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "optimizers.safetensors", "state.json"])
+def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(
+    inputs, undisturbed, tmp_path, capsys, file: str
+) -> None:
+    run(inputs, tmp_path)
+    newest = sorted((tmp_path / "work/checkpoints").iterdir())[-1] / file
+    data = bytearray(newest.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    newest.write_bytes(data)
+    run(inputs, tmp_path)
+    told = capsys.readouterr().err
+    assert "checkpoint step-00000010 is damaged" in told and "resuming at step 9 of 10" in told
+    assert digest(tmp_path) == digest(undisturbed)
+
+
+def test_as_many_checkpoints_as_asked_for_are_kept_and_open_as_models(inputs, tmp_path) -> None:
+    from crawl2chat.model.folder import load_model
+
+    run(inputs, tmp_path, keep=3)
+    kept = sorted((tmp_path / "work/checkpoints").iterdir())
+    assert [folder.name for folder in kept] == ["step-00000006", "step-00000009", "step-00000010"]
+    assert load_model(kept[0]).config.hidden_size == 24
+
+
+def test_samples_show_the_likeliest_next_tokens(inputs, tmp_path) -> None:
+    notes = Notes()
+    run(inputs, tmp_path, notes, sample_prompts=("The road", "Rome"))
+    assert [row["prompt"] for row in notes.tables[-1]] == ["The road", "Rome"]
+    assert notes.tables[-1][0]["next_token"].count("·") == 2
+    assert [step for step, values in notes.points if "val_bpb" in values] == [5, 10]
+
+
+def test_it_learns(inputs, tmp_path) -> None:
+    metrics = run(inputs, tmp_path, steps=120, evaluate_every=120)
+    assert metrics["val_bpb"] < 1.5  # towns and hours cannot be guessed; all else can
+
+
+def test_an_exploding_loss_ends_the_run_with_a_sentence(inputs, tmp_path) -> None:
+    with pytest.raises(UserError, match="the loss stopped being a number"):
+        run(inputs, tmp_path, adamw_lr=1e30, muon_lr=1e30, decay=0.0)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_context_longer_than_all_text_is_refused(inputs, tmp_path) -> None:
+    with pytest.raises(UserError, match="pretrain.context is 100000 tokens and the whole training split has"):
+        run(inputs, tmp_path, context=100_000)
+
+
+def test_a_context_longer_than_any_document_is_fine(inputs, tmp_path) -> None:
+    assert run(inputs, tmp_path, context=200, steps=2)["train_tokens"] == 2 * 4 * 200
+
+
+def test_another_vocabulary_is_refused(inputs, tmp_path) -> None:
+    tokens, tokenizer = inputs
+    folder = tmp_path / "tokens"
+    folder.mkdir()
+    for file in tokens.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    meta = json.loads((tokens / "meta.json").read_text())
+    (folder / "meta.json").write_text(json.dumps(meta | {"vocab_size": 999}))
+    with pytest.raises(UserError, match="vocabulary of 999 ids and the tokenizer has 320"):
+        run((folder, tokenizer), tmp_path)
+
+
+def test_no_tokens_are_refused(inputs, tmp_path) -> None:
+    tokens, tokenizer = inputs
+    folder = tmp_path / "tokens"
+    folder.mkdir()
+    for file in tokens.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    (folder / "val.bin").write_bytes(b"")
+    with pytest.raises(UserError, match="val.bin holds no tokens"):
+        run((folder, tokenizer), tmp_path)
+
+
+def test_devices_that_do_not_exist_are_refused(inputs, tmp_path) -> None:
+    with pytest.raises(UserError, match="no such accelerator"):
+        run(inputs, tmp_path, accelerator="cuda", devices=64)
