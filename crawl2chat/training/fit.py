@@ -102,7 +102,8 @@ class TrainingModule(LightningModule):
         for optimizer in self.trainer.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group.setdefault("full_lr", group["lr"]) * factor
-        for optimizer in self.optimizers():
+        optimizers = self.optimizers()
+        for optimizer in optimizers if isinstance(optimizers, list) else [optimizers]:
             optimizer.step()
             optimizer.zero_grad()
         return loss
