@@ -18,7 +18,7 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 # Each toy stage waits and fails as its parameters say; `second` keeps a checkpoint of how far it came.
 TOYS = {
-    "first": '''
+    "first": """
 from pathlib import Path
 from crawl2chat.parameters import Params
 
@@ -30,8 +30,8 @@ def first(out: Path, params: FirstParams, seed: int):
     out.mkdir()
     (out / "text").write_text("x" * params.letters + str(seed))
     return {"letters": params.letters, "third": 1 / 3, "endless": float("inf")}
-''',
-    "second": '''
+""",
+    "second": """
 import time
 from pathlib import Path
 from crawl2chat.errors import UserError
@@ -66,14 +66,14 @@ def second(source: Path, out: Path, out_curve: Path, params: SecondParams, track
     tracker.table("samples", [{"prompt": "a", "answer": "b"}])
     tracker.model("best", checkpoint, {"val_loss": 0.5}, step=2)
     return {"began": began, "steps": params.steps}
-''',
-    "third": '''
+""",
+    "third": """
 from pathlib import Path
 
 def third(source: Path, out: Path):
     out.write_text((source / "model.safetensors").read_text() * 2)
     return {"size": out.stat().st_size}
-''',
+""",
 }
 PIPELINE = """
 stages:
@@ -105,7 +105,15 @@ def toys(tmp_path: Path) -> Path:
     """A project with this one's runner and three stages of its own, under DVC without git."""
     root = tmp_path / "project"
     # The modules of the runner, without the real stages.
-    keep = {"__init__.py", "__main__.py", "runner.py", "files.py", "hashes.py", "mlflow_tracker.py", "mlflow_writer.py"}
+    keep = {
+        "__init__.py",
+        "__main__.py",
+        "runner.py",
+        "files.py",
+        "hashes.py",
+        "mlflow_tracker.py",
+        "mlflow_writer.py",
+    }
     shutil.copytree(ROOT / "stages", root / "stages", ignore=lambda folder, names: set(names) - keep)
     for stage, code in TOYS.items():
         (root / "stages" / f"{stage}.py").write_text(code)
@@ -113,8 +121,26 @@ def toys(tmp_path: Path) -> Path:
     (root / "params.yaml").write_text(PARAMETERS)
     (root / ".dvc").mkdir()
     shutil.copy(ROOT / ".dvcignore", root)
-    (root / ".dvc" / "config").write_text("[core]\n    no_scm = true\n    analytics = false\n    check_update = false\n")
+    shutil.copy(ROOT / ".dvc" / "config", root / ".dvc")
+    (root / ".dvc" / "config.local").write_text("[core]\n    no_scm = true\n")
     return root
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated MLflow store without runs: to migrate one takes seconds, to copy it none."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def tracked(toys: Path, empty_store: Path) -> Path:
+    """The toy project with an MLflow store."""
+    shutil.copy(empty_store, toys / "mlflow.db")
+    return toys
 
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -1,0 +1,158 @@
+"""Tracking with a real sqlite store: what a run holds, that models are not copied, and that failure costs a warning only."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.files import read_yaml
+from stages.hashes import outs_digest
+from stages.mlflow_writer import link
+
+SECOND = ["second", "--source", "data/first", "--out", "models/second", "--out-curve", "plots/second.csv"]
+ON = {"CRAWL2CHAT_TRACKING": "on"}
+
+
+def client_of(root: Path) -> Any:
+    from mlflow import MlflowClient
+
+    return MlflowClient(f"sqlite:///{root}/mlflow.db")
+
+
+def runs_of(root: Path, stage: str) -> list[Any]:
+    client = client_of(root)
+    return client.search_runs([client.get_experiment_by_name(stage).experiment_id])
+
+
+def wait_for(condition: Callable[[], object], patience: float = 60) -> None:
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.2)
+
+
+@pytest.fixture
+def reproduced(tracked: Path, command) -> Path:
+    done = command(tracked, "dvc", "repro", "second", **ON)
+    assert done.returncode == 0, done.stderr
+    return tracked
+
+
+@pytest.mark.slow
+def test_a_run_holds_everything(reproduced: Path) -> None:
+    (run,) = runs_of(reproduced, "second")
+    lock = read_yaml(reproduced / "dvc.lock")["stages"]
+    recorded = {out["path"]: out["md5"] for out in lock["second"]["outs"]}
+    tags = run.data.tags
+    assert run.info.status == "FINISHED" and run.info.run_name == "second"
+    assert run.data.params == {
+        "seed": "7",
+        "steps": "3",
+        "pause": "0.0",
+        "fail": "False",
+        "rates.learning": "0.0003",
+    }
+    assert {path: tags[f"dvc.out.{path}"] for path in recorded} == recorded
+    assert tags["dvc.outs"] == outs_digest(recorded)
+    assert tags["dvc.dep.data/first"] == lock["first"]["outs"][0]["md5"]
+    assert run.data.metrics["final/steps"] == 3
+    history = client_of(reproduced).get_metric_history(run.info.run_id, "loss")
+    assert [(point.step, round(point.value, 3)) for point in history] == [(0, 1.0), (1, 0.5), (2, 0.333)]
+    (dataset,) = run.inputs.dataset_inputs
+    assert (dataset.dataset.name, dataset.dataset.digest) == ("text", lock["first"]["outs"][0]["md5"])
+    files = {file.path for file in client_of(reproduced).list_artifacts(run.info.run_id)}
+    assert {"tables", "second.csv"} <= files
+
+
+@pytest.mark.slow
+def test_models_can_be_opened_and_carry_their_numbers_and_hash(reproduced: Path) -> None:
+    client = client_of(reproduced)
+    experiment = client.get_experiment_by_name("second").experiment_id
+    models = {model.name: model for model in client.search_logged_models([experiment])}
+    assert set(models) == {"second", "best"}
+    assert models["best"].metrics[0].value == 0.5
+    kept = Path(models["second"].artifact_location.removeprefix("file://")) / "model.safetensors"
+    assert kept.read_text() == "xxx7"
+    (version,) = [model.tags["dvc.md5"] for model in models.values() if "dvc.md5" in model.tags]
+    assert version == read_yaml(reproduced / "dvc.lock")["stages"]["second"]["outs"][1]["md5"]
+
+
+def test_models_are_linked_not_copied(tmp_path: Path) -> None:
+    (tmp_path / "model" / "deep").mkdir(parents=True)
+    source = tmp_path / "model" / "deep" / "model.safetensors"
+    source.write_text("gigabytes")
+    link(tmp_path / "model", (tmp_path / "artifacts of it").as_uri())
+    assert (tmp_path / "artifacts of it/deep/model.safetensors").stat().st_ino == source.stat().st_ino
+    link(source, "mlflow-artifacts:/1/models")  # a server's store
+    assert source.stat().st_nlink == 2
+
+
+@pytest.mark.slow
+def test_a_failed_stage_says_why(tracked: Path, command) -> None:
+    (tracked / "params.yaml").write_text("seed: 7\nfirst: {}\nsecond: {fail: true}\nthird: {}\n")
+    command(tracked, "dvc", "repro", "second", **ON)
+    (run,) = runs_of(tracked, "second")
+    assert run.info.status == "FAILED"
+    assert "second cannot go on" in run.data.tags["error"]
+
+
+@pytest.mark.slow
+def test_a_killed_stage_is_marked_and_goes_on_in_the_same_run(tracked: Path, command) -> None:
+    (tracked / "params.yaml").write_text("seed: 7\nfirst: {}\nsecond: {steps: 300, pause: 0.1}\nthird: {}\n")
+    command(tracked, "stages", "first", "--out", "data/first")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stages", *SECOND],
+        cwd=tracked,
+        env=os.environ | ON,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(lambda: list(tracked.glob(".work/second/*/mlflow_run")))  # the writer has opened the run
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    wait_for(lambda: runs_of(tracked, "second")[0].info.status == "KILLED")
+    (killed,) = runs_of(tracked, "second")
+    assert killed.info.status == "KILLED"
+    for step in tracked.glob(".work/second/*/step"):
+        step.write_text("299")
+    assert command(tracked, "stages", *SECOND, **ON).returncode == 0
+    (resumed,) = runs_of(tracked, "second")
+    assert (resumed.info.run_id, resumed.info.status) == (killed.info.run_id, "FINISHED")
+
+
+@pytest.mark.slow
+def test_mlflow_that_answers_nothing_costs_a_warning_and_seconds(tracked: Path, command) -> None:
+    with socket.socket() as silent:  # takes connections, never answers
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        started = time.monotonic()
+        done = command(tracked, "stages", "first", "--out", "data/first", MLFLOW_TRACKING_URI=address, **ON)
+    assert done.returncode == 0
+    assert (tracked / "metrics/first.json").exists()
+    assert f"warning: MLflow at {address} cannot be used" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert time.monotonic() - started < 40
+
+
+@pytest.mark.slow
+def test_two_stages_that_meet_at_a_fresh_store_both_keep_their_runs(toys: Path) -> None:
+    """MLflow's own migration fails when two processes meet in it."""
+    (toys / "data" / "first").mkdir(parents=True)
+    (toys / "data/first/text").write_text("x")
+    commands = (["first", "--out", "data/again"], SECOND)
+    pair = [
+        subprocess.Popen([sys.executable, "-m", "stages", *arguments], cwd=toys, env=os.environ | ON)
+        for arguments in commands
+    ]
+    assert [process.wait() for process in pair] == [0, 0]
+    assert [run.info.status for stage in ("first", "second") for run in runs_of(toys, stage)] == [
+        "FINISHED"
+    ] * 2
