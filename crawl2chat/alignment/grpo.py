@@ -30,6 +30,7 @@ from crawl2chat.alignment.rollouts import (
     sample,
     score,
     table_of,
+    token_entropies,
     token_logprobs,
 )
 from crawl2chat.errors import UserError
@@ -216,7 +217,7 @@ class Update:
         sums = {"entropy": 0.0, "rollout_difference": 0.0, "kl": 0.0, "clipped": 0.0, "approx_kl": 0.0}
         for batch in batches(chosen, self.tokenizer.pad, device):
             hidden = answer_hidden(self.policy, batch)
-            logprobs, entropy = token_logprobs(self.policy, hidden, batch, p.temperature)
+            logprobs = token_logprobs(self.policy, hidden, batch, p.temperature)
             here = [rows[row] for row in batch.rows]
             before = logprobs.detach() if old is None else table_of([old[i] for i in here], batch.mask)
             weights = token_weights(batch.mask, p.denominator, sequences, tokens, p.max_new_tokens)
@@ -226,7 +227,7 @@ class Update:
                 with torch.no_grad():
                     start = token_logprobs(
                         self.reference, answer_hidden(self.reference, batch), batch, p.temperature
-                    )[0]
+                    )
                 kl = kl_estimate(logprobs, start, p.kl)
                 if p.kl == "k1":  # its own gradient is zero on average: it belongs into the reward
                     a = a - p.kl_weight * kl.detach()
@@ -235,7 +236,7 @@ class Update:
                 loss = loss + p.kl_weight * (weights * kl).sum()
             loss.backward()
             count = int(batch.mask.sum())
-            sums["entropy"] += float(entropy.sum())
+            sums["entropy"] += float(token_entropies(self.policy, hidden, p.temperature).sum())
             sums["kl"] += float(kl.detach().sum())
             sums["clipped"] += statistics["clipped"] * count
             sums["approx_kl"] += statistics["approx_kl"] * count

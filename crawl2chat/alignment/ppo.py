@@ -31,6 +31,7 @@ from crawl2chat.alignment.rollouts import (
     score,
     spread,
     table_of,
+    token_entropies,
     token_logprobs,
 )
 from crawl2chat.errors import UserError
@@ -95,10 +96,10 @@ class ActorCritic(nn.Module):
         nn.init.zeros_(self.value.bias)
 
     def forward(self, batch: Batch, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
-        """(log-probabilities, values, entropies), each (B, A): values are of the state before each token."""
+        """Log-probabilities (B, A), values (B, A) of the states before each token, and the hidden states (N, d)."""
         hidden = answer_hidden(self.policy, batch)
-        logprobs, entropy = token_logprobs(self.policy, hidden, batch, temperature)
-        return logprobs, spread(self.value(hidden).squeeze(-1), batch.mask), entropy
+        logprobs = token_logprobs(self.policy, hidden, batch, temperature)
+        return logprobs, spread(self.value(hidden).squeeze(-1), batch.mask), hidden
 
 
 @dataclass(frozen=True)
@@ -203,10 +204,13 @@ def collect(
     sequences = [(rollout.prompt, rollout.answer) for rollout in rollouts]
     lengths = torch.tensor([len(answer) for _, answer in sequences])
     mask = torch.arange(int(lengths.max()))[None] < lengths[:, None]
-    logprobs, values, entropy = (torch.zeros(mask.shape) for _ in range(3))
+    logprobs, values = torch.zeros(mask.shape), torch.zeros(mask.shape)
+    entropy = 0.0
     for batch in batches(sequences, tokenizer.pad, actor.value.weight.device):
-        for table, part in zip((logprobs, values, entropy), actor(batch, params.temperature), strict=True):
+        *parts, hidden = actor(batch, params.temperature)
+        for table, part in zip((logprobs, values), parts, strict=True):
             table[batch.rows, : part.shape[1]] = part.cpu()
+        entropy += float(token_entropies(actor.policy, hidden, params.temperature).sum())
     start = table_of(score(reference, rollouts, tokenizer.pad, params.temperature), mask)
 
     divergence = (logprobs - start) * mask
@@ -221,7 +225,7 @@ def collect(
         "kl_coefficient": kl.coefficient,
         "length": float(lengths.float().mean()),
         "finished": float(finished.float().mean()),
-        "entropy": float(entropy.sum() / mask.sum()),
+        "entropy": entropy / int(mask.sum()),
         "value_error": float(((returns - values).square() * mask).sum() / mask.sum()),
         "rollout_difference": rollout_difference(
             rollouts, [row[:n] for row, n in zip(logprobs, lengths, strict=True)]

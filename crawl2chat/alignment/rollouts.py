@@ -14,7 +14,7 @@ from torch import Tensor
 
 from crawl2chat.chat.conversation import render
 from crawl2chat.model.generate import generate
-from crawl2chat.model.network import Transformer
+from crawl2chat.model.network import LOGITS_AT_ONCE, Transformer
 from crawl2chat.tokens.tokenizer import Tokenizer
 
 TOKENS_AT_ONCE = 8192  # of a padded batch: memory stays small, and short answers travel with short ones
@@ -140,15 +140,19 @@ def answer_hidden(model: Transformer, batch: Batch) -> Tensor:
     return hidden[rows[batch.mask], batch.places[batch.mask]]
 
 
-def token_logprobs(
-    model: Transformer, hidden: Tensor, batch: Batch, temperature: float = 1.0
-) -> tuple[Tensor, Tensor]:
-    """Log-probabilities of the answered tokens (B, A), zero at padding, and the entropies there, without gradient."""
-    logs = torch.log_softmax(model.logits(hidden) / temperature, dim=-1)  # (N, V)
-    chosen = logs.gather(1, batch.targets[batch.mask][:, None]).squeeze(1)
-    with torch.no_grad():
-        entropy = -(logs.exp() * logs).sum(-1)
-    return spread(chosen, batch.mask), spread(entropy, batch.mask)
+def token_logprobs(model: Transformer, hidden: Tensor, batch: Batch, temperature: float = 1.0) -> Tensor:
+    """Log-probabilities of the answered tokens (B, A), zero at padding."""
+    return spread(-model.token_losses(hidden, batch.targets[batch.mask], temperature), batch.mask)
+
+
+@torch.no_grad()
+def token_entropies(model: Transformer, hidden: Tensor, temperature: float = 1.0) -> Tensor:
+    """Entropies (N,) in nats of the distributions that hidden (N, d) predicts, never more than LOGITS_AT_ONCE logits."""
+    parts = []
+    for part in hidden.split(max(1, LOGITS_AT_ONCE // model.config.vocab_size)):
+        logs = torch.log_softmax(model.logits(part) / temperature, dim=-1)
+        parts.append(-(logs.exp() * logs).sum(-1))
+    return torch.cat(parts)
 
 
 def spread(values: Tensor, mask: Tensor) -> Tensor:
@@ -173,7 +177,7 @@ def score(
     where = next(model.parameters()).device
     found: list[Tensor] = [torch.empty(0)] * len(rollouts)
     for batch in batches(sequences, pad, where):
-        logprobs, _ = token_logprobs(model, answer_hidden(model, batch), batch, temperature)
+        logprobs = token_logprobs(model, answer_hidden(model, batch), batch, temperature)
         for row, i in enumerate(batch.rows):
             found[i] = logprobs[row, : len(sequences[i][1])].cpu()
     return found

@@ -5,15 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
 from crawl2chat.alignment.replay import Replay
 from crawl2chat.model.folder import save_model
 from crawl2chat.model.network import ModelConfig, Transformer
+from crawl2chat.tokens.tokenizer import SPECIALS, split_pattern
+from crawl2chat.tokens.tokenizer import Tokenizer as OurTokenizer
 from crawl2chat.tracking import Tracker
 
 LETTERS = "abcdefghijklmnop"
-SPECIALS = ["bos", "pad", "system", "user", "assistant", "end", "tool_call", "tool_result"]
 
 
 class Killed(Exception):
@@ -35,9 +36,12 @@ def make_tokenizer(folder: Path) -> Path:
     """Bytes and the eight special tokens, as a tokenizer folder."""
     alphabet = {character: i for i, character in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     tokenizer = Tokenizer(models.BPE(vocab=alphabet, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    split = pre_tokenizers.Split(Regex(split_pattern(1)), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(f"<|{name}|>", special=True) for name in SPECIALS])
+    tokenizer.add_special_tokens([AddedToken(name, special=True) for name in SPECIALS])
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text("{}")
@@ -47,8 +51,6 @@ def make_tokenizer(folder: Path) -> Path:
 def make_world(folder: Path, right: float = 0.5) -> dict[str, Path]:
     """Paths by stage argument: tasks "say ab" → "7", conversations of which a share `right` is right, token shards,
     and a policy trained on those conversations, so that it starts at about that accuracy."""
-    from crawl2chat.tokens.tokenizer import Tokenizer as OurTokenizer
-
     rng = np.random.default_rng(0)
     tasks = []
     for i, (a, b) in enumerate(rng.permutation([(x, y) for x in LETTERS for y in LETTERS])):
