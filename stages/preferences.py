@@ -2,7 +2,7 @@
 
 Where they come from is `preferences.source`: `rollouts` samples answers to tasks and has them ranked by the simulated
 labeler (gold + noise) or, where `preferences.rankings` names a file, by people; `pairs` reads what people ranked
-elsewhere (hh-rlhf, Open-Assistant, …). The file format is told in crawl2chat/alignment/preferences.py.
+elsewhere (hh-rlhf and the like, and Open-Assistant trees among the chat data). The file format is told in crawl2chat/alignment/preferences.py.
 """
 
 from pathlib import Path
@@ -33,6 +33,7 @@ def preferences(
     policy: Path,
     tasks: Path,
     pairs: Path,
+    chat: Path,
     out: Path,
     params: PreferencesParams,
     seed: int,
@@ -44,7 +45,7 @@ def preferences(
     from crawl2chat.jsonl import write_jsonl
 
     if params.source == "pairs":
-        prompts, rankings, metrics = given(pairs, params)
+        prompts, rankings, metrics = given([pairs, chat], params, seed)
     else:
         prompts = sampled(policy, tasks, params, seed)
         rankings, metrics = ranked(prompts, params, seed)
@@ -152,13 +153,19 @@ def ranked(prompts: list[dict], params: PreferencesParams, seed: int) -> tuple[l
     }
 
 
-def given(folder: Path, params: PreferencesParams) -> tuple[list[dict], list[dict], dict[str, Any]]:
-    """Rankings as people published them, in the order of the files, at most `prompts` of them."""
+def given(
+    folders: list[Path], params: PreferencesParams, seed: int
+) -> tuple[list[dict], list[dict], dict[str, Any]]:
+    """Rankings as people published them, `prompts` of them drawn from all; what was refused is counted by reason."""
+    import numpy as np
+
     from crawl2chat.alignment.preferences import split_of
+    from crawl2chat.alignment.rollouts import derived_seed
     from crawl2chat.chat.preference_sets import read_preferences
 
-    rows, broken = read_preferences(folder)
-    rows = rows[: params.prompts]
+    rows, broken = read_preferences(folders)
+    drawn = np.random.default_rng(derived_seed(seed, "given")).permutation(len(rows))[: params.prompts]
+    rows = [rows[i] for i in sorted(drawn)]
     prompts = [
         {
             "id": row["id"],
@@ -170,4 +177,12 @@ def given(folder: Path, params: PreferencesParams) -> tuple[list[dict], list[dic
         for row in rows
     ]
     rankings = [{"prompt_id": row["id"], "order": row["order"], "labeler": row["labeler"]} for row in rows]
-    return prompts, rankings, {"labeler_agreement": None, "refused": sum(broken.values())}
+    return (
+        prompts,
+        rankings,
+        {
+            "labeler_agreement": None,
+            "refused": sum(broken.values()),
+            "unreadable": dict(sorted(broken.items())),
+        },
+    )

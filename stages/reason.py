@@ -61,9 +61,8 @@ def reason(
     policy = load_model(sft, device())
     practice = read_tasks(tasks, params.skills, ["train"])
     metrics = measure(policy, tasks, tokenizer, params, seed, "before", tracker)
-    passed, mastered = eight_samples(policy, practice, tokenizer, params, seed)
-    metrics |= {"pass_at_8_before": passed, "all_of_8_before": mastered}
-    check_gate(passed, mastered, params)
+    metrics |= eight_samples(policy, practice, tokenizer, params, seed, "before")
+    check_gate(metrics["pass_at_8_before"], metrics["all_of_8_before"], params)
     replay = Replay(
         conversations,
         tokens,
@@ -87,9 +86,7 @@ def reason(
     save_model(policy, out, sft)
     write_curve(out_curve, curve)
     metrics |= measure(policy, tasks, tokenizer, params, seed, "after", tracker)
-    metrics["pass_at_8_after"], metrics["all_of_8_after"] = eight_samples(
-        policy, practice, tokenizer, params, seed
-    )
+    metrics |= eight_samples(policy, practice, tokenizer, params, seed, "after")
     metrics["steps"] = params.steps
     return metrics
 
@@ -97,16 +94,14 @@ def reason(
 def measure(
     policy, tasks: Path, tokenizer, params: ReasonParams, seed: int, when: str, tracker: Tracker
 ) -> dict:
-    """Accuracy of greedy and of sampled answers and their form on the held-out skill, and accuracy on its neighbours."""
+    """Accuracy and form of greedy answers on the held-out skill, and accuracy on its neighbours."""
     from crawl2chat.alignment.prompts import answer_tasks, read_tasks, spread_evenly
     from crawl2chat.evaluation.statistics import accuracy
 
     size = {"max_new_tokens": params.max_new_tokens, "seed": seed}
     held_out = spread_evenly(read_tasks(tasks, params.skills, ["test"]), params.test, seed)
     rollouts, judged = answer_tasks(policy, held_out, tokenizer, **size)
-    _, drawn = answer_tasks(policy, held_out, tokenizer, **size, temperature=params.temperature)
     metrics = accuracy(f"accuracy_{when}", [each.correct for each in judged])
-    metrics |= accuracy(f"sampled_accuracy_{when}", [each.correct for each in drawn])
     metrics |= accuracy(f"format_{when}", [each.formatted for each in judged])
     metrics[f"length_{when}"] = sum(len(rollout.answer) for rollout in rollouts) / len(rollouts)
     tracker.table(
@@ -127,16 +122,22 @@ def measure(
 
 
 def eight_samples(
-    policy, practice: list[dict], tokenizer, params: ReasonParams, seed: int
-) -> tuple[float, float]:
-    """Shares of training prompts that at least one of eight samples solves (pass@8), and that all eight solve."""
+    policy, practice: list[dict], tokenizer, params: ReasonParams, seed: int, when: str
+) -> dict:
+    """Eight sampled answers to each of some training prompts: the share solved at least once (pass@8), the share solved
+    every time, and the accuracy of a single sample."""
     from crawl2chat.alignment.prompts import answer_tasks, spread_evenly
 
     chosen = spread_evenly(practice, params.gate_prompts, seed)
     size = {"max_new_tokens": params.max_new_tokens, "seed": seed, "temperature": params.temperature}
     _, judged = answer_tasks(policy, chosen, tokenizer, **size, count=8)
     solved = [[each.correct for each in judged[i : i + 8]] for i in range(0, len(judged), 8)]
-    return sum(map(any, solved)) / len(solved), sum(map(all, solved)) / len(solved)
+    return {
+        f"pass_at_8_{when}": sum(map(any, solved)) / len(solved),
+        f"all_of_8_{when}": sum(map(all, solved)) / len(solved),
+        f"sampled_accuracy_{when}": sum(map(sum, solved)) / len(judged),
+        f"sampled_accuracy_{when}_n": len(judged),
+    }
 
 
 def check_gate(passed: float, mastered: float, params: ReasonParams) -> None:

@@ -66,7 +66,7 @@ def make_world(folder: Path, right: float = 0.5) -> dict[str, Path]:
             {"role": "assistant", "content": said + closing},
         ]
         conversations.append({"id": task["id"], "kind": "copy", "messages": messages})
-    paths = {name: folder / name for name in ("tasks", "conversations", "tokens", "policy", "pairs")}
+    paths = {name: folder / name for name in ("tasks", "conversations", "tokens", "policy", "pairs", "chat")}
     for path in paths.values():
         path.mkdir(parents=True)
     write(paths["tasks"] / "tasks.jsonl", tasks)

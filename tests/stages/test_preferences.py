@@ -23,6 +23,7 @@ def run(world, out, seed=1, **changes):
         world["policy"],
         world["tasks"],
         world["pairs"],
+        world["chat"],
         out,
         PreferencesParams(**SMALL | changes),
         seed,
