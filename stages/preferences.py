@@ -77,13 +77,12 @@ def preferences(
 
 def sampled(policy: Path, tasks: Path, params: PreferencesParams, seed: int) -> list[dict]:
     """Prompts with the policy's answers; equal answers are kept once, prompts with a single answer are left out."""
-    from crawl2chat.tokens.tokenizer import Tokenizer
-
     from crawl2chat.alignment.preferences import split_of
     from crawl2chat.alignment.prompts import answer_tasks, messages_of, read_tasks, spread_evenly
     from crawl2chat.alignment.rollouts import device
     from crawl2chat.model.folder import load_model
     from crawl2chat.tinyweb.gold import gold
+    from crawl2chat.tokens.tokenizer import Tokenizer
 
     tokenizer = Tokenizer.load(policy)
     chosen = spread_evenly(read_tasks(tasks, params.skills, ["train"]), params.prompts, seed)

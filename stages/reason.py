@@ -48,14 +48,13 @@ def reason(
     work: Path,
 ) -> dict[str, Any]:
     """Trains by verifiable rewards; returns accuracy, format and pass@8 before and after, on held-out tasks."""
-    from crawl2chat.tokens.tokenizer import Tokenizer
-
     from crawl2chat.alignment import grpo
     from crawl2chat.alignment.curve import write_curve
     from crawl2chat.alignment.prompts import judge, prompt_ids, read_tasks
     from crawl2chat.alignment.replay import Replay
     from crawl2chat.alignment.rollouts import device
     from crawl2chat.model.folder import load_model, save_model
+    from crawl2chat.tokens.tokenizer import Tokenizer
 
     tokenizer = Tokenizer.load(sft)
     policy = load_model(sft, device())

@@ -22,6 +22,7 @@ from crawl2chat.alignment.advantages import GroupAdvantage, group_advantages
 from crawl2chat.alignment.losses import Denominator, kl_estimate, policy_loss, token_weights
 from crawl2chat.alignment.replay import Replay
 from crawl2chat.alignment.rollouts import (
+    Judged,
     Rollout,
     answer_hidden,
     batches,
@@ -64,15 +65,6 @@ class GRPOParams(Params):
     replay_width: int = Field(255, ge=8)  # tokens of a window
     replay_weight: float = Field(1.0, ge=0)
     save_every: int = Field(10, ge=1)  # steps between states on disk
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What a reward function says of one answer: the reward, and two facts for the curve."""
-
-    reward: float
-    correct: bool
-    formatted: bool
 
 
 RewardFunction = Callable[[int, Rollout], Judged]  # (index of the prompt, answer)

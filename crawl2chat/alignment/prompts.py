@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crawl2chat.alignment.grpo import Judged
-from crawl2chat.alignment.rollouts import Rollout, derived_seed, sample
+from crawl2chat.alignment.rollouts import Judged, Rollout, derived_seed, sample
 from crawl2chat.chat.conversation import render_prompt
 from crawl2chat.errors import UserError
 from crawl2chat.evaluation.tasks import verify, well_formed

@@ -35,6 +35,15 @@ class Rollout:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """What a reward function says of one answer: the reward, and two facts for the curve."""
+
+    reward: float
+    correct: bool
+    formatted: bool
+
+
+@dataclass(frozen=True)
 class Batch:
     """Rollouts side by side. ids (B, T) right-padded; places, targets, mask (B, A), A the longest answer:
     `places` is where the hidden state that predicts the j-th answered token stands, `targets` that token."""
