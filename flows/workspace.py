@@ -19,7 +19,7 @@ from flows.overrides import nested, overlay, read_settings
 from flows.stage_process import environment
 from stages.files import read_yaml, remove
 
-CODE = ("crawl2chat", "stages", "dvc.yaml", "params.yaml", ".dvcignore", "inputs")
+CODE = ("crawl2chat", "stages", "dvc.yaml", "params.yaml", ".dvcignore")
 
 
 def prepare(
@@ -37,10 +37,13 @@ def prepare(
         else:
             shutil.copy2(project / name, folder / name)
     (folder / "metrics").mkdir(exist_ok=True)
+    remove(folder / "inputs")
     if inputs:
         # A link, so that dvc.lock names no path of this machine; DVC hashes what is behind it.
-        remove(folder / "inputs")
         (folder / "inputs").symlink_to(inputs.resolve(), target_is_directory=True)
+    else:
+        (folder / "inputs").mkdir()
+        shutil.copy2(project / "inputs" / "README.md", folder / "inputs")
     overlay(folder / "params.yaml", read_yaml(profile))
     overlay(folder / "params.yaml", nested(settings))
     if not (folder / ".dvc").exists():
