@@ -18,15 +18,15 @@ from crawl2chat.tinyweb.world import RELATIONS, Entity, Relation, World, _values
 class PageParams(Params):
     """How many pieces of each kind the web tells. Facts come on top, as often as the world mentions them."""
 
-    one_off: int = 12_000  # tellings of and questions about names that occur only once
+    one_off: int = 14_000  # tellings of and questions about names that occur only once
     multiplication: int = 6_000
-    addition: int = 6_500
-    subtraction: int = 3_500
+    addition: int = 5_500
+    subtraction: int = 4_000
     direct: int = 4_500  # sums told with nothing but their result
-    word_problem: int = 8_000
-    tool: int = 5_500
-    pattern: int = 4_500
-    craft: int = 5_000
+    word_problem: int = 10_000
+    tool: int = 8_000
+    pattern: int = 4_000
+    craft: int = 2_500
     page_characters: int = 2_200  # a page's length on average
 
 
@@ -48,25 +48,15 @@ class Piece:
     fact: str | None = None
 
 
-_OPENERS = ("",) * 8 + (
-    "Worth knowing: ",
-    "From the almanac: ",
-    "A note: ",
-    "Again: ",
-    "We read: ",
-    "Mark this: ",
-    "One more thing: ",
-)
+_OPENERS = ("",) * 8 + ("Note: ", "Also: ", "Again: ", "We read: ", "Mark this: ")
 _QUESTIONS = (
+    "Question: {q} Answer: {a}.",
     "Question: {q} Answer: {a}.",
     "Q: {q} A: {a}.",
     "{q} {a}.",
     "Quiz: {q} Solution: {a}.",
-    "A reader asks: {q} We answer: {a}.",
     "{q} The answer is {a}.",
-    "Can you help? {q} Yes: {a}.",
-    "Please tell me: {q} Certainly: {a}.",
-    "{q} I know this one: {a}.",
+    "Please tell me: {q} Sure: {a}.",
 )
 NO_IDEA = ("No idea", "I do not know", "Nobody here knows", "I have never heard of it")
 

@@ -60,7 +60,7 @@ def multiplication(rng: random.Random) -> Problem:
     a, b = rng.randint(12, 99), rng.randint(3, 9)
     tens, ones = divmod(a, 10)
     carry = ones * b // 10
-    worked = f"ones {ones}*{b}={ones * b}, tens {tens}*{b}+{carry}={tens * b + carry}, so {a * b}."
+    worked = f"ones {ones}*{b}={ones * b}, tens {tens}*{b}={tens * b}, {tens * b}+{carry}={tens * b + carry}, so {a * b}."
     return Problem("multiplication", f"What is {a}*{b}?", str(a * b), worked, split_of(f"{a}*{b}"))
 
 
@@ -108,10 +108,10 @@ _LESS = "{n} loses {x} of them.|{n} gives away {x}.|Then {n} sells {x}.|A friend
 
 def word_problem(rng: random.Random) -> Problem:
     """A little story in order of time: two changes to a number of things."""
-    name, things, have = rng.choice(_NAMES), rng.choice(_THINGS), rng.randint(11, 59)
+    name, things, have = rng.choice(_NAMES), rng.choice(_THINGS), rng.randint(5, 39)
     story, steps, key = [f"{name} has {have} {things}."], [], str(have)
     for _ in range(2):
-        change = rng.randint(2, 19)
+        change = rng.randint(2, 9)
         if change < have and rng.random() < 0.5:
             story.append(rng.choice(_LESS).format(n=name, x=change))
             steps.append(f"{have}-{change}={have - change}")

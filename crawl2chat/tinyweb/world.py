@@ -37,18 +37,19 @@ MUSIC = "banjo,bugle,cello,drums,flute,guitar,harp,horn,lute,oboe,organ,piano,tr
 _ONSETS = "b br d dr f g gr h j k l m n p r s st t tr v w z".split()
 _VOWELS = "a e i o u".split()
 _CODAS = "l ld m n nd r rk rt st sk th".split()
-_ENDS = "a en in o or us".split()
+_ENDS = "a an el en ia in o or um us".split()
 
 
 class WorldParams(Params):
     """Size of the world and how often it is told."""
 
-    towns: int = 190
-    people: int = 180
+    towns: int = 130
+    people: int = 120
     unknown_names: int = 700  # names that no page ever mentions: what a model must refuse
-    mention_scale: float = 2500.0  # C in mentions = C (rank^-s - N^-s) + 1
+    mention_scale: float = 4000.0  # C in mentions = C (rank^-s - N^-s) + 1
     mention_exponent: float = 0.7  # s
-    mention_cap: int = 260  # the most tellings of one fact
+    mention_cap: int = 200  # the most tellings of one fact
+    rare_share: float = 0.1  # of the entities, told only once or twice
 
 
 @dataclass(frozen=True)
@@ -309,11 +310,15 @@ class NameStream:
         self._used: set[str] = set()
 
     def draw(self, kind: str) -> str:
+        tries = 0
         while True:
-            name = f"{self._word(1)} {self._word(0)}" if kind == "person" else self._word(1)
+            longer = self._word(0) if tries > 20 else ""  # short names run out in a large world
+            name = f"{self._word(1)} {self._word(0)}" if kind == "person" else longer + self._word(1).lower()
+            name = name[0].upper() + name[1:]
             if name not in self._used:
                 self._used.add(name)
                 return name
+            tries += 1
 
     def _word(self, endings: int) -> str:
         pick = self._random.choice
@@ -367,9 +372,9 @@ def _values(r: Relation) -> tuple[str, ...]:
 def _spread_fame(entities: list[Entity], params: WorldParams, rng: random.Random) -> None:
     """Ranks the entities at random and gives each its number of tellings; half of every rank range is questioned."""
     rng.shuffle(entities)
-    n, s = len(entities), params.mention_exponent
+    n, s = round(len(entities) * (1 - params.rare_share)), params.mention_exponent
     for rank, entity in enumerate(entities, start=1):
-        told = params.mention_scale * (rank**-s - n**-s) + 1
+        told = params.mention_scale * (rank**-s - n**-s) + 1 if rank <= n else 1 + rank % 2
         entity.mentions = max(1, min(params.mention_cap, round(told)))
         entity.questioned = rng.random() < 0.5
 
