@@ -17,7 +17,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -245,7 +245,8 @@ def fit(
         raise UserError(
             f"batch_rows is {params.batch_rows} and cannot be shared evenly by {trainer.world_size} devices"
         )
-    trainer.fit(module)
+    with reproducible(trainer.strategy.root_device):
+        trainer.fit(module)
     progress = module.progress
     write_curve(out_curve, progress.curve)
     model.eval()
@@ -288,6 +289,19 @@ def build_trainer(params: TrainingParams, conductor: Conductor, work: Path) -> T
         ) from None
 
 
+@contextmanager
+def reproducible(device: torch.device) -> Iterator[None]:
+    """On a CPU, the same sums in the same order every time: compiled code would otherwise add up the embedding's
+    gradient in whatever order its threads arrive. On other devices speed comes first."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs time
+    torch.use_deterministic_algorithms(before or device.type == "cpu")
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
 def autocast(device: torch.device, mixed: bool) -> Any:
     return torch.autocast(device.type, torch.bfloat16) if mixed else nullcontext()
 
@@ -298,7 +312,7 @@ def maybe_compile(loss: LossFunction, wanted: str, work: Path) -> LossFunction:
     if wanted == "off":
         return loss
     home = next((folder for folder in work.parents if folder.name == ".work"), work)
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home / "compile"))
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(home / "compile")  # by now torch has set it to a temporary folder
     if wanted == "auto" and not compiler_works():
         print("no working C++ compiler: training runs uncompiled, about a third slower", file=sys.stderr)
         return loss
