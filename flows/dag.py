@@ -32,12 +32,12 @@ def read_dag(root: Path) -> Dag:
 
     with Repo(str(root)) as repo:
         graph = repo.index.graph
-        written = {stage.addressing: number for number, stage in enumerate(repo.index.stages)}
+        written = {stage.name: number for number, stage in enumerate(repo.index.stages)}
         # Among stages that could run next, the one that dvc.yaml has first.
         order = networkx.lexicographical_topological_sort(
-            graph.reverse(), key=lambda stage: written[stage.addressing]
+            graph.reverse(), key=lambda stage: written[stage.name]
         )
         upstream = {
-            stage.addressing: tuple(dep.addressing for dep in graph.successors(stage)) for stage in order
+            stage.name: tuple(dep.name for dep in graph.successors(stage)) for stage in order
         }
     return Dag({stage: tuple(sorted(deps, key=written.get)) for stage, deps in upstream.items()})

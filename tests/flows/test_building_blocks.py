@@ -1,0 +1,159 @@
+"""The flow's parts without Prefect: the graph from dvc.yaml, overrides, workspaces, the summary."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from crawl2chat.errors import UserError
+from flows.dag import read_dag
+from flows.overrides import nested, overlay, read_settings
+from flows.stage_process import changes, judge
+from flows.summary import evaluation_table, key_numbers, terminal, unreadable, write_readme
+from flows.workspace import main as workspace
+from flows.workspace import prepare
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_graph_is_that_of_dvc_yaml(toys: Path) -> None:
+    assert read_dag(toys).upstream == {"first": (), "second": ("first",), "third": ("second",)}
+
+
+def test_the_real_graph_has_every_stage_after_what_it_reads() -> None:
+    upstream = read_dag(ROOT).upstream
+    order = list(upstream)
+    assert len(order) == 17 and order[0] == "crawl" and order[-1] == "report"
+    assert all(order.index(dep) < order.index(stage) for stage, deps in upstream.items() for dep in deps)
+    assert upstream["rlhf"] == ("crawl", "tokenize", "conversations", "reason", "preferences", "reward")
+
+
+def test_a_part_of_the_graph_keeps_the_edges_within(toys: Path) -> None:
+    assert read_dag(toys).within(["third", "second"]).upstream == {"second": (), "third": ("second",)}
+    with pytest.raises(UserError, match="no stage is called 'frist'; the stages are first, second, third"):
+        read_dag(toys).within(["frist"])
+
+
+def test_overlays_keep_comments_and_what_they_do_not_name(toys: Path) -> None:
+    overlay(toys / "params.yaml", nested(read_settings(["second.rates.learning=1e-3", "seed=9"])))
+    text = (toys / "params.yaml").read_text()
+    assert "# how many" in text and "letters: 3" in text and "steps: 3" in text
+    assert "seed: 9" in text and "learning: 0.001" in text
+    with pytest.raises(UserError, match="has no section 'secnd'; did you mean second?"):
+        overlay(toys / "params.yaml", {"secnd": {}})
+    with pytest.raises(UserError, match="'steps' is not a setting; write KEY=VALUE"):
+        read_settings(["steps"])
+
+
+def test_why_a_stage_ran_is_told_from_two_locks() -> None:
+    before = {
+        "cmd": "c",
+        "deps": [{"path": "a", "md5": "1"}],
+        "params": {"params.yaml": {"seed": 1, "s": {"x": 1, "y": 2}}},
+    }
+    after = {
+        "cmd": "c",
+        "deps": [{"path": "a", "md5": "2"}],
+        "params": {"params.yaml": {"seed": 1, "s": {"x": 1, "y": 3}}},
+    }
+    assert changes({}, after) == "first run"
+    assert changes(before, after) == "changed: a, s.y"
+    assert changes(before, before) == "forced, or its outs were missing"
+
+
+def test_a_failure_is_told_by_the_stages_own_sentence() -> None:
+    lines = [
+        "Running stage 's':",
+        "error: no text in pages.",
+        "ERROR: failed to reproduce 's': exited with 1",
+    ]
+    assert judge("s", 255, lines, {}, {}).reason == "no text in pages."
+    assert judge("s", 255, ["Traceback", "ValueError: odd"], {}, {}).reason == "ValueError: odd"
+    assert judge("s", -9, [], {}, {}).reason == "s was stopped"
+
+
+def test_a_workspace_leaves_the_project_alone(toys: Path, command) -> None:
+    assert command(toys, "dvc", "repro", "-q").returncode == 0
+    (toys / "profiles").mkdir()
+    (toys / "profiles/other.yaml").write_text("first: {letters: 5}\n")
+    (toys / "crawl2chat").mkdir()
+    (toys / "inputs").mkdir()
+    (toys / "inputs/README.md").write_text("")
+    before = {
+        path: path.read_bytes() for path in toys.rglob("*") if path.is_file() and ".dvc/tmp" not in str(path)
+    }
+    folder = toys / "workspaces" / "other"
+    prepare(toys, folder, toys / "profiles/other.yaml", None, {"second.steps": 2})
+    (folder / "crawl2chat").rmdir()  # the toys use the installed one
+    assert command(folder, "dvc", "repro", "-q").returncode == 0
+    assert (folder / "data/first/text").read_text() == "xxxxx7"
+    assert json.loads((folder / "metrics/second.json").read_text())["steps"] == 2
+    assert {path: path.read_bytes() for path in before} == before
+    assert command(toys, "dvc", "status").stdout.strip() == "Data and pipelines are up to date."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["real"], "name the folder with your files: make real DATA=<folder>"),
+        (["real", "--inputs", "nowhere"], "nowhere is not a folder"),
+        (["real", "--inputs", "empty"], "empty is empty"),
+        (["rael", "--inputs", "full"], "there is no profile 'rael'; the profiles are real, smoke"),
+    ],
+)
+def test_a_mistake_in_the_call_is_one_sentence(
+    arguments, sentence: str, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    (tmp_path / "profiles").symlink_to(ROOT / "profiles")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/a.txt").write_text("text")
+    monkeypatch.chdir(tmp_path)
+    assert workspace(arguments) == 1
+    error = capsys.readouterr().err
+    assert sentence in error and error.count("\n") == 1
+
+
+EVALUATION = {
+    "base": {"fact": 0.5, "fact_n": 10, "fact_low": 0.2, "fact_high": 0.8, "val_bpb": 1.25},
+    "chat": {"fact": None, "fact_n": 0, "val_bpb": 1.5},
+}
+
+
+def test_the_summary_shows_key_numbers_with_intervals(toys: Path) -> None:
+    assert key_numbers(
+        "reward", {"pair_accuracy": 0.7, "pair_accuracy_low": 0.6, "pair_accuracy_high": 0.8, "x": 1}
+    ) == ["pair_accuracy 0.700 (0.600–0.800)"]
+    assert evaluation_table(EVALUATION) == [
+        ["", "base", "chat"],
+        ["fact (n = 10)", "0.500 (0.200–0.800)", "–"],
+        ["val bpb", "1.250", "1.500"],
+    ]
+    assert unreadable({"extract": {"unreadable": {"cut": 2, "bad": 5}}, "crawl": {}}) == [
+        ("extract: bad", 5),
+        ("extract: cut", 2),
+    ]
+    (toys / "metrics").mkdir()
+    (toys / "metrics/first.json").write_text('{"letters": 3000}')
+    assert "first" in terminal(toys) and "letters 3,000" in terminal(toys) and "make chat" in terminal(toys)
+
+
+def test_the_readmes_table_is_replaced_between_its_marks(toys: Path) -> None:
+    (toys / "metrics").mkdir()
+    (toys / "metrics/first.json").write_text('{"letters": 3000}')
+    readme = (ROOT / "README.md").read_text()
+    (toys / "README.md").write_text(readme)
+    write_readme(toys)
+    text = (toys / "README.md").read_text()
+    assert "| first |  | letters 3,000 |" in text
+    write_readme(toys)
+    assert (toys / "README.md").read_text() == text
+    start = readme.index("<!-- results")
+    assert text[:start] == readme[:start]
+
+
+@pytest.mark.parametrize("target", ["all", "test", "real", "chat", "ui"])
+def test_make_knows_its_targets(target: str) -> None:
+    done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
