@@ -43,7 +43,6 @@ def rlhf(
 ) -> dict[str, Any]:
     """Trains by PPO and keeps the best checkpoint; returns proxy, gold, correctness, KL and length before and after."""
     import torch
-    from crawl2chat.tokens.tokenizer import Tokenizer
 
     from crawl2chat.alignment import ppo
     from crawl2chat.alignment.curve import write_curve
@@ -52,6 +51,7 @@ def rlhf(
     from crawl2chat.alignment.rollouts import device
     from crawl2chat.alignment.watching import Watcher, control_metrics, outcome
     from crawl2chat.model.folder import load_model, save_model
+    from crawl2chat.tokens.tokenizer import Tokenizer
 
     same_tokenizer(policy, reward)
     tokenizer = Tokenizer.load(policy)
@@ -114,23 +114,17 @@ def prompt_sets(
     from crawl2chat.errors import UserError
 
     if params.prompts == "tasks":
-        splits = (["train"], ["dev"], ["test"])
-        rows = [
-            [(messages_of(task), task) for task in read_tasks(tasks, params.skills, split)]
-            for split in splits
-        ]
-        rows[1:] = [
-            [(messages_of(task), task) for task in spread_evenly([task for _, task in part], count, seed)]
-            for part, count in zip(rows[1:], (params.watched, params.test), strict=True)
-        ]
+        parts = [read_tasks(tasks, params.skills, [split]) for split in ("train", "dev", "test")]
+        counts = (len(parts[0]), params.watched, params.test)
+        chosen = [spread_evenly(part, count, seed) for part, count in zip(parts, counts, strict=True)]
+        rows = [[(messages_of(task), task) for task in part] for part in chosen]
     else:
         asked = list(read_prompts(preferences / "prompts.jsonl").values())
-        test = [(each["messages"], each.get("task")) for each in asked if each["split"] == "test"]
-        rows = [
-            [(each["messages"], each.get("task")) for each in asked if each["split"] == "train"],
-            test[: params.watched],
-            test[: params.test],
-        ]
+        train, test = (
+            [(each["messages"], each.get("task")) for each in asked if each["split"] == split]
+            for split in ("train", "test")
+        )
+        rows = [train, test[: params.watched], test[: params.test]]
     room = context - 8  # prompts that leave no place for an answer are left out
     sets = [[Prompt(render_prompt(messages, tokenizer), task) for messages, task in part] for part in rows]
     sets = [[prompt for prompt in part if len(prompt.ids) <= room] for part in sets]

@@ -1,6 +1,8 @@
 """Prompts, rollouts and rankings, by the simulated labeler, by people, and as given."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 from alignment_toys import contents, make_world, write
@@ -89,3 +91,15 @@ def test_pairs_of_others_take_the_same_form(world, tmp_path):
 def test_no_pairs_at_all_is_an_error(world, tmp_path):
     with pytest.raises(UserError, match="nothing was ranked"):
         run(world, tmp_path / "out", source="pairs")
+
+
+@pytest.mark.real
+@pytest.mark.skipif("CRAWL2CHAT_REAL_DATA" not in os.environ, reason="CRAWL2CHAT_REAL_DATA names no folder")
+def test_real_pairs_and_ranked_replies(world, tmp_path):
+    data = Path(os.environ["CRAWL2CHAT_REAL_DATA"])
+    folders = {"pairs": data / "preferences", "chat": data / "chat"}
+    metrics = run(world | folders, tmp_path / "out", source="pairs", prompts=10_000)
+    prompts = read_prompts(tmp_path / "out" / "prompts.jsonl")
+    rankings = read_rankings(tmp_path / "out" / "rankings.jsonl", prompts)
+    assert {r["labeler"] for r in rankings} == {"hh-rlhf", "auto-j", "open-assistant"}
+    assert metrics["rankings"] > 3000 and metrics["pairs"] >= metrics["rankings"]
