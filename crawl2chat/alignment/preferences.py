@@ -48,13 +48,14 @@ def split_of(messages: list[dict], test_share: float) -> str:
 def noise_for(gold: Sequence[Sequence[float]], flipped: float) -> float:
     """Standard deviation of Gaussian noise on each score that flips this share of the untied pairs, on average.
 
-    Two noisy scores swap with probability Φ(−|Δ| / (σ√2)); σ by bisection. 0 where nothing is to be flipped.
+    Two noisy scores swap with probability Φ(−|Δ| / (σ√2)); σ by bisection. 0 where nothing is to be flipped,
+    1 where all candidates are of equal worth and any order is as good as another.
     """
     from torch import erfc, tensor
 
     gaps = tensor([abs(scores[i] - scores[j]) for scores in gold for i, j in gold_pairs(scores)])
     if flipped <= 0 or not len(gaps):
-        return 0.0
+        return float(flipped > 0)
     low, high = 0.0, 1e3 * float(gaps.max())
     for _ in range(60):
         middle = (low + high) / 2
@@ -64,9 +65,10 @@ def noise_for(gold: Sequence[Sequence[float]], flipped: float) -> float:
 
 
 def simulate(gold: Sequence[float], noise: float, generator: np.random.Generator) -> Order:
-    """A labeler who sees gold + Gaussian noise ranks all candidates, best first."""
+    """A labeler who sees gold + Gaussian noise ranks all candidates, best first; what looks equal is tied."""
     seen = np.asarray(gold) + noise * generator.standard_normal(len(gold))
-    return [int(i) for i in np.argsort(-seen, kind="stable")]
+    places = [[int(i) for i in np.flatnonzero(seen == value)] for value in np.unique(seen)[::-1]]
+    return [place[0] if len(place) == 1 else place for place in places]
 
 
 def agreement(first: Sequence[Order], second: Sequence[Order]) -> tuple[int, int]:

@@ -48,6 +48,14 @@ def test_the_labeler_flips_the_share_of_pairs_it_was_told_to(flipped):
     assert wrong / total == pytest.approx(flipped, abs=0.01)
 
 
+def test_candidates_of_equal_worth_are_tied_without_noise_and_in_any_order_with_it():
+    generator = np.random.default_rng(0)
+    assert preferences.simulate([1.0, 3.0, 1.0], 0.0, generator) == [1, [0, 2]]
+    assert preferences.noise_for([[1.0, 1.0]], 0.25) == 1.0
+    firsts = [preferences.simulate([1.0, 1.0], 1.0, generator)[0] for _ in range(400)]
+    assert 150 < sum(firsts) < 250
+
+
 def test_agreement_counts_pairs_both_ordered():
     assert preferences.agreement([[0, 1, 2]], [[0, 2, 1]]) == (2, 3)
     assert preferences.agreement([[0, [1, 2]]], [[2, 1, 0]]) == (0, 2)
