@@ -131,7 +131,7 @@ def test_padding_never_changes_a_score(world):
     together = model(batch["ids"], batch["last"])
     for i, length in enumerate(alone):
         single = model(batch["ids"][i : i + 1, :length], torch.tensor([length - 1]))
-        assert float(single) == pytest.approx(float(together[i]), abs=1e-5)
+        assert single.item() == pytest.approx(together[i].item(), abs=1e-5)
 
 
 def test_long_answers_keep_within_the_context(world):
