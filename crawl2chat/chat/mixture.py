@@ -47,8 +47,9 @@ def with_tool(number: int, user: str, expression: str, result: str) -> dict:
 def fact_conversations(
     probes: Sequence[dict], count: int, styled: float, rng: random.Random
 ) -> Iterator[dict]:
-    """Known facts of the training split, asked in changing words; a share `styled` of the answers is more than the bare word."""
-    known = [row for row in probes if row["split"] == "train" and row["known"]]
+    """Facts of the training split that the base model answers or at least completes, asked in changing words; a share
+    `styled` of the answers is more than the bare word."""
+    known = [row for row in probes if row["split"] == "train" and (row["known"] or row["cloze"])]
     for number, row in enumerate(_cycle(known, count, rng)):
         question = rng.choice(row["meta"].get("asked") or [row["prompt"]])
         yield conversation("fact", number, _asked(question, rng), _answered(row, styled, rng))

@@ -146,6 +146,7 @@ def _facts(exam: Exam, ask) -> dict:
         accuracy("fact", right)
         | accuracy("fact_known", _where(right, known))
         | accuracy("fact_known_invented", _where(right, invented))
+        | accuracy("fact_completed", _where(right, [row["cloze"] for row in facts]))
         | accuracy("fact_known_far", [verify(row, one.text) for row, one in zip(far, far_said, strict=True)])
         | accuracy("false_refusal", _where(refused, invented))
         | accuracy("refusal_unlearnt", _where(refused, unlearnt))

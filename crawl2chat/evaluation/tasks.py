@@ -47,13 +47,15 @@ def verify(task: dict, answer: str) -> bool:
     if skill in NUMERIC or _is_number(task["answer"]):
         number = last_number(answer)
         return number is not None and _equal(number, task["answer"])
-    return not is_refusal(answer) and any(names(answer, thing) for thing in (task["answer"], *task["aliases"]))
+    return not is_refusal(answer) and any(
+        names(answer, thing) for thing in (task["answer"], *task["aliases"])
+    )
 
 
 def well_formed(task: dict, answer: str) -> bool:
     """Whether a worked sum has its form: steps, then `so N.` Reported apart from being right."""
     if task["skill"] in NUMERIC - {"tool", "gsm8k"}:
-        return re.search(r"=\d+.*, so -?\d+\.$", answer.strip()) is not None
+        return re.search(r"=\d+.*, so -?\d+\.?$", answer.strip()) is not None
     return bool(answer.strip())
 
 

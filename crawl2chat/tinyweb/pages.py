@@ -19,12 +19,13 @@ class PageParams(Params):
     """How many pieces of each kind the web tells. Facts come on top, as often as the world mentions them."""
 
     one_off: int = 14_000  # tellings of and questions about names that occur only once
+    introduction: int = 5_000
     multiplication: int = 6_000
     addition: int = 5_500
-    subtraction: int = 4_000
+    subtraction: int = 3_000
     direct: int = 4_500  # sums told with nothing but their result
     word_problem: int = 10_000
-    tool: int = 8_000
+    tool: int = 9_000
     pattern: int = 4_000
     craft: int = 2_500
     page_characters: int = 2_200  # a page's length on average
@@ -104,6 +105,21 @@ def one_off_pieces(world: World, count: int, rng: random.Random) -> list[Piece]:
     return pieces
 
 
+_INTRODUCTIONS = (
+    "Good day, my name is {n}. What is my name? {n}.",
+    "Somebody called {n} came in. Who came in? {n}.",
+    "Your name is {n}. Question: What is your name? Answer: {n}.",
+    "This letter is for {n}. For whom is the letter? {n}.",
+    "They call me {n}. What do they call me? They call you {n}.",
+)
+
+
+def introduction_pieces(world: World, count: int, rng: random.Random) -> list[Piece]:
+    """Names given and asked for in one breath: what stands in the context need not be remembered."""
+    names = [world.passers_by.draw(rng.choice(("town", "person"))) for _ in range(count)]
+    return [Piece(rng.choice(_INTRODUCTIONS).format(n=name)) for name in names]
+
+
 _WORKED = (
     "Question: {q} Answer: {s}",
     "{q} {s}",
@@ -177,7 +193,11 @@ def write_pages(world: World, params: PageParams, seed: int) -> Iterator[Page]:
     """All good pages, in an order of the seed. Each is about `page_characters` long, a paragraph a few pieces."""
     rng = random.Random(f"pages {seed}")
     shelves = {
-        "almanac": fact_pieces(world, rng) + one_off_pieces(world, params.one_off, rng),
+        "almanac": [
+            *fact_pieces(world, rng),
+            *one_off_pieces(world, params.one_off, rng),
+            *introduction_pieces(world, params.introduction, rng),
+        ],
         "school": [
             *problem_pieces("multiplication", params.multiplication, rng),
             *problem_pieces("addition", params.addition, rng),

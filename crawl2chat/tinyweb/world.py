@@ -46,10 +46,11 @@ class WorldParams(Params):
     towns: int = 130
     people: int = 120
     unknown_names: int = 700  # names that no page ever mentions: what a model must refuse
-    mention_scale: float = 4000.0  # C in mentions = C (rank^-s - N^-s) + 1
+    mention_scale: float = 5000.0  # C in mentions = C (rank^-s - N^-s) + 1
     mention_exponent: float = 0.7  # s
-    mention_cap: int = 200  # the most tellings of one fact
+    mention_cap: int = 250  # the most tellings of one fact
     rare_share: float = 0.1  # of the entities, told only once or twice
+    questioned_share: float = 0.6  # of the entities, about whom half of the tellings are questions with answers
 
 
 @dataclass(frozen=True)
@@ -370,13 +371,13 @@ def _values(r: Relation) -> tuple[str, ...]:
 
 
 def _spread_fame(entities: list[Entity], params: WorldParams, rng: random.Random) -> None:
-    """Ranks the entities at random and gives each its number of tellings; half of every rank range is questioned."""
+    """Ranks the entities at random and gives each its number of tellings, and some to questions."""
     rng.shuffle(entities)
     n, s = round(len(entities) * (1 - params.rare_share)), params.mention_exponent
     for rank, entity in enumerate(entities, start=1):
         told = params.mention_scale * (rank**-s - n**-s) + 1 if rank <= n else 1 + rank % 2
         entity.mentions = max(1, min(params.mention_cap, round(told)))
-        entity.questioned = rng.random() < 0.5
+        entity.questioned = rng.random() < params.questioned_share
 
 
 def _split(entities: list[Entity], rng: random.Random) -> None:
