@@ -23,11 +23,12 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         raise UserError(f"{path} does not exist; run the stage that writes it, or name another file.")
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            raise UserError(f"{path}:{number} is not JSON: mend or remove the line.") from None
+    with path.open(encoding="utf-8") as file:  # not splitlines(), which also splits at characters that text may hold
+        for number, line in enumerate(file, start=1):
+            try:
+                rows.append(json.loads(line))
+            except ValueError:
+                raise UserError(f"{path}:{number} is not JSON: mend or remove the line.") from None
     return rows
 
 
