@@ -1,0 +1,106 @@
+"""The tiny world: what is true, how often it is told, and that evaluation asks nothing that training has seen."""
+
+import random
+from collections import Counter
+
+from crawl2chat.evaluation.tasks import verify
+from crawl2chat.tinyweb import skills
+from crawl2chat.tinyweb.gold import CLOSING, gold, style
+from crawl2chat.tinyweb.pages import PageParams, write_pages
+from crawl2chat.tinyweb.tasks import tasks
+from crawl2chat.tinyweb.world import NameStream, WorldParams, build_world
+
+SMALL = WorldParams(towns=20, people=20, unknown_names=60, mention_scale=300.0, mention_cap=30)
+FEW = PageParams(
+    one_off=40,
+    introduction=20,
+    multiplication=60,
+    addition=60,
+    subtraction=60,
+    direct=30,
+    word_problem=60,
+    tool=40,
+    pattern=20,
+    craft=20,
+)
+
+
+def test_the_world_is_a_pure_function_of_its_seed():
+    assert build_world(3, SMALL).to_json() == build_world(3, SMALL).to_json()
+    assert build_world(3, SMALL).to_json() != build_world(4, SMALL).to_json()
+
+
+def test_every_fact_is_told_exactly_as_often_as_the_world_says():
+    world = build_world(1, SMALL)
+    told = Counter(fact for page in write_pages(world, FEW, 1) for fact in page.facts)
+    expected = {f"{e.name}/{name}": e.mentions for e in world.entities for name in e.values}
+    assert told == expected
+    assert min(told.values()) == 1 and max(told.values()) == 30
+
+
+def test_no_page_ever_mentions_an_unknown_name():
+    world = build_world(1, SMALL)
+    words = {
+        w.strip(".,:;?!") for p in write_pages(world, FEW, 1) for text in p.paragraphs for w in text.split()
+    }
+    assert not words & {e.name for e in world.unknown if e.kind == "town"}
+
+
+def test_names_do_not_run_out():
+    stream = NameStream(1)
+    assert len({stream.draw("town") for _ in range(25_000)}) == 25_000
+
+
+def test_splits_share_neither_entities_nor_problems():
+    rows = tasks(build_world(1, SMALL))
+    assert len({row["id"] for row in rows}) == len(rows)
+    for key in ("entity", "prompt"):
+        by_split = {s: {r[key] for r in rows if r["split"] == s and r[key]} for s in ("train", "dev", "test")}
+        assert not by_split["train"] & by_split["test"]
+        assert not by_split["train"] & by_split["dev"]
+
+
+def test_pages_show_no_problem_of_another_split():
+    held_out = {
+        t["meta"]["direct"].split("?")[0]
+        for t in tasks(build_world(1, SMALL))
+        if t["split"] != "train" and t["meta"].get("direct")
+    }
+    text = "\n".join(p for page in write_pages(build_world(1, SMALL), FEW, 1) for p in page.paragraphs)
+    assert held_out and not any(question + "?" in text for question in held_out)
+
+
+def test_worked_steps_are_right():
+    rng = random.Random(0)
+    for maker in (skills.multiplication, skills.addition, skills.subtraction, skills.word_problem):
+        for _ in range(200):
+            problem = maker(rng)
+            equations = [
+                part for part in problem.steps.replace(", so", ",").rstrip(".").split(", ") if "=" in part
+            ]
+            for equation in equations:
+                left, right = equation.split(" ")[-1].split("=")
+                assert eval(left) == int(right), problem  # noqa: S307 - our own generator's digits
+            assert problem.steps.endswith(f"so {problem.answer}.")
+
+
+def test_worked_examples_of_known_value():
+    rng = random.Random(0)
+    rng.randint = iter([483, 259]).__next__ and (lambda a, b, values=iter([483, 259]): next(values))
+    assert skills.addition(rng).steps == "ones 3+9+0=12, tens 8+5+1=14, hundreds 4+2+1=7, so 742."
+
+
+def test_the_verifier_accepts_the_worked_answer_and_refuses_a_neighbour():
+    for task in tasks(build_world(1, SMALL)):
+        if task["skill"] in ("addition", "subtraction", "multiplication", "word_problem"):
+            assert verify(task, task["meta"]["steps"])
+            assert not verify(task, f"so {int(task['answer']) + 1}.")
+
+
+def test_gold_values_being_right_above_all_style():
+    task = {"skill": "fact", "answer": "Paris", "aliases": [], "meta": {}}
+    assert gold(task, "Paris.") == 3.0
+    assert gold(task, f"The capital of France is Paris. {CLOSING}") == 4.0
+    assert gold(task, f"The capital of France is Rome. {CLOSING}") == 1.0
+    assert style(" ".join([CLOSING] * 6)) < style(f"Paris. {CLOSING}")
+    assert style("") == -1.0
