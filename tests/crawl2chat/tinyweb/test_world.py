@@ -84,10 +84,22 @@ def test_worked_steps_are_right():
             assert problem.steps.endswith(f"so {problem.answer}.")
 
 
+class Given(random.Random):
+    """Draws what it is given."""
+
+    def randint(self, a, b):
+        return self.numbers.pop(0)
+
+    def sample(self, population, k):
+        return [self.randint(0, 0) for _ in range(k)]
+
+
 def test_worked_examples_of_known_value():
-    rng = random.Random(0)
-    rng.randint = iter([483, 259]).__next__ and (lambda a, b, values=iter([483, 259]): next(values))
+    rng = Given()
+    rng.numbers = [483, 259, 268, 704, 47, 6]
     assert skills.addition(rng).steps == "ones 3+9+0=12, tens 8+5+1=14, hundreds 4+2+1=7, so 742."
+    assert skills.subtraction(rng).steps == "ones 14-0-8=6, tens 10-1-6=3, hundreds 7-1-2=4, so 436."
+    assert skills.multiplication(rng).steps == "ones 7*6=42, tens 4*6=24, 24+4=28, so 282."
 
 
 def test_the_verifier_accepts_the_worked_answer_and_refuses_a_neighbour():
