@@ -53,17 +53,16 @@ def conversations(
     short = [row for row in found if sum(len(m["content"]) for m in row["messages"]) <= params.max_characters]
     rng.shuffle(short)
     rows += short[: params.datasets]
-    if not rows:
+    if len(rows) < 2:
         raise UserError(
             "no conversation came together: raise the numbers in the section conversations, or supply chat data."
         )
     rng.shuffle(rows)
-    held = [zlib.crc32(row["id"].encode()) % 1000 < 1000 * params.val_share for row in rows]
+    by_hash = sorted(rows, key=lambda row: (zlib.crc32(row["id"].encode()), row["id"]))
+    held = {row["id"] for row in by_hash[: max(1, round(len(rows) * params.val_share))]}
     out.mkdir(parents=True)
-    write_jsonl(out / "train.jsonl", [row for row, is_held in zip(rows, held, strict=True) if not is_held])
-    write_jsonl(
-        out / "val.jsonl", [row for row, is_held in zip(rows, held, strict=True) if is_held] or rows[:1]
-    )
+    write_jsonl(out / "train.jsonl", [row for row in rows if row["id"] not in held])
+    write_jsonl(out / "val.jsonl", [row for row in rows if row["id"] in held])
     tracker.table(
         "conversations", [{"kind": row["kind"], "messages": str(row["messages"])} for row in rows[:200]]
     )
