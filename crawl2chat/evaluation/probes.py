@@ -78,9 +78,12 @@ def probe(
 
 
 def cloze_prompt(task: dict) -> str:
-    """One of the statements that end in the answer, without it; which one is decided by the task."""
+    """One of the statements that end in the answer, without it; which one is decided by the task.
+
+    It begins with a space, as a sentence does that stands inside a page: without it a name would consist of other tokens.
+    """
     prefixes = task["meta"]["cloze"]
-    return prefixes[zlib.crc32(task["id"].encode()) % len(prefixes)]
+    return " " + prefixes[zlib.crc32(task["id"].encode()) % len(prefixes)]
 
 
 def questions_from_corpus(documents: Iterable[tuple[str, str]], count: int, seed: int) -> list[dict]:
