@@ -7,15 +7,16 @@ value. The rules and their order follow datatrove 0.10 so closely that keep/drop
 
 import re
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
+
 from crawl2chat.parameters import Params
 
-Grams = tuple[tuple[int, float], ...]
+Limits = tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class RepetitionParams(Params):
     duplicate_paragraphs: float = 0.3
     duplicate_line_characters: float = 0.2
     duplicate_paragraph_characters: float = 0.2
-    top_grams: Grams = ((2, 0.2), (3, 0.18), (4, 0.16))
-    duplicate_grams: Grams = ((5, 0.15), (6, 0.14), (7, 0.13), (8, 0.12), (9, 0.11), (10, 0.10))
+    top_grams: Limits = ((2, 0.2), (3, 0.18), (4, 0.16))
+    duplicate_grams: Limits = ((5, 0.15), (6, 0.14), (7, 0.13), (8, 0.12), (9, 0.11), (10, 0.10))
 
 
 class GopherParams(Params):
@@ -150,28 +151,53 @@ def _duplicates(items: list[str]) -> tuple[int, int]:
     return count, characters
 
 
-def _top_gram(words: list[str], n: int) -> int:
-    """Characters covered by the most frequent n-gram; among equals the first one counts."""
-    grams = Counter(zip(*(words[i:] for i in range(n)), strict=False))
-    if not grams:
-        return 0
-    gram, times = grams.most_common(1)[0]
-    return (sum(map(len, gram)) + n - 1) * times
+class Grams:
+    """The word n-grams of a text as numbers, each length made from the one before: equal n-grams have equal numbers."""
 
+    def __init__(self, words: list[str]):
+        numbers: dict[str, int] = {}
+        self.ids = np.fromiter((numbers.setdefault(word, len(numbers)) for word in words), np.int64, len(words))
+        self.kinds = len(numbers)
+        self.ends = np.concatenate([[0], np.cumsum(np.fromiter(map(len, words), np.int64, len(words)))])
+        self.n, self.keys, self.counts = 1, self.ids, np.bincount(self.ids, minlength=self.kinds)
+        self.first = np.zeros(0, np.int64)
 
-def _duplicate_grams(words: list[str], n: int) -> int:
-    """Characters in n-grams that occurred before, each stretch counted once."""
-    seen: set[tuple[str, ...]] = set()
-    characters = index = 0
-    while index < len(words) - n + 1:
-        gram = tuple(words[index : index + n])
-        if gram in seen:
-            characters += sum(map(len, gram))
-            index += n
-        else:
-            seen.add(gram)
-            index += 1
-    return characters
+    def grow(self, n: int) -> None:
+        """Go on to n-grams of length `n`, which must not be shorter than before."""
+        while self.n < n:
+            if len(self.keys) < 2:
+                self.keys, self.counts, self.n = self.keys[:0], self.counts[:0], n
+                return
+            pairs = self.keys[:-1] * self.kinds + self.ids[self.n :]
+            _, self.first, self.keys, self.counts = np.unique(
+                pairs, return_index=True, return_inverse=True, return_counts=True
+            )
+            self.n += 1
+
+    def top_characters(self, n: int) -> int:
+        """Characters covered by the most frequent n-gram (n > 1); among equals the first one counts."""
+        self.grow(n)
+        if not len(self.keys):
+            return 0
+        times = int(self.counts.max())
+        start = int(self.first[self.counts == times].min())
+        return int(self.ends[start + n] - self.ends[start] + n - 1) * times
+
+    def duplicate_characters(self, n: int) -> int:
+        """Characters in n-grams that occurred before, each stretch counted once."""
+        self.grow(n)
+        if len(self.counts) == len(self.keys):
+            return 0
+        keys, seen = self.keys.tolist(), bytearray(len(self.counts))
+        characters = index = 0
+        while index < len(keys):
+            if seen[keys[index]]:
+                characters += int(self.ends[index + n] - self.ends[index])
+                index += n
+            else:
+                seen[keys[index]] = 1
+                index += 1
+        return characters
 
 
 def repetition(text: str, words: list[str], limits: RepetitionParams) -> Drop | None:
@@ -191,11 +217,12 @@ def repetition(text: str, words: list[str], limits: RepetitionParams) -> Drop | 
         return Drop("duplicate_lines", value)
     if (value := characters / size) > limits.duplicate_line_characters:
         return Drop("duplicate_line_characters", value)
+    grams = Grams(words)
     for n, limit in limits.top_grams:
-        if (value := _top_gram(words, n) / size) > limit:
+        if (value := grams.top_characters(n) / size) > limit:
             return Drop(f"top_{n}_gram", value)
     for n, limit in limits.duplicate_grams:
-        value = _duplicate_grams(words, n) / size
+        value = grams.duplicate_characters(n) / size
         if value > limit:
             return Drop(f"duplicate_{n}_grams", value)
         if value == 0.0:  # no n-gram occurs twice, so no longer one does
