@@ -1,8 +1,8 @@
 # make            install into .venv, run the pipeline on the embedded tiny web, show the results
 # make test       install and run the tests
 # make real DATA=<folder>   the same pipeline on your own files, in workspaces/real
-# make chat       talk to the final model (MODEL=base|sft|reasoner|chat)
-# make ui         MLflow and Prefect in the browser, until Ctrl-C
+# make chat       talk to the final model (MODEL=base|sft|reasoner|chat; ROOT=workspaces/real for the one of `make real`)
+# make ui         MLflow and Prefect in the browser, until Ctrl-C (ROOT as above)
 # make cuda       exchange a CPU build of torch for the CUDA build
 
 VENV := .venv
@@ -11,6 +11,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 DATA ?=
 PROFILE ?= real
 MODEL ?= chat
+ROOT ?= .
 
 # Stage commands say `python`: the virtual environment's comes first. No tool sends usage reports.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -49,10 +50,10 @@ real: install
 	@python -m flows.workspace $(PROFILE) --inputs '$(DATA)'
 
 chat: install
-	@python -m crawl2chat.chat --model $(MODEL)
+	@python -m crawl2chat.chat --model $(MODEL) --models '$(ROOT)/models'
 
 ui: install
-	@python -m flows.ui
+	@python -m flows.ui --root '$(ROOT)'
 
 # === is exact: 2.13.0+cpu does not satisfy it, and the plain build on Linux brings CUDA.
 cuda: install

@@ -8,6 +8,7 @@ In: metrics/<stage>.json, and the times that the runner noted in .work/last/. Ou
 
 import argparse
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -130,7 +131,7 @@ def terminal(root: Path) -> str:
             "records that could not be read:",
             *(f"  {count:>8,}  {reason}" for reason, count in broken),
         ]
-    home = "" if root.resolve() == Path.cwd() else f" ROOT={root}"
+    home = "" if root.resolve() == Path.cwd() else f" ROOT={os.path.relpath(root)}"
     lines += [
         "",
         f"talk to it:         make chat{home}",

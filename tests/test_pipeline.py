@@ -14,7 +14,7 @@ from stages.files import read_yaml
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
-# What every run reports, whatever its size (docs/metrics.md tells what each number means).
+# What every run reports, whatever its size.
 KEYS = {
     "crawl": ["pages", "bytes"],
     "extract": ["documents", "f1"],
