@@ -61,10 +61,8 @@ def save_checkpoint(
     aside = folder / f".{target.name}.partial"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    save_file({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, aside / WEIGHTS)
+    save_weights(aside, model)
     save_file(optimizer_tensors(model, optimizers), aside / OPTIMIZERS)
-    if hasattr(model, "config"):
-        (aside / "config.json").write_text(json.dumps(model.config.to_hf(), indent=2, sort_keys=True) + "\n")
     digests = {name: digest(aside / name) for name in (WEIGHTS, OPTIMIZERS)}
     (aside / STATE).write_text(json.dumps({"step": step, "sha256": digests, **state}))
     for file in sorted(aside.iterdir()):
@@ -76,6 +74,17 @@ def save_checkpoint(
     for old in saved(folder)[:-keep]:
         shutil.rmtree(old)
     return target
+
+
+def save_weights(folder: Path, model: nn.Module) -> None:
+    """The part of a checkpoint that opens as a model by itself."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    aside = folder / f".{WEIGHTS}.partial"
+    save_file(weights, aside)
+    aside.rename(folder / WEIGHTS)  # a new file: whoever linked the old one keeps it
+    if hasattr(model, "config"):
+        (folder / "config.json").write_text(json.dumps(model.config.to_hf(), indent=2, sort_keys=True) + "\n")
 
 
 def saved(folder: Path) -> list[Path]:

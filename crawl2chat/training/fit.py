@@ -31,7 +31,7 @@ from crawl2chat.errors import UserError
 from crawl2chat.model.optimizers import build_optimizers, fast_bfloat16
 from crawl2chat.tracking import Tracker
 from crawl2chat.training.batches import Batch
-from crawl2chat.training.checkpoints import load_newest, save_checkpoint
+from crawl2chat.training.checkpoints import load_newest, save_checkpoint, save_weights
 from crawl2chat.training.settings import TrainingParams, learning_rate_factor
 
 BatchFunction = Callable[[int, int, int], Batch]  # (step, rank, world) → this device's batch
@@ -48,6 +48,7 @@ class Progress:
     curve: list[dict[str, float]] = field(default_factory=list)  # rows of the training curve
     pending: list[float] = field(default_factory=list)  # losses since the last row
     evaluated: dict[str, float] = field(default_factory=dict)  # the newest evaluation
+    best: dict[str, float] = field(default_factory=dict)  # the evaluation with the lowest val_loss
     step_seconds: list[float] = field(default_factory=list)  # of the last steps
 
 
@@ -200,9 +201,18 @@ class Conductor(Callback):
                 else:
                     progress.curve.append({"step": progress.step, **rounded})
                 self.tracker.metrics(numbers, step=progress.step)
+                self.keep_if_best(trainer, module)
             if self.look and trainer.is_global_zero:
                 self.look(module.model, progress.step)
         module.model.train()
+
+    def keep_if_best(self, trainer: Trainer, module: TrainingModule) -> None:
+        """Sets the weights aside when no earlier evaluation was better: for people to open, training goes on as it was."""
+        now, best = module.progress.evaluated, module.progress.best
+        if "val_loss" in now and now["val_loss"] < best.get("val_loss", math.inf):
+            module.progress.best = now
+            if trainer.is_global_zero:
+                save_weights(self.folder.parent / "best", module.model)
 
 
 @dataclass(frozen=True)
@@ -250,6 +260,9 @@ def fit(
     progress = module.progress
     write_curve(out_curve, progress.curve)
     model.eval()
+    if progress.best:
+        numbers = {key: value for key, value in progress.best.items() if key != "step"}
+        tracker.model("best", work / "best", numbers, int(progress.best["step"]))
     seconds = statistics.median(progress.step_seconds) if progress.step_seconds else math.nan
     evaluation = {key: value for key, value in progress.evaluated.items() if key != "step"}
     train_loss = next(row["train_loss"] for row in reversed(progress.curve) if "train_loss" in row)
@@ -312,7 +325,9 @@ def maybe_compile(loss: LossFunction, wanted: str, work: Path) -> LossFunction:
     if wanted == "off":
         return loss
     home = next((folder for folder in work.parents if folder.name == ".work"), work)
-    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(home / "compile")  # by now torch has set it to a temporary folder
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(
+        home / "compile"
+    )  # by now torch has set it to a temporary folder
     if wanted == "auto" and not compiler_works():
         print("no working C++ compiler: training runs uncompiled, about a third slower", file=sys.stderr)
         return loss

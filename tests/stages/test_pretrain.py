@@ -28,12 +28,16 @@ class Notes(Tracker):
     def __init__(self) -> None:
         self.points: list[tuple[int | None, dict]] = []
         self.tables: list[list[dict]] = []
+        self.models: list[tuple] = []
 
     def metrics(self, values, step=None) -> None:
         self.points.append((step, values))
 
     def table(self, name, rows) -> None:
         self.tables.append(list(rows))
+
+    def model(self, name, path, metrics=None, step=None) -> None:
+        self.models.append((name, path, metrics, step))
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +127,7 @@ pretrain(tokens, tokenizer, folder / "out", folder / "curve.csv", params, 1, Tra
 def kill_at(inputs, folder: Path, step: int) -> None:
     """A run of its own process that is killed as it asks for the batch of `step`."""
     arguments = [sys.executable, "-c", KILLED, *map(str, inputs), str(folder), str(step)]
-    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=280)
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
@@ -166,6 +170,16 @@ def test_as_many_checkpoints_as_asked_for_are_kept_and_open_as_models(inputs, tm
     kept = sorted((tmp_path / "work/checkpoints").iterdir())
     assert [folder.name for folder in kept] == ["step-00000006", "step-00000009", "step-00000010"]
     assert load_model(kept[0]).config.hidden_size == 24
+
+
+def test_the_best_weights_are_tracked_with_their_numbers(inputs, tmp_path) -> None:
+    from crawl2chat.model.folder import load_model
+
+    notes = Notes()
+    metrics = run(inputs, tmp_path, notes)
+    ((name, path, numbers, step),) = notes.models
+    assert (name, step) == ("best", 10) and numbers["val_loss"] == pytest.approx(metrics["val_loss"])
+    assert load_model(path).config.hidden_size == 24
 
 
 def test_samples_show_the_likeliest_next_tokens(inputs, tmp_path) -> None:
