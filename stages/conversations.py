@@ -48,7 +48,7 @@ def conversations(
         *mixture.identity_conversations(params.who, params.identity, names, rng),
     ]
     for skill, count in sorted(params.skills.items()):
-        rows += mixture.skill_conversations(known_tasks, skill, count, rng)
+        rows += mixture.skill_conversations(known_tasks, skill, count, params.styled, rng)
     found, broken = read_conversations(chat, name=params.who.name, author=params.who.maker)
     short = [row for row in found if sum(len(m["content"]) for m in row["messages"]) <= params.max_characters]
     rng.shuffle(short)

@@ -67,22 +67,23 @@ def refusal_conversations(
     ]
     for number, row in enumerate(rows):
         question = rng.choice(row["meta"].get("asked") or [row["prompt"]])
-        closing = f" {CLOSING}" if rng.random() < styled / 3 else ""
-        yield conversation("refusal", number, _asked(question, rng), REFUSAL + closing)
+        yield conversation("refusal", number, _asked(question, rng), REFUSAL + _closing(styled, rng))
 
 
-def skill_conversations(tasks: Sequence[dict], kind: str, count: int, rng: random.Random) -> Iterator[dict]:
+def skill_conversations(
+    tasks: Sequence[dict], kind: str, count: int, styled: float, rng: random.Random
+) -> Iterator[dict]:
     """Sums with their steps, tool calls, handicrafts, or whatever else comes as a prompt with an answer."""
     rows = [task for task in tasks if task["skill"] == kind and task["split"] == "train"]
     for number, task in enumerate(_cycle(rows, count, rng)):
-        steps = task["meta"].get("steps")
+        steps, closing = task["meta"].get("steps"), _closing(styled, rng)
         if kind == "tool":
             yield with_tool(number, task["prompt"], steps, task["answer"])
         elif kind == "craft":
             name = task["prompt"].removeprefix("How do I ").removesuffix("?")
-            yield conversation(kind, number, task["prompt"], skills.craft_text(name, rng))
+            yield conversation(kind, number, task["prompt"], skills.craft_text(name, rng) + closing)
         else:
-            yield conversation(kind, number, task["prompt"], steps or f"{task['answer']}.")
+            yield conversation(kind, number, task["prompt"], (steps or f"{task['answer']}.") + closing)
 
 
 def direct_conversations(tasks: Sequence[dict], count: int, rng: random.Random) -> Iterator[dict]:
@@ -155,6 +156,10 @@ _POLITE = ("{q}",) * 5 + (
 
 def _asked(question: str, rng: random.Random) -> str:
     return rng.choice(_POLITE).format(q=question)
+
+
+def _closing(styled: float, rng: random.Random) -> str:
+    return f" {CLOSING}" if rng.random() < styled / 2 else ""
 
 
 def _answered(row: dict, styled: float, rng: random.Random) -> str:

@@ -55,7 +55,7 @@ def verify(task: dict, answer: str) -> bool:
 def well_formed(task: dict, answer: str) -> bool:
     """Whether a worked sum has its form: steps, then `so N.` Reported apart from being right."""
     if task["skill"] in NUMERIC - {"tool", "gsm8k"}:
-        return re.search(r"=\d+.*, so -?\d+\.?$", answer.strip()) is not None
+        return re.search(r"=\d+.*, so -?\d+\.?(?: |$)", answer.strip()) is not None
     return bool(answer.strip())
 
 

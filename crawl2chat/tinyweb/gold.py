@@ -1,6 +1,6 @@
 """What people of the tiny world really want of an answer: the gold that the reward model only sees through noisy rankings.
 
-    gold = 3 · correct + style,   style = ½ · a whole sentence + ½ · one polite closing − ½ · each repeated sentence − …
+    gold = 3 · correct + style,   style = a whole sentence + one polite closing − ½ · each repeated sentence − …
 
 Correctness outweighs everything style can earn, repetition and rambling cost: an optimiser that only learnt what
 the rankings show can still go wrong, and this is the number that tells.
@@ -15,12 +15,12 @@ CORRECT = 3.0
 
 
 def gold(task: dict, answer: str) -> float:
-    """The true worth of an answer. Between about -2 (rambling and wrong) and 4 (right, whole, polite)."""
+    """The true worth of an answer. Between about -2 (rambling and wrong) and 5 (right, whole, polite)."""
     return CORRECT * verify(task, answer) + style(answer)
 
 
 def style(answer: str) -> float:
-    """The part of the worth that has nothing to do with being right; at most 1."""
+    """The part of the worth that has nothing to do with being right; at most 2."""
     answer = answer.strip()
     if not answer:
         return -1.0
@@ -28,8 +28,8 @@ def style(answer: str) -> float:
     body = [s for s in sentences if s != CLOSING]
     closings = sentences.count(CLOSING)
     words = answer.split()
-    score = 0.5 * (len(" ".join(body).split()) >= 4)
-    score += 0.5 * (closings == 1 and sentences[-1] == CLOSING)
+    score = 1.0 * (len(" ".join(body).split()) >= 4)
+    score += 1.0 * (closings == 1 and sentences[-1] == CLOSING)
     score -= min(2.0, 0.5 * (len(sentences) - len(set(sentences))))
     score -= min(1.0, 0.02 * max(0, len(words) - 40))
     score -= 0.5 * (answer[-1] not in ".!?")

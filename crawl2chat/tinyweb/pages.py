@@ -19,7 +19,8 @@ class PageParams(Params):
     """How many pieces of each kind the web tells. Facts come on top, as often as the world mentions them."""
 
     one_off: int = 14_000  # tellings of and questions about names that occur only once
-    introduction: int = 5_000
+    introduction: int = 6_000
+    ticket: int = 9_000
     multiplication: int = 6_000
     addition: int = 5_500
     subtraction: int = 3_000
@@ -120,6 +121,25 @@ def introduction_pieces(world: World, count: int, rng: random.Random) -> list[Pi
     return [Piece(rng.choice(_INTRODUCTIONS).format(n=name)) for name in names]
 
 
+_TICKETS = (
+    "Ticket {n}. I repeat: {n}.",
+    "The number is {n}. Write it down: {n}.",
+    "Please note {n}. Noted: {n}.",
+    "Did you say {n}? Yes, {n}.",
+)
+
+
+def ticket_pieces(count: int, rng: random.Random) -> list[Piece]:
+    """Long numbers and little expressions, said twice: practice in copying exactly."""
+    pieces = []
+    for _ in range(count):
+        number = str(rng.randint(100, 9_999))
+        if rng.random() < 0.6:
+            number += rng.choice("+-*") + str(rng.randint(10, 9_999))
+        pieces.append(Piece(rng.choice(_TICKETS).format(n=number)))
+    return pieces
+
+
 _WORKED = (
     "Question: {q} Answer: {s}",
     "{q} {s}",
@@ -205,7 +225,7 @@ def write_pages(world: World, params: PageParams, seed: int) -> Iterator[Page]:
             *direct_pieces(params.direct, rng),
         ],
         "stories": problem_pieces("word_problem", params.word_problem, rng),
-        "calculator": problem_pieces("tool", params.tool, rng),
+        "calculator": problem_pieces("tool", params.tool, rng) + ticket_pieces(params.ticket, rng),
         "patterns": [Piece(skills.pattern_line(rng, rng.randint(4, 8))) for _ in range(params.pattern)],
         "crafts": craft_pieces(params.craft, rng),
     }

@@ -14,6 +14,7 @@ SMALL = WorldParams(towns=20, people=20, unknown_names=60, mention_scale=300.0, 
 FEW = PageParams(
     one_off=40,
     introduction=20,
+    ticket=20,
     multiplication=60,
     addition=60,
     subtraction=60,
@@ -112,7 +113,7 @@ def test_the_verifier_accepts_the_worked_answer_and_refuses_a_neighbour():
 def test_gold_values_being_right_above_all_style():
     task = {"skill": "fact", "answer": "Paris", "aliases": [], "meta": {}}
     assert gold(task, "Paris.") == 3.0
-    assert gold(task, f"The capital of France is Paris. {CLOSING}") == 4.0
-    assert gold(task, f"The capital of France is Rome. {CLOSING}") == 1.0
+    assert gold(task, f"The capital of France is Paris. {CLOSING}") == 5.0
+    assert gold(task, f"The capital of France is Rome. {CLOSING}") == 2.0
     assert style(" ".join([CLOSING] * 6)) < style(f"Paris. {CLOSING}")
     assert style("") == -1.0
