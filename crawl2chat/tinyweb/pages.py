@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from crawl2chat.parameters import Params
 from crawl2chat.tinyweb import skills
-from crawl2chat.tinyweb.world import RELATIONS, Entity, Relation, World, _values, relation, relations_of
+from crawl2chat.tinyweb.world import Entity, Relation, World, _values, relation, relations_of
 
 
 class PageParams(Params):
