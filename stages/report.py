@@ -19,6 +19,11 @@ from stages.files import read_yaml
 
 MODELS = {"base": "base", "sft": "assistant", "reasoner": "reasoner", "chat": "chat"}
 TIMED = ("tokens_per_second", "ms_per_document")
+# The exam's rows are grouped by how their names begin: knowledge, honesty, sums, tools, self, text; the rest follows.
+TOPICS = (
+    "fact", "recall", "pattern", "refusal", "false_refusal", "arithmetic", "addition", "subtraction", "multiplication",
+    "word_problem", "tool", "craft", "identity", "system", "ending", "val_bpb", "gold", "arena",
+)  # fmt: skip
 
 
 class ReportParams(Params):
@@ -126,7 +131,7 @@ def skills(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
         key for column in columns for key in column if not key.endswith(("_n", "_low", "_high"))
     )
     rows = []
-    for key in keys:
+    for key in sorted(keys, key=topic):
         cells = [
             {"value": column.get(key), "low": column.get(f"{key}_low"), "high": column.get(f"{key}_high")}
             for column in columns
@@ -139,6 +144,11 @@ def skills(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
         share = bool(sizes) and all(0 <= value <= 1 for value in values) and key not in ("gold", "arena")
         rows.append({"name": key, "n": max(sizes, default=None), "share": share, "cells": cells})
     return rows
+
+
+def topic(key: str) -> int:
+    """Which group of the exam's rows a number belongs to."""
+    return next((number for number, start in enumerate(TOPICS) if key.startswith(start)), len(TOPICS))
 
 
 def samples(path: Path, params: ReportParams) -> dict[str, list[dict[str, str]]]:
@@ -287,7 +297,9 @@ class Canvas:
         from matplotlib import pyplot
 
         stream = io.StringIO()
-        self.figure.savefig(stream, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None})
+        self.figure.savefig(
+            stream, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None}
+        )
         pyplot.close(self.figure)
         self.styled.__exit__(None, None, None)
         text = stream.getvalue()

@@ -15,7 +15,9 @@ def make(folder: Path, metrics: dict, plots: bool = True, lock: str = LOCK) -> s
         write_plots(folder / "plots")
     (folder / "dvc.lock").write_text(lock)
     found = write_metrics(folder / "metrics", metrics)
-    result = report(found, folder / "plots", folder / "dvc.lock", folder / "report", ReportParams(), Tracker())
+    result = report(
+        found, folder / "plots", folder / "dvc.lock", folder / "report", ReportParams(), Tracker()
+    )
     assert result == {"path": "report/index.html"}
     return (folder / "report" / "index.html").read_text(encoding="utf-8")
 
@@ -26,7 +28,15 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_every_chapter_shows_its_numbers(page: str) -> None:
-    for text in ("4,321", "2.3 M", "1.020", "blocked domain", "truncated record", "0123456789ab", "Ada Quill"):
+    for text in (
+        "4,321",
+        "2.3 M",
+        "1.020",
+        "blocked domain",
+        "truncated record",
+        "0123456789ab",
+        "Ada Quill",
+    ):
         assert text in page, text
     assert page.count("<svg") == 7
 
