@@ -36,10 +36,14 @@ def reader(folder: Path) -> PipelineStep:
     return JsonlReader(str(folder), glob_pattern="*.jsonl.zst", add_file_path=False)
 
 
-def writer(folder: Path) -> JsonlWriter:
-    out = JsonlWriter(str(folder), SHARD, compression="zstd")
-    out.name = "write"
-    return out
+class Writer(JsonlWriter):
+    """One file of documents a shard."""
+
+    name = "write"
+
+
+def writer(folder: Path) -> Writer:
+    return Writer(str(folder), SHARD, compression="zstd")
 
 
 class Block(PipelineStep):

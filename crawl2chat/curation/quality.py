@@ -156,7 +156,9 @@ class Grams:
 
     def __init__(self, words: list[str]):
         numbers: dict[str, int] = {}
-        self.ids = np.fromiter((numbers.setdefault(word, len(numbers)) for word in words), np.int64, len(words))
+        self.ids = np.fromiter(
+            (numbers.setdefault(word, len(numbers)) for word in words), np.int64, len(words)
+        )
         self.kinds = len(numbers)
         self.ends = np.concatenate([[0], np.cumsum(np.fromiter(map(len, words), np.int64, len(words)))])
         self.n, self.keys, self.counts = 1, self.ids, np.bincount(self.ids, minlength=self.kinds)

@@ -32,7 +32,8 @@ def share(name: str, hits: int, total: int) -> dict[str, float | int | None]:
     if not total:
         return {name: None, f"{name}_n": 0, f"{name}_low": None, f"{name}_high": None}
     low, high = wilson(hits, total)
-    return {name: hits / total, f"{name}_n": total, f"{name}_low": low, f"{name}_high": high}
+    value = hits / total
+    return {name: value, f"{name}_n": total, f"{name}_low": min(low, value), f"{name}_high": max(high, value)}
 
 
 def word_f1(text: str, truth: str) -> float:

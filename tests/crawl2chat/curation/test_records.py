@@ -42,12 +42,23 @@ def test_each_answer_without_a_page_has_its_reason(tmp_path: Path) -> None:
     )
     records = read(path)
     reasons = [record.reason if isinstance(record, Lost) else "document" for record in records]
-    assert reasons == ["warcinfo", "document", "redirect", "http_error", "not_html", "empty_body", "not_html", "too_large"]
+    assert reasons == [
+        "warcinfo",
+        "document",
+        "redirect",
+        "http_error",
+        "not_html",
+        "empty_body",
+        "not_html",
+        "too_large",
+    ]
     assert records[1].text == HTML and records[1].metadata["url"] == "https://a.example/1"
     assert records[1].place == path.read_bytes().index(b"\x1f\x8b", 10)
 
 
-@pytest.mark.parametrize("transfer", [(), ("gzip",), ("deflate",), ("br",), ("chunked",), ("gzip", "chunked")])
+@pytest.mark.parametrize(
+    "transfer", [(), ("gzip",), ("deflate",), ("br",), ("chunked",), ("gzip", "chunked")]
+)
 def test_transfer_encodings_are_undone(tmp_path: Path, transfer: tuple[str, ...]) -> None:
     body = HTML.replace("Hello", "Hello " * 2000).encode()
     records = read(archive(tmp_path / "a.warc.gz", Answer("https://a.example/", body, transfer=transfer)))
@@ -60,7 +71,11 @@ def test_transfer_encodings_are_undone(tmp_path: Path, transfer: tuple[str, ...]
      ("latin-1", "text/html; charset=ISO-8859-1"), ("utf-16", "text/html"), ("utf-8-sig", "")],
 )  # fmt: skip
 def test_bytes_decide_the_charset_before_the_server_does(encoding: str, media: str) -> None:
-    text = "Ein Café in Zürich über dem Fluss, und „naïve“ Gäste." if encoding != "latin-1" else "Café in Zürich, naïve Gäste."
+    text = (
+        "Ein Café in Zürich über dem Fluss, und „naïve“ Gäste."
+        if encoding != "latin-1"
+        else "Café in Zürich, naïve Gäste."
+    )
     assert decode_text(text.encode(encoding), media) == text
 
 
@@ -76,7 +91,10 @@ def test_gzip_bomb_is_bounded() -> None:
 
 
 def test_truncated_archive_ends_with_a_reason(tmp_path: Path) -> None:
-    whole = archive(tmp_path / "a.warc.gz", *(Answer(f"https://a.example/{n}", os.urandom(3000).hex().encode()) for n in range(4)))
+    whole = archive(
+        tmp_path / "a.warc.gz",
+        *(Answer(f"https://a.example/{n}", os.urandom(3000).hex().encode()) for n in range(4)),
+    )
     plain = b"".join(_members(whole.read_bytes()))
     cut = tmp_path / "cut.warc"
     cut.write_bytes(plain[: len(plain) * 5 // 8])
@@ -97,13 +115,24 @@ def _members(data: bytes) -> list[bytes]:
 
 
 def test_one_gzip_stream_around_all_records_is_read(tmp_path: Path) -> None:
-    whole = archive(tmp_path / "a.warc.gz", *(Answer(f"https://a.example/{n}", HTML.encode()) for n in range(3)))
+    whole = archive(
+        tmp_path / "a.warc.gz", *(Answer(f"https://a.example/{n}", HTML.encode()) for n in range(3))
+    )
     (tmp_path / "b.warc.gz").write_bytes(gzip.compress(b"".join(_members(whole.read_bytes())), mtime=0))
-    assert Counter(type(record).__name__ for record in read(tmp_path / "b.warc.gz")) == {"Found": 3, "Lost": 1}
+    assert Counter(type(record).__name__ for record in read(tmp_path / "b.warc.gz")) == {
+        "Found": 3,
+        "Lost": 1,
+    }
 
 
 def test_jsonl_lines_are_counted_and_named(tmp_path: Path) -> None:
-    lines = [json.dumps({"id": "x", "text": "Good."}), '{"text": "cut', json.dumps({"body": "no text"}), "[1]", json.dumps({"text": " "})]
+    lines = [
+        json.dumps({"id": "x", "text": "Good."}),
+        '{"text": "cut',
+        json.dumps({"body": "no text"}),
+        "[1]",
+        json.dumps({"text": " "}),
+    ]
     data = "\n".join(lines).encode()
     (tmp_path / "a.jsonl").write_bytes(data)
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(data))
@@ -111,12 +140,19 @@ def test_jsonl_lines_are_counted_and_named(tmp_path: Path) -> None:
     for path in sorted(tmp_path.iterdir()):
         found, *lost = read(path)
         assert found.text == "Good." and found.place == 1
-        assert [(r.reason, r.place) for r in lost] == [("broken_json", 2), ("no_text_field", 3), ("not_an_object", 4), ("empty_text", 5)]
+        assert [(r.reason, r.place) for r in lost] == [
+            ("broken_json", 2),
+            ("no_text_field", 3),
+            ("not_an_object", 4),
+            ("empty_text", 5),
+        ]
         assert f"{path.name}:2" in lost[0].detail and "body" in lost[1].detail
 
 
 def test_parquet_and_text(tmp_path: Path) -> None:
-    pl.DataFrame({"text": ["One.", "Two."], "url": ["https://a.example/", None]}).write_parquet(tmp_path / "a.parquet")
+    pl.DataFrame({"text": ["One.", "Two."], "url": ["https://a.example/", None]}).write_parquet(
+        tmp_path / "a.parquet"
+    )
     pl.DataFrame({"body": ["One."]}).write_parquet(tmp_path / "b.parquet")
     (tmp_path / "book.txt").write_text("A line.\n\nAnother line.\n")
     (tmp_path / "dump.txt").write_text("a" * 3000 + "\n" + "b" * 3000 + "\n")
@@ -129,12 +165,23 @@ def test_parquet_and_text(tmp_path: Path) -> None:
 
 
 def test_kinds_by_name() -> None:
-    names = {"a.warc.gz": "warc", "a.arc": "warc", "a.warc.wet.gz": "warc", "a.jsonl.zst": "jsonl", "a.txt.gz": "text", "a.exe": None}
+    names = {
+        "a.warc.gz": "warc",
+        "a.arc": "warc",
+        "a.warc.wet.gz": "warc",
+        "a.jsonl.zst": "jsonl",
+        "a.txt.gz": "text",
+        "a.exe": None,
+    }
     assert {name: kind_of(Path(name)) for name in names} == names
 
 
 def test_media_type_and_first_bytes_decide_what_html_is() -> None:
-    assert is_html(b"anything", "text/html") and is_html(b"\n <!DOCTYPE html>", "") and is_html(b"<p>x", "text/plain")
+    assert (
+        is_html(b"anything", "text/html")
+        and is_html(b"\n <!DOCTYPE html>", "")
+        and is_html(b"<p>x", "text/plain")
+    )
     assert not is_html(b"\x89PNG\r\n", "text/html") and not is_html(b"<html>", "application/json")
 
 
@@ -153,6 +200,10 @@ def test_every_real_capture_ends_with_documents_or_reasons() -> None:
     assert {"broken_archive", "truncated_record", "revisit", "redirect"} <= set(counts)
     pages = read(Path(folder) / "crawl" / "pages-readability.warc.gz", 32 << 20)
     assert sum(isinstance(record, Found) for record in pages) == 130
-    same = [read(path, 32 << 20) for path in sorted((Path(folder) / "crawl").glob("aut__example.*arc.gz")) if "docs" not in path.name and "pdf" not in path.name]
+    same = [
+        read(path, 32 << 20)
+        for path in sorted((Path(folder) / "crawl").glob("aut__example.*arc.gz"))
+        if "docs" not in path.name and "pdf" not in path.name
+    ]
     arc, warc = ({r.metadata["url"] for r in records if isinstance(r, Found)} for records in same)
     assert len(arc) > 90 and arc == warc

@@ -21,7 +21,10 @@ from crawl2chat.tinyweb.site import WebParams, write_web
 
 def pages(count: int) -> list[Page]:
     rng = Random(7)
-    return [Page("almanac", f"Page {n}", [defects.paragraph(rng, 8) for _ in range(5)], [f"fact {n}"]) for n in range(count)]
+    return [
+        Page("almanac", f"Page {n}", [defects.paragraph(rng, 8) for _ in range(5)], [f"fact {n}"])
+        for n in range(count)
+    ]
 
 
 TASKS = [
@@ -39,7 +42,11 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def digest(folder: Path) -> str:
-    parts = (p.relative_to(folder).as_posix().encode() + p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file())
+    parts = (
+        p.relative_to(folder).as_posix().encode() + p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    )
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
@@ -60,7 +67,11 @@ def test_manifest_names_every_record_at_its_place(web: Path) -> None:
                 if record.rec_type != "warcinfo":
                     assert record.format == "warc" and record.rec_headers.protocol == "WARC/1.1"
                     url = record.rec_headers.get_header("WARC-Target-URI")
-                    found[record.rec_headers.get_header("WARC-Record-ID")] = (path.name, iterator.get_record_offset(), url)
+                    found[record.rec_headers.get_header("WARC-Record-ID")] = (
+                        path.name,
+                        iterator.get_record_offset(),
+                        url,
+                    )
     rows = manifest.select("record_id", "file", "offset", "url").iter_rows()
     assert {identity: rest for identity, *rest in map(list, rows)} == {k: list(v) for k, v in found.items()}
 
@@ -71,8 +82,12 @@ def test_every_defect_occurs_with_its_expected_decision(web: Path) -> None:
     wanted = "blocked language thin repetitive list garbled mirror near server personal contaminated"
     assert set(wanted.split()) <= set(seen)
     plain = manifest.filter(pl.col("defects").list.len() == 0)
-    assert set(plain["expected"]) == {"keep"} and plain.height == 120 - seen["personal"] - seen["contaminated"]
-    due = manifest.filter(pl.col("defects").list.eval(pl.element().is_in(["thin", "mirror", "server_missing"])).list.any())
+    assert (
+        set(plain["expected"]) == {"keep"} and plain.height == 120 - seen["personal"] - seen["contaminated"]
+    )
+    due = manifest.filter(
+        pl.col("defects").list.eval(pl.element().is_in(["thin", "mirror", "server_missing"])).list.any()
+    )
     assert set(due["expected"]) == {"drop"}
     stages = dict(due.select(pl.col("defects").list.first(), "stage").iter_rows())
     assert stages == {"thin": "filter", "mirror": "deduplicate", "server_missing": "extract"}
@@ -117,7 +132,9 @@ def test_good_hosts_are_on_no_blocklist_and_blocked_ones_are_blocked() -> None:
     from crawl2chat.tinyweb.site import BLOCKED_DOMAINS, FIRST, SECOND
 
     own = AddressFilter(AddressParams(domains=tuple(BLOCKED_DOMAINS)), None)
-    assert all(own.judge(f"https://{a}{b}.example/2020/01/page-1.html") is None for a in FIRST for b in SECOND)
+    assert all(
+        own.judge(f"https://{a}{b}.example/2020/01/page-1.html") is None for a in FIRST for b in SECOND
+    )
     assert all(own.judge(f"https://www.{host}/x").reason == "blocked_domain" for host in BLOCKED_DOMAINS)
 
 
@@ -128,4 +145,7 @@ def test_chunked_gzip_answer_comes_back(tmp_path: Path) -> None:
     with (tmp_path / "one.warc.gz").open("rb") as file:
         bodies = [r.content_stream().read() for r in ArchiveIterator(file) if r.rec_type == "response"]
     assert bodies == [answer.body]
-    assert gzip.decompress(http_message(Answer("u", b"abc", transfer=("gzip",))).split(b"\r\n\r\n", 1)[1]) == b"abc"
+    assert (
+        gzip.decompress(http_message(Answer("u", b"abc", transfer=("gzip",))).split(b"\r\n\r\n", 1)[1])
+        == b"abc"
+    )

@@ -1,0 +1,156 @@
+"""The tokenizer: ids like the tokenizers library's, no special id out of text, and a vocabulary of exactly the size asked."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crawl2chat.errors import UserError
+from crawl2chat.tokens.shards import Entry, split_of, write
+from crawl2chat.tokens.tokenizer import SPECIALS, Tokenizer, byte_of_character, split_pattern
+from crawl2chat.tokens.training import train
+
+TEXTS = [
+    "The baker's boy didn't know that 1234 loaves weren't enough for the whole valley.",
+    "What is 345+678? ones 5+8=13, tens 4+7+1=12, hundreds 3+6+1=10, so 1023.\n\n  Indented,  twice.",
+    "Café, naïve, Zürich; 東京 and Ελλάδα — an emoji 🙂 and a tab\there.",
+    "<|bos|> <|end|> are only text on a page, as is <|user|>.",
+] * 3
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("tokenizer")
+    assert train(TEXTS, out, 320, digits=1) == 320 - 256 - len(SPECIALS)
+    return out
+
+
+@pytest.fixture(scope="module")
+def tokenizer(folder: Path) -> Tokenizer:
+    return Tokenizer.load(folder)
+
+
+def test_special_tokens_are_the_last_ids_in_order(tokenizer: Tokenizer) -> None:
+    t = tokenizer
+    assert t.vocab_size == 320
+    assert [t.bos, t.pad, t.system, t.user, t.assistant, t.end, t.tool_call, t.tool_result] == list(
+        range(312, 320)
+    )
+
+
+def test_ids_equal_the_tokenizers_library(folder: Path, tokenizer: Tokenizer) -> None:
+    from tokenizers import Tokenizer as Reference
+
+    reference = Reference.from_file(str(folder / "tokenizer.json"))
+    texts = [text for text in TEXTS if "<|" not in text] + [
+        "",
+        " ",
+        "\n",
+        "a" * 500,
+        "  \n\t x",
+        "\u00a0\u2003?",
+    ]
+    assert [tokenizer.encode(text) for text in texts] == [reference.encode(text).ids for text in texts]
+    assert tokenizer.encode_batch(texts) == [tokenizer.encode(text) for text in texts]
+
+
+def test_text_never_yields_a_special_id(tokenizer: Tokenizer) -> None:
+    ids = tokenizer.encode("".join(SPECIALS))
+    assert max(ids) < tokenizer.bos
+    assert tokenizer.decode(ids) == "".join(SPECIALS)
+
+
+def test_decode_is_the_inverse_and_hides_specials_unless_asked(tokenizer: Tokenizer) -> None:
+    for text in TEXTS:
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+    ids = [tokenizer.bos, *tokenizer.encode("Hi"), tokenizer.end]
+    assert tokenizer.decode(ids) == "Hi" and tokenizer.decode(ids, specials=True) == "<|bos|>Hi<|end|>"
+
+
+def test_token_bytes_add_up(tokenizer: Tokenizer) -> None:
+    lengths = tokenizer.token_bytes()
+    assert lengths.shape == (320,) and not lengths[312:].any() and lengths[:312].min() >= 1
+    for text in TEXTS:
+        assert lengths[tokenizer.encode(text)].sum() == len(text.encode())
+
+
+def test_digits_stand_alone_or_in_threes(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    import regex
+
+    assert regex.findall(split_pattern(1), "in 12345") == ["in", " ", "1", "2", "3", "4", "5"]
+    assert regex.findall(split_pattern(3), "in 12345") == ["in", " ", "123", "45"]
+    assert not any(re.search(r"\d\d", tokenizer.decode([i])) for i in range(tokenizer.vocab_size))
+    train(["777 888 " * 50], tmp_path, 268, digits=3)
+    made = Tokenizer.load(tmp_path)
+    assert "777" in {made.decode([i]) for i in range(made.vocab_size)}
+
+
+def test_vocabulary_larger_than_the_corpus_allows(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"vocab_size is 5000, but the corpus only allows \d+"):
+        train(["a few words"], tmp_path, 5000, digits=1)
+    with pytest.raises(UserError, match="need 264"):
+        train(["a few words"], tmp_path, 100, digits=1)
+
+
+def test_missing_tokenizer_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="run the stage tokenizer first"):
+        Tokenizer.load(tmp_path)
+
+
+def test_training_twice_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+    train(iter(TEXTS), tmp_path, 320, digits=1)
+    assert (tmp_path / "tokenizer.json").read_bytes() == (folder / "tokenizer.json").read_bytes()
+
+
+def test_saved_copy_loads(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    tokenizer.save(tmp_path / "model")
+    assert Tokenizer.load(tmp_path / "model").encode(TEXTS[0]) == tokenizer.encode(TEXTS[0])
+
+
+def test_byte_characters_are_a_bijection() -> None:
+    assert sorted(byte_of_character().values()) == list(range(256))
+    assert byte_of_character()["Ġ"] == ord(" ")
+
+
+def test_shards_hold_every_document_once(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    entries = [Entry(f"d{n}", f"c{n // 2}", f"Document {n}. {TEXTS[n % 3]}") for n in range(60)]
+    counts = write(entries, tokenizer, tmp_path / "a", seed=1, val_share=0.2)
+    assert counts["train"]["documents"] + counts["val"]["documents"] == 60 and counts["val"]["documents"] > 0
+    seen = []
+    for split in ("train", "val"):
+        ids = np.fromfile(tmp_path / "a" / f"{split}.bin", np.uint16)
+        starts = np.load(tmp_path / "a" / f"{split}.idx.npy")
+        assert (
+            len(ids) == counts[split]["tokens"]
+            and (ids == tokenizer.bos).sum() == len(starts) == counts[split]["documents"]
+        )
+        assert (ids[starts] == tokenizer.bos).all()
+        seen += [tokenizer.decode(part) for part in np.split(ids, starts[1:])]
+    assert sorted(seen) == sorted(entry.text for entry in entries)
+    assert seen != [entry.text for entry in entries]
+    write(reversed(entries), tokenizer, tmp_path / "b", seed=1, val_share=0.2)
+    for name in ("train.bin", "val.bin", "train.idx.npy", "meta.json"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_near_duplicates_never_straddle_the_splits() -> None:
+    splits = [{split_of(Entry(f"d{n}", f"cluster {c}", ""), 1, 0.3) for n in range(5)} for c in range(50)]
+    assert all(len(split) == 1 for split in splits) and {"train"} in splits and {"val"} in splits
+
+
+@pytest.mark.real
+def test_ids_equal_on_real_text(tmp_path: Path) -> None:
+    import gzip
+    import json
+
+    from tokenizers import Tokenizer as Reference
+
+    if not (folder := os.environ.get("CRAWL2CHAT_REAL_DATA")):
+        pytest.skip("CRAWL2CHAT_REAL_DATA names no folder")
+    with gzip.open(Path(folder) / "text" / "peps.jsonl.gz") as file:
+        texts = [json.loads(line)["text"][:20_000] for _, line in zip(range(60), file, strict=False)]
+    train(texts, tmp_path, 2048, digits=3)
+    ours, reference = Tokenizer.load(tmp_path), Reference.from_file(str(tmp_path / "tokenizer.json"))
+    assert [ours.encode(text) for text in texts] == [reference.encode(text).ids for text in texts]

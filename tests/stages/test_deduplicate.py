@@ -1,0 +1,112 @@
+"""The curation stages one after the other on a tiny crawl: scores, traces, and the same bytes however they are run."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from curation_toys import DEDUPLICATE, EXTRACT, curate, digest, tiny_crawl
+
+from crawl2chat.curation.execution import documents_in
+from crawl2chat.errors import UserError
+from crawl2chat.tracking import Tracker
+from stages.deduplicate import deduplicate
+from stages.extract import extract
+
+OUTS = ("extracted", "filtered", "corpus", "removed")
+
+
+@pytest.fixture(scope="module")
+def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_crawl(tmp_path_factory.mktemp("crawl"))
+
+
+@pytest.fixture(scope="module")
+def curated(crawl: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    out = tmp_path_factory.mktemp("curated")
+    return out, curate(crawl, out)
+
+
+def test_duplicates_are_found_and_can_be_traced_to_their_twin(curated: tuple[Path, dict]) -> None:
+    out, metrics = curated
+    scores = metrics["deduplicate"]
+    assert scores["duplicate_recall"] == 1.0 and scores["duplicate_precision"] > 0.6
+    corpus = pl.read_parquet(out / "corpus" / "*.parquet")
+    clusters = dict(corpus.filter(pl.col("cluster") >= 0).select("cluster", "cluster_size").iter_rows())
+    gone = [d["metadata"] for d in documents_in(out / "removed" / "deduplicate" / "minhash")]
+    assert gone and {d["reason"] for d in gone} == {"near_duplicate"}
+    assert all(d["minhash_cluster_id"] == d["value"] for d in gone)
+    contaminated = {
+        d["metadata"].get("minhash_cluster_id")
+        for d in documents_in(out / "removed" / "deduplicate" / "contamination")
+    }
+    assert {d["value"] for d in gone} <= set(clusters) | contaminated
+
+
+def test_personal_data_and_evaluation_items_are_gone(curated: tuple[Path, dict]) -> None:
+    out, metrics = curated
+    scores = metrics["deduplicate"]
+    assert scores["pii_recall"] == 1.0 and scores["pii_recall_n"] > 0 and scores["pii_clean_touched"] == 0
+    assert scores["contaminated_recall"] == 1.0 and scores["contaminated"] >= 1
+    text = " ".join(pl.read_parquet(out / "corpus" / "*.parquet")["text"])
+    assert "@" not in text and "[email]" in text or scores["pii_recall_n"] < 3
+    assert "Old Dan takes 2" not in text
+
+
+def test_corpus_rows_are_complete(curated: tuple[Path, dict]) -> None:
+    out, metrics = curated
+    corpus = pl.read_parquet(out / "corpus" / "*.parquet")
+    assert corpus.height == metrics["deduplicate"]["documents"] > 30
+    assert (
+        corpus["id"].is_unique().all() and (corpus["words"] > 0).all() and (corpus["language"] == "en").all()
+    )
+    assert (corpus["domain"] != "").all() and corpus["date"].str.contains(r"^\d{4}-\d\d-\d\d$").all()
+    assert (out / "removed" / "deduplicate" / "invalid.jsonl").read_text() == ""
+
+
+def test_same_bytes_with_two_workers(crawl: Path, curated: tuple[Path, dict], tmp_path: Path) -> None:
+    curate(crawl, tmp_path, workers=2)
+    assert digest(*(tmp_path / name for name in OUTS)) == digest(*(curated[0] / name for name in OUTS))
+
+
+def test_killed_between_shards_it_redoes_only_the_rest(
+    crawl: Path, curated: tuple[Path, dict], tmp_path: Path
+) -> None:
+    """One shard lost its marker and left half a file; the others are not touched, the out is the same."""
+    work = tmp_path / "work"
+    work.mkdir()
+
+    def run() -> None:
+        extract(
+            crawl / "pages", crawl / "truth", tmp_path / "out", tmp_path / "removed", EXTRACT, Tracker(), work
+        )
+
+    run()
+    first = digest(tmp_path / "out")
+    (work / "extract" / "logs" / "completions" / "00001").unlink()
+    (work / "documents" / "00001.jsonl.zst").write_bytes(b"half a shard")
+    untouched = (work / "documents" / "00000.jsonl.zst").stat().st_mtime_ns
+    run()
+    assert digest(tmp_path / "out") == first == digest(curated[0] / "extracted")
+    assert (work / "documents" / "00000.jsonl.zst").stat().st_mtime_ns == untouched
+
+
+def test_too_many_invalid_rows_stop_the_stage(
+    curated: tuple[Path, dict], crawl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from crawl2chat.curation import corpus
+
+    real = corpus.row
+    monkeypatch.setattr(corpus, "row", lambda document: real(document) | {"date": "yesterday"})
+    (tmp_path / "work").mkdir()
+    with pytest.raises(UserError, match=r"\d+ of \d+ rows break the corpus schema.*column 'date'"):
+        deduplicate(
+            curated[0] / "filtered", crawl / "tasks", crawl / "truth", tmp_path / "out", tmp_path / "removed", DEDUPLICATE, Tracker(), tmp_path / "work"
+        )  # fmt: skip
+
+
+def test_metrics_are_json(curated: tuple[Path, dict]) -> None:
+    assert (
+        json.loads(json.dumps(curated[1]))["deduplicate"]["documents"]
+        == curated[1]["deduplicate"]["documents"]
+    )
