@@ -17,6 +17,9 @@ class ExtractParams(Params):
     extractor: Extractor = "resiliparse"
     timeout: float = 10.0  # seconds for one page
     max_megabytes: float = 32.0  # a record larger than this after decompression is dropped
+    part_characters: int = (
+        0  # documents that came as text are cut into parts of this size; 0 leaves them whole
+    )
     addresses: AddressParams = AddressParams()
     execution: ExecutionParams = ExecutionParams()
 
@@ -54,7 +57,7 @@ def extract(
     pipeline = [
         blocks.Records(pages, removed, int(params.max_megabytes * 2**20)),
         blocks.Filter("address", blocks.AddressJudge(addresses), removed),
-        blocks.Extract(params.extractor, params.timeout, removed),
+        blocks.Extract(params.extractor, params.timeout, params.part_characters, removed),
         blocks.writer(shards),
     ]
     statistics = execution.execute(
@@ -77,6 +80,7 @@ def extract(
     return {
         "records": int(statistics["read"]["total"]),
         "documents": kept,
+        "added_parts": int(statistics["extract"].get("added_parts", 0)),
         "ordinary": {reason: n for reason, n in lost.items() if reason in ORDINARY},
         "unreadable": {reason: n for reason, n in lost.items() if reason not in ORDINARY},
         "dropped": drops,

@@ -21,7 +21,7 @@ from loguru import logger
 from crawl2chat.curation import personal, quality
 from crawl2chat.curation.addresses import AddressFilter
 from crawl2chat.curation.contamination import Overlap
-from crawl2chat.curation.extraction import CANARY, Extractor, date_of, extract, title_of
+from crawl2chat.curation.extraction import CANARY, Extractor, date_of, extract, split_text, title_of
 from crawl2chat.curation.language import LanguageParams, identify
 from crawl2chat.curation.quality import Drop
 
@@ -133,13 +133,13 @@ class AddressJudge:
 class Extract(Block):
     """Main text instead of HTML, in a child process that may crash or hang without taking the shard along.
 
-    Documents that came as text pass through. A page that yields nothing is dropped with `no_text`, `timeout`, `crash`
+    Documents that came as text pass through; very long ones are cut into parts. A page that yields nothing is dropped with `no_text`, `timeout`, `crash`
     or `error`.
     """
 
-    def __init__(self, extractor: Extractor, timeout: float, removed: Path):
+    def __init__(self, extractor: Extractor, timeout: float, part_characters: int, removed: Path):
         super().__init__("extract", removed)
-        self.extractor, self.timeout = extractor, timeout
+        self.extractor, self.timeout, self.part_characters = extractor, timeout, part_characters
 
     def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         from datatrove.pipeline.extractors.base import ExtractorSandbox
@@ -152,8 +152,14 @@ class Extract(Block):
                 if drop:
                     self.drop(document, drop, rank)
                     continue
-                self.stat_update("forwarded")
-                yield document
+                parts = split_text(document.text, self.part_characters)
+                self.stat_update("forwarded", value=len(parts))
+                if len(parts) == 1:
+                    yield document
+                    continue
+                self.stat_update("added_parts", value=len(parts) - 1)
+                for number, text in enumerate(parts):
+                    yield Document(text, f"{document.id}#{number}", metadata=dict(document.metadata))
         self.close()
 
     def _extract(self, document: Document, sandbox: Any) -> Drop | None:

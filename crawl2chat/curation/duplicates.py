@@ -5,6 +5,9 @@ In: shards of documents. Out: for each shard the files from which the last step 
 Source: Broder 1997, Penedo et al. 2024.
 """
 
+import sys
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 
 from crawl2chat.parameters import Params
@@ -41,7 +44,8 @@ def find(documents: Path, work: Path, params: MinhashParams, tasks: int, workers
     cluster = MinhashDedupCluster(
         str(pairs), str(clusters), config, save_cluster_id=True, save_cluster_size=True
     )
-    execute("clusters", [cluster], work, 1, 1)
+    with redirect_stderr(sys.stderr if sys.stderr.isatty() else StringIO()):  # datatrove's progress bar
+        execute("clusters", [cluster], work, 1, 1)
     # The last step passes shards without a removal by and forgets their clusters: give every shard its three files.
     for shard in range(tasks):
         for kind in ("remove", "clusters", "sizes"):

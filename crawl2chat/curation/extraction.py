@@ -86,3 +86,21 @@ def date_of(html: str) -> str:
     """The date of publication that the page states, ISO; empty if it states none."""
     match = _DATE.search(html[:50_000])
     return next((group for group in match.groups() if group), "") if match else ""
+
+
+def split_text(text: str, characters: int) -> list[str]:
+    """Parts of about `characters`, cut between lines; the whole text when it is shorter or `characters` is 0.
+
+    Books are longer than any limit that filters set for web pages.
+    """
+    if not characters or len(text) <= characters:
+        return [text]
+    parts, lines, size = [], [], 0
+    for line in text.splitlines(keepends=True):
+        if lines and size + len(line) > characters:
+            parts.append("".join(lines).strip())
+            lines, size = [], 0
+        lines.append(line)
+        size += len(line)
+    parts.append("".join(lines).strip())
+    return [part for part in parts if part]

@@ -5,6 +5,8 @@ main-text extraction must remove. Layouts follow common kinds of site: semantic 
 2003, blog, wiki and the bare page. Everything is drawn from the random generator that is passed in.
 """
 
+import re
+import zlib
 from html import escape
 from random import Random
 
@@ -152,9 +154,20 @@ def _break(rng: Random, html: str) -> str:
     return html
 
 
+def _hide_names(rng: Random, html: str) -> str:
+    """What style compilers do: every class and id becomes a code that tells nobody what it is for."""
+    salt = rng.randrange(10**6)
+
+    def code(match: re.Match) -> str:
+        return f'{match.group(1)}="css-{zlib.crc32(f"{salt} {match.group(2)}".encode()):08x}"'
+
+    return re.sub(r'\b(class|id)="([^"]*)"', code, html)
+
+
 def render(
     rng: Random, *, site: str, title: str, paragraphs: list[str], date: str, layout: str,
     charset: str | None, language: str = "en", broken: bool = False,
+    hidden_names: bool = False,
 ) -> str:  # fmt: skip
     """One HTML page. `charset` goes into a meta tag (None: no meta tag), `layout` is a key of `LAYOUTS`."""
     text = _paragraphs(rng, paragraphs, advertise=layout != "bare")
@@ -168,4 +181,5 @@ def render(
     head = f"<head>{meta}<title>{escape(title)} | {escape(site)}</title>{published}{style}{script}</head>"
     banner = _banner(rng) if rng.random() < 0.4 else ""
     html = f'<!DOCTYPE html>\n<html lang="{language}">{head}<body>{banner}{body}</body></html>'
+    html = _hide_names(rng, html) if hidden_names else html
     return _break(rng, html) if broken else html

@@ -98,6 +98,7 @@ class WebParams(Params):
     domains: int = 320
     files: int = 8  # WARC files
     broken_markup: float = 0.15  # share of pages with careless HTML
+    hidden_names: float = 0.15  # share of pages whose class names tell nothing
     defects: DefectParams = DefectParams()
 
 
@@ -139,6 +140,7 @@ def _page(
     html = render(
         rng, site=host.split(".")[0].title(), title=draft.title, paragraphs=draft.paragraphs, date=date,
         layout=rng.choice(sorted(LAYOUTS)), charset=meta, language=draft.language, broken=rng.random() < params.broken_markup,
+        hidden_names=rng.random() < params.hidden_names,
     )  # fmt: skip
     content = "text/html" + (f"; charset={header}" if header else "")
     return Answer(

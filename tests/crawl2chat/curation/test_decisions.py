@@ -8,7 +8,7 @@ import pytest
 from crawl2chat.curation import corpus, personal
 from crawl2chat.curation.addresses import AddressFilter, AddressParams
 from crawl2chat.curation.contamination import Overlap
-from crawl2chat.curation.extraction import CANARY, date_of, extract, title_of
+from crawl2chat.curation.extraction import CANARY, date_of, extract, split_text, title_of
 from crawl2chat.curation.language import identify
 
 
@@ -43,6 +43,15 @@ def test_broken_markup_and_no_markup_give_text_or_nothing() -> None:
     )
     assert extract("", "resiliparse") == ""
     assert extract("<html><body></body></html>", "resiliparse") == ""
+
+
+def test_long_texts_are_cut_between_lines() -> None:
+    text = "".join(f"Line number {n}.\n" for n in range(10))
+    parts = split_text(text, 50)
+    assert len(parts) == 4 and all(len(part) <= 50 for part in parts)
+    assert "\n".join(parts) == text.strip()
+    assert split_text(text, 0) == split_text(text, 10_000) == [text]
+    assert split_text("x" * 90 + "\ny", 50) == ["x" * 90, "y"]
 
 
 def test_title_and_date() -> None:
