@@ -126,7 +126,7 @@ class Writer:
         if kind != "metrics" or len(self.pending) >= BATCH // 2:
             self.flush()
         if not self.monitor and time.monotonic() - self.opened > 10:  # not worth its start in a short stage
-            self.watch()
+            self.monitor = self.watch(self.uri)
         getattr(self, f"on_{kind}")(event)
 
     def flush(self) -> None:
