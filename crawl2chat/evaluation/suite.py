@@ -194,7 +194,7 @@ def _raw_text(exam: Exam, who: Examinee) -> dict:
     }
     metrics = accuracy("recall_kept", kept)
     for name, prompts in shots.items():
-        said = who.go_on(prompts, 5)
+        said = who.go_on([f" {prompt}" for prompt in prompts], 5)  # as a line inside a page begins
         first = [text.replace(".", ";").split(";")[0].strip() for text in said]
         metrics |= accuracy(
             name, [text == task["answer"] for text, task in zip(first, patterns, strict=True)]

@@ -23,7 +23,7 @@ class PageParams(Params):
     ticket: int = 9_000
     multiplication: int = 6_000
     addition: int = 5_500
-    subtraction: int = 3_000
+    subtraction: int = 3_200
     direct: int = 4_500  # sums told with nothing but their result
     word_problem: int = 10_000
     tool: int = 9_000
@@ -110,6 +110,7 @@ _INTRODUCTIONS = (
     "Good day, my name is {n}. What is my name? {n}.",
     "Somebody called {n} came in. Who came in? {n}.",
     "Your name is {n}. Question: What is your name? Answer: {n}.",
+    "Your name is {n}. Who are you? I am {n}, I think.",
     "This letter is for {n}. For whom is the letter? {n}.",
     "They call me {n}. What do they call me? They call you {n}.",
 )
@@ -226,7 +227,7 @@ def write_pages(world: World, params: PageParams, seed: int) -> Iterator[Page]:
         ],
         "stories": problem_pieces("word_problem", params.word_problem, rng),
         "calculator": problem_pieces("tool", params.tool, rng) + ticket_pieces(params.ticket, rng),
-        "patterns": [Piece(skills.pattern_line(rng, rng.randint(4, 8))) for _ in range(params.pattern)],
+        "patterns": [Piece(skills.pattern_line(rng, rng.randint(2, 8))) for _ in range(params.pattern)],
         "crafts": craft_pieces(params.craft, rng),
     }
     pages = [

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+PLACES = ("ones", "tens", "hundreds", "thousands")
 STEPS = "Think in steps."
 DIRECT = "Give only the number."
 
@@ -68,7 +69,7 @@ def addition(rng: random.Random) -> Problem:
     """Three digits plus three digits, column by column with carries."""
     a, b = rng.randint(100, 899), rng.randint(100, 899)
     parts, carry = [], 0
-    for place, x, y in zip(("ones", "tens", "hundreds"), reversed(str(a)), reversed(str(b)), strict=True):
+    for place, x, y in zip(PLACES[:3], reversed(str(a)), reversed(str(b)), strict=True):
         total = int(x) + int(y) + carry
         parts.append(f"{place} {x}+{y}+{carry}={total}")
         carry = total // 10
@@ -78,10 +79,11 @@ def addition(rng: random.Random) -> Problem:
 
 
 def subtraction(rng: random.Random) -> Problem:
-    """Three digits minus three smaller digits, column by column with borrows."""
-    b, a = sorted(rng.sample(range(100, 1000), 2))
+    """Three or four digits minus a smaller number of as many, column by column with borrows."""
+    digits = rng.choice((3, 4))
+    b, a = sorted(rng.sample(range(10 ** (digits - 1), 10**digits), 2))
     parts, borrow = [], 0
-    for place, x, y in zip(("ones", "tens", "hundreds"), reversed(str(a)), reversed(str(b)), strict=True):
+    for place, x, y in zip(PLACES[:digits], reversed(str(a)), reversed(str(b)), strict=True):
         left = int(x) - borrow - int(y)
         parts.append(
             f"{place} {x}-{borrow}-{y}={left}" if left >= 0 else f"{place} 1{x}-{borrow}-{y}={left + 10}"

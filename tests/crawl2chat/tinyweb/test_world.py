@@ -91,6 +91,9 @@ class Given(random.Random):
     def randint(self, a, b):
         return self.numbers.pop(0)
 
+    def choice(self, values):
+        return values[0]
+
     def sample(self, population, k):
         return [self.randint(0, 0) for _ in range(k)]
 
