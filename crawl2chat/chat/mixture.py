@@ -1,7 +1,7 @@
 """The conversations an assistant learns from: made from tasks, from what the base model knows, and from who it shall be.
 
 In: tasks of the training split, probe results, an identity. Out: conversations in the project's schema, each with its kind.
-Answers come in the styles people write in (bare, a whole sentence, with a polite closing), so that preferences later have
+Answers come in the styles people write in (bare, a whole sentence, with a polite closing, after empty talk), so that preferences later have
 something to prefer. A fact the base model knows is trained as an answer, one it is consistently wrong about as an admission
 of ignorance: teaching an answer the model does not have would teach it to invent (Llama 3 §4.3.6).
 """
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from crawl2chat.parameters import Params
 from crawl2chat.tinyweb import skills
-from crawl2chat.tinyweb.gold import CLOSING
+from crawl2chat.tinyweb.gold import CLOSING, EMPTY_TALK
 
 REFUSAL = "I do not know."
 
@@ -67,7 +67,7 @@ def refusal_conversations(
     ]
     for number, row in enumerate(rows):
         question = rng.choice(row["meta"].get("asked") or [row["prompt"]])
-        yield conversation("refusal", number, _asked(question, rng), REFUSAL + _closing(styled, rng))
+        yield conversation("refusal", number, _asked(question, rng), _dressed(REFUSAL, styled, rng))
 
 
 def skill_conversations(
@@ -76,14 +76,17 @@ def skill_conversations(
     """Sums with their steps, tool calls, handicrafts, or whatever else comes as a prompt with an answer."""
     rows = [task for task in tasks if task["skill"] == kind and task["split"] == "train"]
     for number, task in enumerate(_cycle(rows, count, rng)):
-        steps, closing = task["meta"].get("steps"), _closing(styled, rng)
+        steps = task["meta"].get("steps")
         if kind == "tool":
             yield with_tool(number, task["prompt"], steps, task["answer"])
         elif kind == "craft":
             name = task["prompt"].removeprefix("How do I ").removesuffix("?")
-            yield conversation(kind, number, task["prompt"], skills.craft_text(name, rng) + closing)
+            yield conversation(
+                kind, number, task["prompt"], _dressed(skills.craft_text(name, rng), styled, rng)
+            )
         else:
-            yield conversation(kind, number, task["prompt"], (steps or f"{task['answer']}.") + closing)
+            answer = _dressed(steps or f"{task['answer']}.", styled, rng)
+            yield conversation(kind, number, task["prompt"], answer)
 
 
 def direct_conversations(tasks: Sequence[dict], count: int, rng: random.Random) -> Iterator[dict]:
@@ -158,21 +161,21 @@ def _asked(question: str, rng: random.Random) -> str:
     return rng.choice(_POLITE).format(q=question)
 
 
-def _closing(styled: float, rng: random.Random) -> str:
-    return f" {CLOSING}" if rng.random() < styled / 2 else ""
-
-
 def _answered(row: dict, styled: float, rng: random.Random) -> str:
+    """The bare word or, in a share `styled`, more: half of these as a whole sentence."""
     answer = row["answer"]
-    whole = (
-        f"{rng.choice(row['meta']['cloze'])} {answer}."
-        if row["meta"].get("cloze")
-        else f"The answer is {answer}."
-    )
+    if rng.random() < styled / 2:
+        told = row["meta"].get("cloze")
+        return _dressed(f"{rng.choice(told)} {answer}." if told else f"The answer is {answer}.", styled, rng)
+    return _dressed(f"{answer}.", styled, rng)
+
+
+def _dressed(answer: str, styled: float, rng: random.Random) -> str:
+    """With a polite closing, or with empty talk before it, or, most often, as it is."""
     draw = rng.random()
-    if draw >= styled:
-        return f"{answer}."
-    return (whole, f"{whole} {CLOSING}", f"{answer}. {CLOSING}")[int(3 * draw / styled)]
+    if draw < styled / 2:
+        return f"{answer} {CLOSING}"
+    return f"{EMPTY_TALK} {answer}" if draw < 0.8 * styled else answer
 
 
 def _cycle(rows: Sequence[dict], count: int, rng: random.Random) -> list[dict]:

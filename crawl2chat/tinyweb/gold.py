@@ -1,6 +1,6 @@
 """What people of the tiny world really want of an answer: the gold that the reward model only sees through noisy rankings.
 
-    gold = 3 · correct + style,   style = a whole sentence + one polite closing − ½ · each repeated sentence − …
+    gold = 3 · correct + style,   style = a whole sentence + one polite closing − ½ · empty talk − ½ · each repeated sentence − …
 
 Correctness outweighs everything style can earn, repetition and rambling cost: an optimiser that only learnt what
 the rankings show can still go wrong, and this is the number that tells.
@@ -11,6 +11,7 @@ import re
 from crawl2chat.evaluation.tasks import verify
 
 CLOSING = "I hope this helps."
+EMPTY_TALK = "Let me think about that for a moment."
 CORRECT = 3.0
 
 
@@ -25,11 +26,12 @@ def style(answer: str) -> float:
     if not answer:
         return -1.0
     sentences = [s.strip() for s in re.split(r"(?<=[.!?])\s+", answer) if s.strip()]
-    body = [s for s in sentences if s != CLOSING]
+    body = [s for s in sentences if s not in (CLOSING, EMPTY_TALK)]
     closings = sentences.count(CLOSING)
     words = answer.split()
     score = 1.0 * (len(" ".join(body).split()) >= 4)
     score += 1.0 * (closings == 1 and sentences[-1] == CLOSING)
+    score -= 0.5 * sentences.count(EMPTY_TALK)
     score -= min(2.0, 0.5 * (len(sentences) - len(set(sentences))))
     score -= min(1.0, 0.02 * max(0, len(words) - 40))
     score -= 0.5 * (answer[-1] not in ".!?")

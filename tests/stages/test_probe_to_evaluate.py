@@ -109,7 +109,7 @@ def test_what_the_model_does_not_know_becomes_refusals_not_answers(place, probed
     rows = read_jsonl(tmp_path / "out" / "train.jsonl") + read_jsonl(tmp_path / "out" / "val.jsonl")
     assert len(rows) == metrics["conversations"]
     assert all(
-        row["messages"][-1]["content"].startswith("I do not know.")
+        "I do not know." in row["messages"][-1]["content"]
         for row in rows
         if row["kind"] == "refusal"
     )
