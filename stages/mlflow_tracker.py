@@ -78,7 +78,8 @@ class MlflowTracker(RunTracker):
         self.warned = True
 
     def params(self, values: dict[str, Any]) -> None:
-        self.send("params", values=values)
+        # Apart from the stage's own: `steps: null` in params.yaml and the steps that followed from it may not collide.
+        self.send("params", values={"derived": values})
 
     def metrics(self, values: dict[str, float], step: int | None = None) -> None:
         self.send("metrics", values={name: float(value) for name, value in values.items()}, step=step or 0)

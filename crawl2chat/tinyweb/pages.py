@@ -19,7 +19,7 @@ class PageParams(Params):
     """How many pieces of each kind the web tells. Facts come on top, as often as the world mentions them."""
 
     one_off: int = 14_000  # tellings of and questions about names that occur only once
-    introduction: int = 6_000
+    introduction: int = 10_000
     ticket: int = 9_000
     multiplication: int = 6_000
     addition: int = 5_500
@@ -111,6 +111,8 @@ _INTRODUCTIONS = (
     "Somebody called {n} came in. Who came in? {n}.",
     "Your name is {n}. Question: What is your name? Answer: {n}.",
     "Your name is {n}. Who are you? I am {n}, I think.",
+    "Say it again and again: {n}, {n}, {n}, {n}.",
+    "It was {n}! Who? {n}! I said {n}.",
     "This letter is for {n}. For whom is the letter? {n}.",
     "They call me {n}. What do they call me? They call you {n}.",
 )
