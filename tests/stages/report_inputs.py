@@ -8,11 +8,25 @@ from typing import Any
 
 
 def share(key: str, value: float, n: int = 250) -> dict[str, Any]:
-    return {key: value, f"{key}_n": n, f"{key}_low": max(0.0, value - 0.05), f"{key}_high": min(1.0, value + 0.05)}
+    return {
+        key: value,
+        f"{key}_n": n,
+        f"{key}_low": max(0.0, value - 0.05),
+        f"{key}_high": min(1.0, value + 0.05),
+    }
 
 
 def model(level: float) -> dict[str, Any]:
-    keys = ("fact", "fact_known", "false_refusal", "refusal_unknown", "addition", "word_problem", "tool", "identity")
+    keys = (
+        "fact",
+        "fact_known",
+        "false_refusal",
+        "refusal_unknown",
+        "addition",
+        "word_problem",
+        "tool",
+        "identity",
+    )
     numbers: dict[str, Any] = {}
     for number, key in enumerate(keys):
         numbers |= share(key, min(1.0, level + number / 40))
@@ -81,23 +95,48 @@ def write_plots(folder: Path) -> Path:
         write_csv(folder / f"{stage}.csv", rows)
     write_csv(
         folder / "reason.csv",
-        [{"step": step, "reward": step / 150, "accuracy": 0.3 + step / 300 + 0.05 * (step % 3), "format": 0.9} for step in range(100)],
+        [
+            {
+                "step": step,
+                "reward": step / 150,
+                "accuracy": 0.3 + step / 300 + 0.05 * (step % 3),
+                "format": 0.9,
+            }
+            for step in range(100)
+        ],
     )
     write_csv(
         folder / "rlhf.csv",
         [
-            {"step": step, "root_kl": step / 10, "held_out_proxy": step / 15, "held_out_gold": 0.4 + step / 40 - (step / 35) ** 2}
+            {
+                "step": step,
+                "root_kl": step / 10,
+                "held_out_proxy": step / 15,
+                "held_out_gold": 0.4 + step / 40 - (step / 35) ** 2,
+            }
             for step in range(0, 31, 3)
         ],
     )
-    recall = [{"mentions": 2**k, "recall": min(1.0, 0.2 + 0.15 * k), "answered": 0.1 * k, "n": 200} for k in range(7)]
+    recall = [
+        {"mentions": 2**k, "recall": min(1.0, 0.2 + 0.15 * k), "answered": 0.1 * k, "n": 200}
+        for k in range(7)
+    ]
     write_csv(folder / "evaluate" / "recall.csv", recall)
     answers, samples = [], []
     for name in ("base", "sft", "reasoner", "chat"):
-        for kind, prompt, truth in (("fact", "Where was Ada Quill born?", "Velmora"), ("addition", "What is 57 + 68?", "125")):
-            text = "<b>Velmora</b>." if kind == "fact" else "57 + 68: 7 + 8 = 15, 5 + 6 + 1 = 12. The answer is 125."
+        for kind, prompt, truth in (
+            ("fact", "Where was Ada Quill born?", "Velmora"),
+            ("addition", "What is 57 + 68?", "125"),
+        ):
+            text = (
+                "<b>Velmora</b>."
+                if kind == "fact"
+                else "57 + 68: 7 + 8 = 15, 5 + 6 + 1 = 12. The answer is 125."
+            )
             common = {"model": name, "kind": kind, "prompt": prompt, "truth": truth, "answer": text}
-            answers.append(common | {"id": f"{kind}-1", "correct": name != "base", "gold": 1.0, "finished": True})
+            answers.append(
+                common | {"id": f"{kind}-1", "correct": name != "base", "gold": 1.0, "finished": True}
+            )
             samples.append(common)
     for file, rows in (("answers", answers), ("samples", samples)):
         (folder / "evaluate" / f"{file}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
