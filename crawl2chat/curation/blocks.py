@@ -4,7 +4,7 @@ Each shard writes `<removed>/<block>/<shard>.jsonl.zst`; the decisions themselve
 `addresses.py`, `extraction.py`, `language.py`, `quality.py` and `personal.py`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 from datatrove.pipeline.dedup.minhash import MinhashDedupSignature
 from datatrove.pipeline.writers.jsonl import JsonlWriter
+from datatrove.utils.batching import batched
 from datatrove.utils.text import simplify_text
 from loguru import logger
 
@@ -26,6 +27,7 @@ from crawl2chat.curation.language import LanguageParams, identify
 from crawl2chat.curation.quality import Drop
 
 SHARD = "${rank}.jsonl.zst"
+BATCH = 32  # pages that cross to the extracting process at a time; one by one, a busy machine only switches
 logger.disable("datatrove")  # its pages of log lines; errors are raised all the same
 
 
@@ -144,40 +146,64 @@ class Extract(Block):
     def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         from datatrove.pipeline.extractors.base import ExtractorSandbox
 
-        with ExtractorSandbox(timeout=self.timeout, warmup_text=CANARY) as sandbox:
-            for document in data:
-                self.stat_update("total")
+        with ExtractorSandbox(timeout=self.timeout, warmup_text=([CANARY],)) as sandbox:
+            for batch in batched(data, BATCH):
+                self.stat_update("total", value=len(batch))
                 with self.track_time():
-                    drop = self._extract(document, sandbox)
-                if drop:
-                    self.drop(document, drop, rank)
-                    continue
-                parts = split_text(document.text, self.part_characters)
-                self.stat_update("forwarded", value=len(parts))
-                if len(parts) == 1:
-                    yield document
-                    continue
-                self.stat_update("added_parts", value=len(parts) - 1)
-                for number, text in enumerate(parts):
-                    yield Document(text, f"{document.id}#{number}", metadata=dict(document.metadata))
+                    drops = self._extract(batch, sandbox)
+                for document, drop in zip(batch, drops, strict=True):
+                    if drop:
+                        self.drop(document, drop, rank)
+                    else:
+                        yield from self._parts(document)
         self.close()
 
-    def _extract(self, document: Document, sandbox: Any) -> Drop | None:
-        if document.metadata.pop("kind") == "html":
-            html, document.text = document.text, ""
-            document.metadata |= {"title": title_of(html), "date": date_of(html) or document.metadata["date"]}
-            try:
-                document.text = sandbox.process_document(html, partial(extract, extractor=self.extractor))
-            except TimeoutError:
-                return Drop("timeout", self.timeout)
-            except (EOFError, BrokenPipeError):
-                return Drop("crash")
-            except Exception as error:  # an extractor may raise anything on broken markup
-                return Drop("error", f"{type(error).__name__}: {error}"[:200])
-        if not document.text.strip():
-            return Drop("no_text")
-        document.metadata["domain"] = domain_of(document.metadata.get("url", ""))
-        return None
+    def _parts(self, document: Document) -> Iterator[Document]:
+        parts = split_text(document.text, self.part_characters)
+        self.stat_update("forwarded", value=len(parts))
+        if len(parts) == 1:
+            yield document
+            return
+        self.stat_update("added_parts", value=len(parts) - 1)
+        for number, text in enumerate(parts):
+            yield Document(text, f"{document.id}#{number}", metadata=dict(document.metadata))
+
+    def _extract(self, batch: Sequence[Document], sandbox: Any) -> list[Drop | None]:
+        """Replace HTML by text in every document of the batch; why each of them goes, or None."""
+        pages = [document for document in batch if document.metadata.pop("kind") == "html"]
+        answers = dict(zip(map(id, pages), self._texts([page.text for page in pages], sandbox), strict=True))
+        drops: list[Drop | None] = []
+        for document in batch:
+            answer = answers.get(id(document), document.text)
+            if id(document) in answers:
+                html, metadata = document.text, document.metadata
+                metadata |= {"title": title_of(html), "date": date_of(html) or metadata.get("date", "")}
+            document.text = "" if isinstance(answer, Drop) else answer
+            document.metadata["domain"] = domain_of(document.metadata.get("url", ""))
+            drops.append(answer if isinstance(answer, Drop) else None if answer.strip() else Drop("no_text"))
+        return drops
+
+    def _texts(self, pages: list[str], sandbox: Any) -> list[str | Drop]:
+        """Texts of the pages, in one go; one by one when something in the batch hangs or crashes."""
+        if not pages:
+            return []
+        try:
+            return sandbox.process_document((pages,), partial(extract_many, extractor=self.extractor))
+        except (TimeoutError, EOFError, BrokenPipeError) as error:
+            if len(pages) == 1:
+                return [Drop("timeout", self.timeout) if isinstance(error, TimeoutError) else Drop("crash")]
+        return [text for page in pages for text in self._texts([page], sandbox)]
+
+
+def extract_many(pages: list[str], extractor: Extractor) -> list[str | Drop]:
+    """Text of each page, or why there is none: an extractor may raise anything on broken markup."""
+    texts: list[str | Drop] = []
+    for page in pages:
+        try:
+            texts.append(extract(page, extractor))
+        except Exception as error:
+            texts.append(Drop("error", f"{type(error).__name__}: {error}"[:200]))
+    return texts
 
 
 def domain_of(url: str) -> str:

@@ -88,3 +88,42 @@ def test_an_extractor_that_finds_nothing_stops_the_stage(
     monkeypatch.setattr("crawl2chat.curation.extraction._resiliparse", lambda html: "")
     with pytest.raises(UserError, match="finds no text in a plain test page"):
         run(tmp_path / "pages", tmp_path)
+
+
+def test_a_page_that_crashes_or_hangs_takes_nothing_else_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child process is killed on one page and sleeps on another: both are named, the rest of the batch survives."""
+    import os
+    import signal
+    import time
+
+    def extract_or_worse(html: str, extractor: str) -> str:
+        if "bomb" in html:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if "sleep" in html:
+            time.sleep(60)
+        if "raise" in html:
+            raise RuntimeError("broken markup")
+        return html
+
+    monkeypatch.setattr("crawl2chat.curation.blocks.extract", extract_or_worse)
+    (tmp_path / "pages").mkdir()
+    words = ("fine", "bomb", "sleep", "raise", "good")
+    with WarcFile(tmp_path / "pages" / "a.warc.gz") as archive:
+        for number, word in enumerate(words):
+            archive.response(
+                number,
+                Answer(f"https://a.example/{word}", f"<html><body><p>{word}</p></body></html>".encode()),
+            )
+    metrics = run(tmp_path / "pages", tmp_path, timeout=2.0)
+    assert metrics["documents"] == 2
+    assert metrics["dropped"]["extract"] == {"crash": 1, "timeout": 1, "error": 1}
+    reasons = {
+        d["metadata"]["url"]: d["metadata"]["reason"] for d in documents_in(tmp_path / "removed" / "extract")
+    }
+    assert reasons == {
+        "https://a.example/bomb": "crash",
+        "https://a.example/sleep": "timeout",
+        "https://a.example/raise": "error",
+    }
