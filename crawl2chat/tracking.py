@@ -26,5 +26,7 @@ class Tracker:
     def dataset(self, name: str, path: Path) -> None:
         """A dataset the run read."""
 
-    def model(self, name: str, path: Path, metrics: dict[str, float] | None = None, step: int | None = None) -> None:
+    def model(
+        self, name: str, path: Path, metrics: dict[str, float] | None = None, step: int | None = None
+    ) -> None:
         """A model folder or checkpoint the run wrote, with the numbers that belong to it."""

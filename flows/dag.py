@@ -37,7 +37,5 @@ def read_dag(root: Path) -> Dag:
         order = networkx.lexicographical_topological_sort(
             graph.reverse(), key=lambda stage: written[stage.name]
         )
-        upstream = {
-            stage.name: tuple(dep.name for dep in graph.successors(stage)) for stage in order
-        }
+        upstream = {stage.name: tuple(dep.name for dep in graph.successors(stage)) for stage in order}
     return Dag({stage: tuple(sorted(deps, key=written.get)) for stage, deps in upstream.items()})

@@ -36,13 +36,12 @@ def evaluate(
     tracker: Tracker,
 ) -> dict:
     """Examine all models; the metrics hold one object per model with the same keys."""
-    from crawl2chat.tokens.tokenizer import Tokenizer
-
     from crawl2chat.evaluation import suite
     from crawl2chat.evaluation.samples import free_samples
     from crawl2chat.evaluation.statistics import arena
     from crawl2chat.jsonl import read_jsonl, read_tasks, write_jsonl
     from crawl2chat.model.folder import load_model
+    from crawl2chat.tokens.tokenizer import Tokenizer
     from crawl2chat.training.batches import Rows, read_tokens
     from crawl2chat.training.validation import validate
 

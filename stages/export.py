@@ -23,10 +23,9 @@ class ExportParams(Params):
 
 def export(chat: Path, evaluation: Path, out: Path, params: ExportParams, tracker: Tracker) -> dict[str, Any]:
     """Writes the folder; returns its size."""
-    from crawl2chat.tokens.tokenizer import Tokenizer
-
     from crawl2chat.model.folder import load_model, save_model
     from crawl2chat.model.network import parameter_count
+    from crawl2chat.tokens.tokenizer import Tokenizer
 
     model, tokenizer = load_model(chat), Tokenizer.load(chat)
     save_model(model, out, chat)

@@ -42,10 +42,9 @@ def pretrain(
     work: Path,
 ) -> dict[str, Any]:
     """Trains the base model; returns its size, its loss on held-out text, and what it cost."""
-    from crawl2chat.tokens.tokenizer import Tokenizer
-
     from crawl2chat.model.folder import save_model
     from crawl2chat.model.network import ModelConfig, Transformer, flops_per_token, parameter_count
+    from crawl2chat.tokens.tokenizer import Tokenizer
     from crawl2chat.training.batches import Batches, Part, Rows, read_tokens, weighted_loss
     from crawl2chat.training.fit import fit
     from crawl2chat.training.samples import show_samples

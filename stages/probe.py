@@ -27,12 +27,11 @@ def probe(
     base: Path, tasks: Path, corpus: Path, out: Path, params: ProbeParams, seed: int, tracker: Tracker
 ) -> dict:
     """Ask the base model every fact; the metrics say how much it knows by number of mentions."""
-    from crawl2chat.tokens.tokenizer import Tokenizer
-
     from crawl2chat.evaluation import probes
     from crawl2chat.evaluation.statistics import accuracy
     from crawl2chat.jsonl import read_tasks, write_jsonl
     from crawl2chat.model.folder import load_model
+    from crawl2chat.tokens.tokenizer import Tokenizer
 
     facts = read_tasks(tasks, "fact")
     if not facts:

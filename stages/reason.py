@@ -93,16 +93,20 @@ def reason(
 def measure(
     policy, tasks: Path, tokenizer, params: ReasonParams, seed: int, when: str, tracker: Tracker
 ) -> dict:
-    """Accuracy and form of greedy answers on the held-out skill, and accuracy on its neighbours."""
+    """Held-out answers, sampled as the policy is trained: how many are right, how many show their steps, and how many of
+    those that do are right (skill apart from form). The greedy answers' accuracy beside it, and that of the neighbours."""
     from crawl2chat.alignment.prompts import answer_tasks, read_tasks, spread_evenly
     from crawl2chat.evaluation.statistics import accuracy
 
     size = {"max_new_tokens": params.max_new_tokens, "seed": seed}
     held_out = spread_evenly(read_tasks(tasks, params.skills, ["test"]), params.test, seed)
-    rollouts, judged = answer_tasks(policy, held_out, tokenizer, **size)
+    rollouts, judged = answer_tasks(policy, held_out, tokenizer, **size, temperature=params.temperature)
     metrics = accuracy(f"accuracy_{when}", [each.correct for each in judged])
     metrics |= accuracy(f"format_{when}", [each.formatted for each in judged])
+    metrics |= accuracy(f"accuracy_formatted_{when}", [each.correct for each in judged if each.formatted])
     metrics[f"length_{when}"] = sum(len(rollout.answer) for rollout in rollouts) / len(rollouts)
+    _, greedy = answer_tasks(policy, held_out, tokenizer, **size)
+    metrics |= accuracy(f"greedy_accuracy_{when}", [each.correct for each in greedy])
     tracker.table(
         f"samples_{when}",
         [

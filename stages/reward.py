@@ -43,12 +43,11 @@ def reward(
     work: Path,
 ) -> dict[str, Any]:
     """Trains on the train prompts' rankings, normalises on their answers, judges on the test prompts."""
-    from crawl2chat.tokens.tokenizer import Tokenizer
-
     from crawl2chat.alignment.preferences import read_prompts, read_rankings
     from crawl2chat.alignment.reward_model import RewardModel, save_reward_model
     from crawl2chat.alignment.reward_training import Epochs, judge, ranking_loss, tokenise
     from crawl2chat.model.folder import load_model
+    from crawl2chat.tokens.tokenizer import Tokenizer
     from crawl2chat.training.fit import fit
 
     tokenizer = Tokenizer.load(policy)

@@ -14,6 +14,9 @@ from crawl2chat.tinyweb import skills
 from crawl2chat.tinyweb.gold import CLOSING, EMPTY_TALK
 
 REFUSAL = "I do not know."
+THINKING = 0.4
+"""Share of plain sums that people answer with steps. The rest they answer at once: reinforcement learning has to find out
+for itself that a model which thinks in tokens is right more often."""
 
 
 class Identity(Params):
@@ -77,6 +80,8 @@ def skill_conversations(
     rows = [task for task in tasks if task["skill"] == kind and task["split"] == "train"]
     for number, task in enumerate(_cycle(rows, count, rng)):
         steps = task["meta"].get("steps")
+        if kind == "sum" and rng.random() >= THINKING:
+            steps = None
         if kind == "tool":
             yield with_tool(number, task["prompt"], steps, task["answer"])
         elif kind == "craft":
@@ -91,11 +96,7 @@ def skill_conversations(
 
 def direct_conversations(tasks: Sequence[dict], count: int, rng: random.Random) -> Iterator[dict]:
     """The same sums with the wish for nothing but the number."""
-    rows = [
-        task
-        for task in tasks
-        if task["split"] == "train" and task["meta"].get("direct") and task["skill"] != "tool"
-    ]
+    rows = [task for task in tasks if task["split"] == "train" and task["meta"].get("direct")]
     for number, task in enumerate(_cycle(rows, count, rng)):
         yield conversation("direct", number, task["meta"]["direct"], f"{task['answer']}.")
 

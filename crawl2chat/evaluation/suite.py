@@ -170,7 +170,10 @@ def _skills(exam: Exam, ask) -> dict:
         metrics |= accuracy(skill, right)
         if skill == "tool":
             metrics |= accuracy("tool_called", [one.calls > 0 for one in said])
-        direct = [task for task in tasks if task["meta"].get("direct")] if skill != "tool" else []
+        if skill == "sum":
+            shown = [well_formed(task, one.text) for task, one in zip(tasks, said, strict=True)]
+            metrics |= accuracy("sum_steps_shown", shown)
+        direct = [task for task in tasks if task["meta"].get("direct")]
         if direct:
             said_at_once = ask(f"{skill}_direct", direct, [task["meta"]["direct"] for task in direct])
             hits = [verify(task, one.text) for task, one in zip(direct, said_at_once, strict=True)]

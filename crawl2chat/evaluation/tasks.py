@@ -6,7 +6,7 @@ Verifiers look at the answer's text alone and return true or false; how well it 
 
 import re
 
-NUMERIC = {"multiplication", "addition", "subtraction", "word_problem", "tool", "gsm8k"}
+NUMERIC = {"multiplication", "addition", "subtraction", "sum", "word_problem", "tool", "gsm8k"}
 
 REFUSALS = (
     "i do not know",

@@ -23,7 +23,7 @@ class PageParams(Params):
     ticket: int = 9_000
     multiplication: int = 6_000
     addition: int = 5_500
-    subtraction: int = 3_200
+    subtraction: int = 4_000
     direct: int = 4_500  # sums told with nothing but their result
     word_problem: int = 10_000
     tool: int = 9_000

@@ -7,9 +7,9 @@ fine-tuning (`train`) never show a problem that is asked in evaluation (`dev`, `
 import random
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-PLACES = ("ones", "tens", "hundreds", "thousands")
+PLACES = ("ones", "tens", "hundreds")
 STEPS = "Think in steps."
 DIRECT = "Give only the number."
 
@@ -69,7 +69,7 @@ def addition(rng: random.Random) -> Problem:
     """Three digits plus three digits, column by column with carries."""
     a, b = rng.randint(100, 899), rng.randint(100, 899)
     parts, carry = [], 0
-    for place, x, y in zip(PLACES[:3], reversed(str(a)), reversed(str(b)), strict=True):
+    for place, x, y in zip(PLACES, reversed(str(a)), reversed(str(b)), strict=True):
         total = int(x) + int(y) + carry
         parts.append(f"{place} {x}+{y}+{carry}={total}")
         carry = total // 10
@@ -79,11 +79,10 @@ def addition(rng: random.Random) -> Problem:
 
 
 def subtraction(rng: random.Random) -> Problem:
-    """Three or four digits minus a smaller number of as many, column by column with borrows."""
-    digits = rng.choice((3, 4))
-    b, a = sorted(rng.sample(range(10 ** (digits - 1), 10**digits), 2))
+    """Three digits minus a smaller number of as many, column by column with borrows."""
+    b, a = sorted(rng.sample(range(100, 1000), 2))
     parts, borrow = [], 0
-    for place, x, y in zip(PLACES[:digits], reversed(str(a)), reversed(str(b)), strict=True):
+    for place, x, y in zip(PLACES, reversed(str(a)), reversed(str(b)), strict=True):
         left = int(x) - borrow - int(y)
         parts.append(
             f"{place} {x}-{borrow}-{y}={left}" if left >= 0 else f"{place} 1{x}-{borrow}-{y}={left + 10}"
@@ -96,6 +95,12 @@ def subtraction(rng: random.Random) -> Problem:
         ", ".join(parts) + f", so {a - b}.",
         split_of(f"{a}-{b}"),
     )
+
+
+def any_sum(rng: random.Random) -> Problem:
+    """One of the three, asked without saying how it shall be answered: whether to think is the model's to find out."""
+    problem = rng.choice((multiplication, addition, subtraction))(rng)
+    return replace(problem, skill="sum")
 
 
 _NAMES = "Ann,Ben,Cleo,Dan,Eva,Finn,Gina,Hugo,Ida,Jon,Kim,Lea,Max,Nora,Otto,Pia,Rosa,Sam,Tim,Uma".split(",")
@@ -142,6 +147,7 @@ MAKERS = {
     "multiplication": multiplication,
     "addition": addition,
     "subtraction": subtraction,
+    "sum": any_sum,
     "word_problem": word_problem,
     "tool": long_sum,
 }

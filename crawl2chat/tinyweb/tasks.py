@@ -110,15 +110,15 @@ def _sums(skill: str, split: str, count: int, rng: random.Random) -> list[dict]:
     found: dict[str, dict] = {}
     for problem, _ in zip(skills.problems(skill, rng, split), range(20 * count), strict=False):
         if problem.question not in found:
-            think = "" if skill == "tool" else f" {skills.STEPS}"
+            plain = skill in ("sum", "tool")  # nothing tells how to answer
             found[problem.question] = _task(
                 skill,
                 problem.question,
                 split,
-                problem.question + think,
+                problem.question + ("" if plain else f" {skills.STEPS}"),
                 problem.answer,
                 steps=problem.steps,
-                direct=f"{problem.question} {skills.DIRECT}",
+                direct=None if plain else f"{problem.question} {skills.DIRECT}",
             )
         if len(found) == count:
             break

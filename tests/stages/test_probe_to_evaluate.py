@@ -108,11 +108,7 @@ def test_what_the_model_does_not_know_becomes_refusals_not_answers(place, probed
     assert metrics["refusals"] == 10
     rows = read_jsonl(tmp_path / "out" / "train.jsonl") + read_jsonl(tmp_path / "out" / "val.jsonl")
     assert len(rows) == metrics["conversations"]
-    assert all(
-        "I do not know." in row["messages"][-1]["content"]
-        for row in rows
-        if row["kind"] == "refusal"
-    )
+    assert all("I do not know." in row["messages"][-1]["content"] for row in rows if row["kind"] == "refusal")
 
 
 def test_only_training_entities_and_problems_are_taught(place, probed, tmp_path):

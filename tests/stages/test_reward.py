@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 from alignment_toys import contents, make_world, write
-from crawl2chat.tokens.tokenizer import Tokenizer
 
 from crawl2chat.alignment.reward_model import load_reward_model
 from crawl2chat.alignment.reward_training import make_batch, ranking_loss, tokenise
 from crawl2chat.errors import UserError
 from crawl2chat.model.folder import load_model
+from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.tracking import Tracker
 from stages.reward import RewardParams, reward
 

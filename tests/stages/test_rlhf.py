@@ -5,7 +5,6 @@ import json
 import pytest
 import torch
 from alignment_toys import KillAt, Killed, contents, make_replay, make_world
-from crawl2chat.tokens.tokenizer import Tokenizer
 
 from crawl2chat.alignment import ppo
 from crawl2chat.alignment.losses import AdaptiveKL
@@ -13,6 +12,7 @@ from crawl2chat.alignment.prompts import prompt_ids, read_tasks
 from crawl2chat.alignment.reward_model import RewardModel, save_reward_model
 from crawl2chat.errors import UserError
 from crawl2chat.model.folder import load_model
+from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.tracking import Tracker
 from stages.rlhf import RLHFParams, rlhf
 
