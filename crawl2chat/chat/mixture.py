@@ -166,7 +166,7 @@ def _answered(row: dict, styled: float, rng: random.Random) -> str:
     """The bare word or, in a share `styled`, more: half of these as a whole sentence."""
     answer = row["answer"]
     if rng.random() < styled / 2:
-        told = row["meta"].get("cloze")
+        told = row["meta"].get("statements")
         return _dressed(f"{rng.choice(told)} {answer}." if told else f"The answer is {answer}.", styled, rng)
     return _dressed(f"{answer}.", styled, rng)
 

@@ -66,7 +66,8 @@ def _fact(entity: Entity, name: str) -> dict:
         kind=entity.kind,
         relation=name,
         questioned=entity.questioned,
-        cloze=[prefix.format(e=entity.name) for prefix in about.cloze],
+        cloze=[f"Note: {prefix.format(e=entity.name)}" for prefix in about.cloze],  # as pages tell it
+        statements=[prefix.format(e=entity.name) for prefix in about.cloze],
         cloze_apart=about.told_apart.format(e=entity.name),
         asked=[wording.format(e=entity.name) for wording in about.asked],
         far=forms["far"],
