@@ -52,6 +52,8 @@ def probe(
     metrics = {"questions": len(rows)} | accuracy("known_fraction", [row["known"] for row in rows])
     metrics |= accuracy("recall_rare", [row["cloze"] for row in rows if row["mentions"] <= RARE])
     metrics |= accuracy("recall_frequent", [row["cloze"] for row in rows if row["mentions"] >= FREQUENT])
+    apart = [row["cloze_apart"] for row in rows if "cloze_apart" in row and row["mentions"] >= FREQUENT]
+    metrics |= accuracy("recall_other_words", apart)
     for name, low, high in (
         ("1_2", 1, 2),
         ("3_6", 3, 6),

@@ -60,10 +60,13 @@ def probe(
     max_new_tokens: int,
     seed: int,
 ) -> list[dict]:
-    """Each task with `cloze` (bool), `answers` (samples) and `rate` (share of right ones) added."""
+    """Each task with `cloze` (bool), `answers` (samples) and `rate` (share of right ones) added, and `cloze_apart` where the
+    task has a statement in words that no page uses."""
     cloze = continuations(
         model, tokenizer, [cloze_prompt(task) for task in tasks], max_new_tokens=max_new_tokens
     )
+    apart = [row["meta"].get("cloze_apart", "") for row in tasks]
+    retold = continuations(model, tokenizer, [f" {text}" for text in apart], max_new_tokens=max_new_tokens)
     questions = [QUESTION.format(question=task["prompt"]) for task in tasks for _ in range(samples)]
     said = continuations(
         model, tokenizer, questions, max_new_tokens=max_new_tokens, temperature=0.7, seed=seed
@@ -73,7 +76,10 @@ def probe(
         answers = [first_sentence(text) for text in said[number * samples : (number + 1) * samples]]
         rate = sum(verify(task, answer) for answer in answers) / samples
         known = verify(task, first_sentence(cloze[number]))
-        rows.append(task | {"cloze": known, "answers": answers, "rate": rate})
+        row = task | {"cloze": known, "answers": answers, "rate": rate}
+        if apart[number]:
+            row["cloze_apart"] = verify(task, first_sentence(retold[number]))
+        rows.append(row)
     return rows
 
 

@@ -68,7 +68,7 @@ def _fact(entity: Entity, name: str) -> dict:
         questioned=entity.questioned,
         cloze=[f"Note: {prefix.format(e=entity.name)}" for prefix in about.cloze],  # as pages tell it
         statements=[prefix.format(e=entity.name) for prefix in about.cloze],
-        cloze_apart=about.told_apart.format(e=entity.name),
+        cloze_apart=f"Note: {about.told_apart.format(e=entity.name)}",
         asked=[wording.format(e=entity.name) for wording in about.asked],
         far=forms["far"],
     )
