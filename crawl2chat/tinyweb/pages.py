@@ -21,14 +21,14 @@ class PageParams(Params):
     one_off: int = 14_000  # tellings of and questions about names that occur only once
     introduction: int = 10_000
     ticket: int = 9_000
-    multiplication: int = 6_000
-    addition: int = 5_500
+    multiplication: int = 5_000
+    addition: int = 5_000
     subtraction: int = 4_000
     direct: int = 4_500  # sums told with nothing but their result
-    word_problem: int = 10_000
-    tool: int = 9_000
-    pattern: int = 4_000
-    craft: int = 2_500
+    word_problem: int = 9_000
+    tool: int = 7_500
+    pattern: int = 8_000
+    craft: int = 2_200
     page_characters: int = 2_200  # a page's length on average
 
 
