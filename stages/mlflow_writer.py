@@ -54,7 +54,8 @@ def main() -> None:
             writer.take(event)
         except Exception as error:
             print(f"warning: MLflow did not store {event['kind']} ({first_line(error)}).", file=sys.stderr)
-    print(writer.run_id)
+    with contextlib.suppress(BrokenPipeError):  # a stage that was killed reads no more
+        print(writer.run_id, flush=True)
 
 
 def first_line(error: Exception) -> str:
