@@ -40,7 +40,9 @@ def start_prefect(root: Path, port: int) -> subprocess.Popen[bytes]:
     """Prefect's server; its database lies in the project's folder unless PREFECT_HOME says otherwise."""
     home = os.environ.get("PREFECT_HOME", str(root / ".work" / "prefect"))
     command = ["prefect", "server", "start", "--host", HOST, "--port", str(port)]
-    return start(command, root, root / ".work" / "prefect.log", PREFECT_HOME=home)
+    # Where the page looks for the server: the default names port 4200 whatever --port says.
+    api = f"http://{HOST}:{port}/api"
+    return start(command, root, root / ".work" / "prefect.log", PREFECT_HOME=home, PREFECT_SERVER_UI_API_URL=api)
 
 
 def start_mlflow(root: Path, port: int) -> subprocess.Popen[bytes]:

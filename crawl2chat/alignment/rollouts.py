@@ -77,7 +77,8 @@ def sample(
     temperature: float = 1.0,
 ) -> list[Rollout]:
     """`count` answers to each prompt, those of one prompt side by side. float32, so that the training forward finds the
-    same log-probabilities."""
+    same log-probabilities. An answer ends where the context is full: a last token that no longer fits beside its prompt
+    could be drawn, but not scored."""
     repeated = [prompt for prompt in prompts for _ in range(count)]
     completions = generate(
         model,
@@ -88,10 +89,13 @@ def sample(
         seed=seed,
         dtype=torch.float32,
     )
-    return [
-        Rollout(prompt, done.ids, done.logprobs, done.finished)
-        for prompt, done in zip(repeated, completions, strict=True)
-    ]
+    context = model.config.max_position_embeddings
+    rollouts = []
+    for prompt, done in zip(repeated, completions, strict=True):
+        room = context - len(prompt)
+        fits = len(done.ids) <= room
+        rollouts.append(Rollout(prompt, done.ids[:room], done.logprobs[:room], done.finished and fits))
+    return rollouts
 
 
 def answer_ids(
