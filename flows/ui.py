@@ -42,7 +42,9 @@ def start_prefect(root: Path, port: int) -> subprocess.Popen[bytes]:
     command = ["prefect", "server", "start", "--host", HOST, "--port", str(port)]
     # Where the page looks for the server: the default names port 4200 whatever --port says.
     api = f"http://{HOST}:{port}/api"
-    return start(command, root, root / ".work" / "prefect.log", PREFECT_HOME=home, PREFECT_SERVER_UI_API_URL=api)
+    return start(
+        command, root, root / ".work" / "prefect.log", PREFECT_HOME=home, PREFECT_SERVER_UI_API_URL=api
+    )
 
 
 def start_mlflow(root: Path, port: int) -> subprocess.Popen[bytes]:
