@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import Field
 
 from crawl2chat.jsonl import read_jsonl
+from crawl2chat.page import COLOURS, SOFT, Canvas, clip, environment, words
 from crawl2chat.parameters import Params
 from crawl2chat.tracking import Tracker
 from stages.files import read_yaml
@@ -36,22 +37,13 @@ def report(
     metrics: Path, plots: Path, lock: Path, out: Path, params: ReportParams, tracker: Tracker
 ) -> dict[str, str]:
     """Write the page; its path is the only metric."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     numbers = {
         path.stem: without_times(json.loads(path.read_text())) for path in sorted(metrics.glob("*.json"))
     }
     numbers.pop("report", None)
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"short": short, "percent": percent, "words": words}
     evaluation = numbers.get("evaluate", {})
-    page = environment.get_template("report.html.jinja").render(
+    template = environment(Path(__file__).parent).get_template("report.html.jinja")
+    page = template.render(
         m={stage: numbers.get(stage, {}) for stage in (*numbers, *STAGES)},
         charts=draw_charts(numbers, plots),
         waterfall=waterfall(numbers),
@@ -198,39 +190,7 @@ def lineage(lock: Path) -> list[dict[str, Any]]:
     ]
 
 
-# ---- how values are written
-
-
-def clip(text: str, characters: int) -> str:
-    return text if len(text) <= characters else text[:characters].rstrip() + " …"
-
-
-def short(value: Any) -> str:
-    """1234567 → 1.2 M; 0.1234 → 0.123."""
-    if value is None:
-        return "–"
-    if isinstance(value, float):
-        return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
-    if not isinstance(value, int):
-        return str(value)
-    for unit, size in (("G", 10**9), ("M", 10**6)):
-        if abs(value) >= size:
-            return f"{value / size:.1f} {unit}"
-    return f"{value:,}"
-
-
-def percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.0f} %"
-
-
-def words(name: str) -> str:
-    return name.replace("_", " ")
-
-
 # ---- charts
-
-INK, SOFT, GRID = "#1f2430", "#6b7280", "#e5e7eb"
-COLOURS = {"blue": "#3b6fd4", "orange": "#e07a3f", "green": "#2f9e77", "purple": "#8b5fbf", "red": "#c9485b"}
 
 
 def draw_charts(numbers: dict[str, Any], plots: Path) -> dict[str, str]:
@@ -268,42 +228,6 @@ def measured(curve: dict[str, list[float | None]], x: str, y: str) -> tuple[list
         if a is not None and b is not None
     ]
     return [a for a, _ in pairs], [b for _, b in pairs]
-
-
-class Canvas:
-    """A matplotlib figure in the page's style, as SVG with the same bytes every time."""
-
-    def __init__(self, width: float = 6.4, height: float = 3.2, title: str = "") -> None:
-        import matplotlib
-
-        matplotlib.use("Agg")
-        from matplotlib import pyplot
-
-        style = {
-            "svg.hashsalt": "crawl2chat", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10,
-            "text.color": INK, "axes.labelcolor": SOFT, "axes.edgecolor": GRID, "xtick.color": SOFT, "ytick.color": SOFT,
-            "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": GRID,
-            "axes.axisbelow": True, "legend.frameon": False, "axes.titlelocation": "left", "axes.titlesize": 10.5,
-        }  # fmt: skip
-        self.styled = pyplot.rc_context(style)
-        self.styled.__enter__()  # until the drawing is done: legends and titles take their style when they are made
-        self.figure, self.axes = pyplot.subplots(figsize=(width, height))
-        if title:
-            self.axes.set_title(title, color=SOFT, pad=10)
-
-    def svg(self) -> str:
-        import io
-
-        from matplotlib import pyplot
-
-        stream = io.StringIO()
-        self.figure.savefig(
-            stream, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None}
-        )
-        pyplot.close(self.figure)
-        self.styled.__exit__(None, None, None)
-        text = stream.getvalue()
-        return text[text.index("<svg") :]
 
 
 def training_chart(curve: dict[str, list[float | None]], title: str) -> str:
