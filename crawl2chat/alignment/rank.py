@@ -16,6 +16,7 @@ from pathlib import Path
 
 from crawl2chat.alignment.preferences import Order, check_ranking, read_prompts
 from crawl2chat.errors import UserError
+from crawl2chat.jsonl import read_jsonl
 
 
 def parse(line: str, shown: list[int]) -> Order:
@@ -53,10 +54,7 @@ def rank(prompts_file: Path, rankings_file: Path, labeler: str) -> int:
     prompts = read_prompts(prompts_file)
     done = set()
     if rankings_file.is_file():
-        records = [
-            json.loads(line) for line in rankings_file.read_text(encoding="utf-8").splitlines() if line
-        ]
-        done = {record["prompt_id"] for record in records if record["labeler"] == labeler}
+        done = {record["prompt_id"] for record in read_jsonl(rankings_file) if record["labeler"] == labeler}
     written = 0
     for name, prompt in prompts.items():
         if name in done:

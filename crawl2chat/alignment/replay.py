@@ -16,6 +16,7 @@ from torch import Tensor
 from crawl2chat.alignment.rollouts import derived_seed
 from crawl2chat.chat.conversation import render
 from crawl2chat.errors import UserError
+from crawl2chat.jsonl import read_jsonl
 from crawl2chat.model.network import IGNORED, Transformer, mean_loss
 from crawl2chat.tokens.tokenizer import Tokenizer
 
@@ -96,10 +97,8 @@ class Replay:
 
 def _by_kind(path: Path) -> dict[str, list[dict]]:
     kinds = defaultdict(list)
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            record = json.loads(line)
-            kinds[record.get("kind", "")].append(record)
+    for record in read_jsonl(path):
+        kinds[record.get("kind", "")].append(record)
     if not kinds:
         raise UserError(
             f"{path} holds no conversation: run the conversations stage first, or set replay to 0."

@@ -1,6 +1,5 @@
 """Conversations as a stream to train on: rendered, end to end, with weight only on what the assistant says."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import torch
 
 from crawl2chat.chat.conversation import render
 from crawl2chat.errors import UserError
+from crawl2chat.jsonl import read_jsonl
 from crawl2chat.model.network import Transformer
 from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.training.batches import Stream
@@ -26,21 +26,15 @@ class Conversations:
 
 def read_conversations(path: Path, tokenizer: Tokenizer, context: int) -> Conversations:
     """Reads a file of conversations, one JSON object a line. UserError names the line that is broken."""
-    if not path.exists():
-        raise UserError(f"{path} does not exist: run the conversations stage first")
     ids: list[int] = []
     supervised: list[bool] = []
     starts: list[int] = []
     too_long = 0
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
+    for number, record in enumerate(read_jsonl(path), start=1):
         try:
-            tokens, mask = render(json.loads(line)["messages"], tokenizer)
+            tokens, mask = render(record["messages"], tokenizer)
         except (ValueError, KeyError, TypeError, UserError) as error:
-            raise UserError(
-                f"{path}, line {number}: not a conversation ({error}); mend or remove it"
-            ) from None
+            raise UserError(f"{path}:{number} is not a conversation ({error}); mend or remove it.") from None
         if len(tokens) - 1 > context:
             too_long += 1
             continue

@@ -130,8 +130,8 @@ def test_conversations_longer_than_the_context_are_counted_and_left_out(inputs, 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{broken", "line 41: not a conversation"),
-        ('{"id": "a"}', "line 41: not a conversation"),
+        ("{broken", ":41 is not JSON"),
+        ('{"id": "a"}', ":41 is not a conversation"),
         ('{"messages": [{"role": "robot", "content": "x"}]}', "role 'robot'"),
     ],
 )
