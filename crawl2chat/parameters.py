@@ -1,6 +1,10 @@
 """Base class of every stage's parameters: typed, frozen, and strict about unknown keys."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]  # of lines, characters, documents …
 
 
 class Params(BaseModel):

@@ -1,6 +1,7 @@
 """Stage deduplicate: near-duplicates, personal data, evaluation items; then the validated Parquet corpus."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,10 @@ def deduplicate(
     """Write `documents-*.parquet` to `out`, and what was dropped to `out_removed`."""
     from crawl2chat.curation import blocks, contamination, corpus, duplicates, execution, score
 
+    from datatrove.data import Document
+
+    from crawl2chat.curation.quality import Drop
+
     if not any(filtered.glob("*.jsonl.zst")):
         raise UserError(f"The folder {filtered.name} holds no documents; run the stage filter first.")
     shards, removed = work / "documents", work / "removed"
@@ -54,22 +59,33 @@ def deduplicate(
     execution.require_documents(int(statistics["contamination"].get("forwarded", 0)), "deduplicate", drops)
 
     out.mkdir(parents=True)
-    written, failures = 0, []
-    for shard in sorted(shards.glob("*.jsonl.zst")):
-        rows, broken = corpus.write(shard, out)
-        written, failures = written + rows, failures + broken
-    tracker.table("invalid_rows", failures[:100])
-    invalid = len({failure["id"] for failure in failures})
+    invalid = 0
+    examples: list[dict[str, Any]] = []
+    rejected, failures = blocks.Block("schema", removed), work / "invalid.jsonl"
+    with failures.open("w", encoding="utf-8") as file:
+
+        def reject(document: dict[str, Any], broken: list[dict[str, Any]], rank: int) -> None:
+            nonlocal invalid
+            invalid += 1
+            examples.extend(broken if len(examples) < 100 else [])
+            file.writelines(json.dumps(failure, sort_keys=True) + "\n" for failure in broken)
+            first = broken[0]
+            rejected.drop(
+                Document(**document), Drop(f"{first['column']}: {first['check']}", first["value"]), rank
+            )
+
+        written = corpus.write(sorted(shards.glob("*.jsonl.zst")), out, work / "ids.sqlite", reject)
+    rejected.close()
+    tracker.table("invalid_rows", examples)
     if invalid > params.max_invalid * (written + invalid):
-        first = failures[0]
+        first = examples[0]
         raise UserError(
             f"deduplicate: {invalid} of {written + invalid} rows break the corpus schema, first '{first['id']}' in column "
-            f"'{first['column']}' ({first['check']}: {first['value']!r}); mend the source or raise deduplicate.max_invalid."
+            f"'{first['column']}' ({first['check']}: {first['value']!r}); all of them are in {failures}: "
+            "mend the source or raise deduplicate.max_invalid."
         )
     execution.publish(removed, out_removed)
-    (out_removed / "invalid.jsonl").write_text(
-        "".join(json.dumps(f, sort_keys=True) + "\n" for f in failures)
-    )
+    shutil.copyfile(failures, out_removed / "invalid.jsonl")
     metrics = {
         "documents": written,
         "invalid": invalid,

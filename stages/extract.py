@@ -1,5 +1,6 @@
 """Stage extract: URL filter, archive records to main text. Every record ends as a document or with a reason."""
 
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +71,16 @@ def extract(
     execution.publish(removed, out_removed)
 
     manifest = score.truth_of(truth)
-    documents = execution.documents_in(out)
     lost = drops.pop("read", {})
-    gone = {d["id"] for block in drops for d in execution.documents_in(out_removed / block)}
-    arrived = gone | {d["id"] for d in documents}
+    gone = score.ids_in(manifest, *(out_removed / block for block in drops))
+    arrived = gone | score.ids_in(manifest, out)
+    scored = execution.documents_in(out) if manifest else ()
     tracker.table(
-        "extracted", [{"url": d["metadata"].get("url", ""), "text": d["text"][:2000]} for d in documents[:20]]
+        "extracted",
+        [
+            {"url": d["metadata"].get("url", ""), "text": d["text"][:2000]}
+            for d in islice(execution.documents_in(out), 20)
+        ],
     )
     return {
         "records": int(statistics["read"]["total"]),
@@ -85,6 +90,6 @@ def extract(
         "unreadable": {reason: n for reason, n in lost.items() if reason not in ORDINARY},
         "dropped": drops,
         "ms_per_document": execution.milliseconds(statistics),
-        **score.extraction_f1(((d["id"], d["text"]) for d in documents), manifest),
+        **score.extraction_f1(((d["id"], d["text"]) for d in scored), manifest),
         **{f"address_{k}": v for k, v in score.dropping(gone, arrived, manifest, "extract").items()},
     }

@@ -56,13 +56,13 @@ def filter(  # noqa: A001 - a stage is called like its row in dvc.yaml
     execution.publish(shards, out)
     execution.publish(removed, out_removed)
 
-    dropped = execution.documents_in(out_removed)
-    gone = {d["id"] for d in dropped}
-    arrived = gone | {d["id"] for d in execution.documents_in(out)}
-    tracker.table("dropped", execution.samples_by_reason(dropped))
+    manifest = score.truth_of(truth)
+    gone = score.ids_in(manifest, out_removed)
+    arrived = gone | score.ids_in(manifest, out)
+    tracker.table("dropped", execution.samples_by_reason(execution.documents_in(out_removed)))
     return {
         "documents": kept,
         "dropped": drops,
         "ms_per_document": execution.milliseconds(statistics),
-        **score.dropping(gone, arrived, score.truth_of(truth), "filter"),
+        **score.dropping(gone, arrived, manifest, "filter"),
     }

@@ -27,6 +27,11 @@ from crawl2chat.curation.language import LanguageParams, identify
 from crawl2chat.curation.quality import Drop
 
 SHARD = "${rank}.jsonl.zst"
+STAGES = {  # which stage a block belongs to
+    **dict.fromkeys(("read", "address", "extract"), "extract"),
+    **dict.fromkeys(("language", "repetition", "gopher", "c4", "fineweb", "classifier"), "filter"),
+    **dict.fromkeys(("minhash", "contamination", "schema"), "deduplicate"),
+}
 BATCH = 32  # pages that cross to the extracting process at a time; one by one, a busy machine only switches
 logger.disable("datatrove")  # its pages of log lines; errors are raised all the same
 
@@ -49,7 +54,7 @@ def writer(folder: Path) -> Writer:
 
 
 class Block(PipelineStep):
-    """Base of all blocks: counts, and keeps what it drops."""
+    """Base of all blocks: counts, and keeps what it drops. By itself it drops nothing."""
 
     type = "curation"
 
@@ -61,12 +66,20 @@ class Block(PipelineStep):
     def drop(self, document: Document, drop: Drop, rank: int) -> None:
         self.stat_update("dropped", f"dropped_{drop.reason}")
         if self.removed:
-            document.metadata |= {"block": self.name, "reason": drop.reason, "value": drop.value}
+            document.metadata |= marks(self.name, drop)
             self.removed.write(document, rank)
+
+    def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        yield from data
 
     def close(self) -> None:
         if self.removed:
             self.removed.close()
+
+
+def marks(block: str, drop: Drop) -> dict[str, Any]:
+    """What a dropped document says about its end."""
+    return {"stage": STAGES.get(block, ""), "block": block, "reason": drop.reason, "value": drop.value}
 
 
 class Records(Block):
@@ -227,12 +240,18 @@ class LanguageJudge:
         return Drop("language_score", score) if score < self.params.min_score else None
 
 
+def measured_on(document: Document) -> dict[str, float]:
+    """Where the filters note what they measure on a document, kept or dropped."""
+    return document.metadata.setdefault("measured", {})
+
+
 class RepetitionJudge:
     def __init__(self, params: quality.RepetitionParams):
         self.params = params
 
     def __call__(self, document: Document) -> Drop | None:
-        return quality.repetition(document.text, quality.words_of(document.text), self.params)
+        words = quality.words_of(document.text)
+        return quality.repetition(document.text, words, self.params, measured_on(document))
 
 
 class GopherJudge:
@@ -240,7 +259,8 @@ class GopherJudge:
         self.params = params
 
     def __call__(self, document: Document) -> Drop | None:
-        return quality.gopher(document.text, quality.words_of(document.text), self.params)
+        words = quality.words_of(document.text)
+        return quality.gopher(document.text, words, self.params, measured_on(document))
 
 
 class C4Judge:
@@ -250,7 +270,8 @@ class C4Judge:
         self.params = params
 
     def __call__(self, document: Document) -> Drop | None:
-        result = quality.c4(document.text, quality.words_by_line(document.text), self.params)
+        words = quality.words_by_line(document.text)
+        result = quality.c4(document.text, words, self.params, measured_on(document))
         if isinstance(result, Drop):
             return result
         document.text, document.metadata["words"] = result
@@ -264,7 +285,8 @@ class FineWebJudge:
         self.params = params
 
     def __call__(self, document: Document) -> Drop | None:
-        return quality.fineweb(document.text, document.metadata["words"], self.params)
+        words = document.metadata["words"]
+        return quality.fineweb(document.text, words, self.params, measured_on(document))
 
 
 class Signatures(MinhashDedupSignature):
@@ -283,7 +305,7 @@ class DuplicateWriter(JsonlWriter):
 
     def write(self, document: Document, rank: int = 0, **more: Any) -> None:
         cluster = document.metadata["minhash_cluster_id"]
-        document.metadata |= {"block": "minhash", "reason": "near_duplicate", "value": cluster}
+        document.metadata |= marks("minhash", Drop("near_duplicate", cluster))
         super().write(document, rank, **more)
 
 

@@ -5,10 +5,12 @@ parameters). Out: the statistics of all shards, merged. Shards go to the work fo
 that a stage's out is whole or absent.
 """
 
+import io
 import json
 import os
 import shutil
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -110,20 +112,29 @@ def require_documents(kept: int, stage: str, drops: dict[str, dict[str, int]]) -
     )
 
 
-def documents_in(folder: Path) -> list[dict[str, Any]]:
-    """All documents of a folder of `*.jsonl.zst` shards, in shard order."""
-    return [document for path in sorted(folder.rglob("*.jsonl.zst")) for document in read_jsonl_zst(path)]
+def documents_in(folder: Path) -> Iterator[dict[str, Any]]:
+    """All documents of a folder of `*.jsonl.zst` shards, in shard order, one at a time."""
+    for path in sorted(folder.rglob("*.jsonl.zst")):
+        yield from read_jsonl_zst(path)
 
 
-def read_jsonl_zst(path: Path) -> list[dict[str, Any]]:
+def read_jsonl_zst(path: Path) -> Iterator[dict[str, Any]]:
+    """The documents of one shard, one at a time."""
     import orjson
+
+    yield from map(orjson.loads, lines_of(path))
+
+
+def lines_of(path: Path) -> Iterator[bytes]:
+    """The lines of one shard, not yet parsed."""
     import zstandard
 
-    with zstandard.open(path, "rb") as file:
-        return [orjson.loads(line) for line in file.read().splitlines()]
+    with path.open("rb") as file:
+        reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+        yield from io.BufferedReader(reader, 1 << 20)
 
 
-def samples_by_reason(documents: list[dict[str, Any]], each: int = 5) -> list[dict[str, Any]]:
+def samples_by_reason(documents: Iterable[dict[str, Any]], each: int = 5) -> list[dict[str, Any]]:
     """The first few dropped documents of every reason, as rows a person can read."""
     rows, seen = [], defaultdict(int)
     for document in documents:

@@ -1,22 +1,26 @@
 """The quality rules of Gopher, C4 and FineWeb as plain functions over words that are tokenized once per document.
 
 In: text (and its words). Out: None when nothing speaks against the document, else a `Drop` with reason and measured
-value. The rules and their order follow datatrove 0.10 so closely that keep/drop decisions are equal; sources: Rae et al.
+value; whatever was measured on the way is noted under the measure's name. The rules and their order follow datatrove 0.10 so closely that keep/drop decisions are equal; sources: Rae et al.
 2021 (Gopher, table A1), Raffel et al. 2020 (C4), Penedo et al. 2024 (FineWeb).
 """
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from crawl2chat.parameters import Params
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
-Limits = tuple[tuple[int, float], ...]
+from crawl2chat.parameters import Params, Share
+
+Limits = tuple[tuple[PositiveInt, Share], ...]
+# A rule's measure: its name, the value, and the reason to drop the document, if the value is one.
+Measure = tuple[str, float, str | None]
 
 
 @dataclass(frozen=True)
@@ -30,10 +34,10 @@ class Drop:
 class RepetitionParams(Params):
     """Gopher's repetition rules; each limit is a share of lines, paragraphs or characters."""
 
-    duplicate_lines: float = 0.3
-    duplicate_paragraphs: float = 0.3
-    duplicate_line_characters: float = 0.2
-    duplicate_paragraph_characters: float = 0.2
+    duplicate_lines: Share = 0.3
+    duplicate_paragraphs: Share = 0.3
+    duplicate_line_characters: Share = 0.2
+    duplicate_paragraph_characters: Share = 0.2
     top_grams: Limits = ((2, 0.2), (3, 0.18), (4, 0.16))
     duplicate_grams: Limits = ((5, 0.15), (6, 0.14), (7, 0.13), (8, 0.12), (9, 0.11), (10, 0.10))
 
@@ -41,24 +45,32 @@ class RepetitionParams(Params):
 class GopherParams(Params):
     """Gopher's quality rules."""
 
-    min_words: int = 50
-    max_words: int = 100_000
-    min_word_length: float = 3.0
-    max_word_length: float = 10.0
-    symbols: float = 0.1  # hashes or ellipses per word
-    bullet_lines: float = 0.9
-    ellipsis_lines: float = 0.3
-    alphabetic_words: float = 0.8
-    stop_words: int = 2
+    min_words: NonNegativeInt = 50
+    max_words: PositiveInt = 100_000
+    min_word_length: NonNegativeFloat = 3.0
+    max_word_length: NonNegativeFloat = 10.0
+    symbols: NonNegativeFloat = 0.1  # hashes or ellipses per word
+    bullet_lines: Share = 0.9
+    ellipsis_lines: Share = 0.3
+    alphabetic_words: Share = 0.8
+    stop_words: NonNegativeInt = 2
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "GopherParams":
+        for name in ("words", "word_length"):
+            low, high = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
+            if low > high:
+                raise ValueError(f"min_{name} must not be above max_{name}, but {low:g} is above {high:g}")
+        return self
 
 
 class C4Params(Params):
     """C4's rules: lines are removed, then documents with too few sentences."""
 
     terminal_punctuation: bool = False  # FineWeb leaves this rule out: alone it removes 30 %
-    min_sentences: int = 5
-    min_words_per_line: int = 3
-    max_word_length: int = 1_000
+    min_sentences: NonNegativeInt = 5
+    min_words_per_line: NonNegativeInt = 3
+    max_word_length: PositiveInt = 1_000
     citations: bool = True
     lorem_ipsum: bool = True
     javascript: bool = True
@@ -69,11 +81,11 @@ class C4Params(Params):
 class FineWebParams(Params):
     """FineWeb's three rules on lines, and the one on lists."""
 
-    line_punctuation: float = 0.12
-    short_lines: float = 0.67
-    short_line_length: int = 30
-    duplicate_characters: float = 0.1  # the paper's value; datatrove's code has 0.01
-    new_lines: float = 0.3
+    line_punctuation: Share = 0.12
+    short_lines: Share = 0.67
+    short_line_length: NonNegativeInt = 30
+    duplicate_characters: Share = 0.1  # the paper's value; datatrove's code has 0.01
+    new_lines: NonNegativeFloat = 0.3
 
 
 STOP_WORDS = frozenset({"the", "be", "to", "of", "and", "that", "have", "with"})
@@ -202,66 +214,77 @@ class Grams:
         return characters
 
 
-def repetition(text: str, words: list[str], limits: RepetitionParams) -> Drop | None:
+def judge(measures: Iterable[Measure], measured: dict[str, float] | None) -> Drop | None:
+    """The first rule that a document breaks; measures after it are not taken. Notes the values in `measured`."""
+    for name, value, reason in measures:
+        if measured is not None:
+            measured[name] = round(value, 4)
+        if reason:
+            return Drop(reason, value)
+    return None
+
+
+def _at_most(name: str, value: float, limit: float) -> Measure:
+    return name, value, name if value > limit else None
+
+
+def _between(name: str, value: float, low: float, high: float, reasons: tuple[str, str]) -> Measure:
+    return name, value, reasons[0] if value < low else reasons[1] if value > high else None
+
+
+def repetition(
+    text: str, words: list[str], limits: RepetitionParams, measured: dict[str, float] | None = None
+) -> Drop | None:
     """Gopher's repetition rules."""
-    if not text:
-        return Drop("empty")
+    return judge(_repetition(text, words, limits), measured) if text else Drop("empty")
+
+
+def _repetition(text: str, words: list[str], limits: RepetitionParams) -> Iterator[Measure]:
     size = len(text)
     paragraphs = _PARAGRAPHS.split(text.strip())
     count, characters = _duplicates(paragraphs)
-    if (value := count / len(paragraphs)) > limits.duplicate_paragraphs:
-        return Drop("duplicate_paragraphs", value)
-    if (value := characters / size) > limits.duplicate_paragraph_characters:
-        return Drop("duplicate_paragraph_characters", value)
+    yield _at_most("duplicate_paragraphs", count / len(paragraphs), limits.duplicate_paragraphs)
+    yield _at_most("duplicate_paragraph_characters", characters / size, limits.duplicate_paragraph_characters)
     lines = _LINES.split(text)
     count, characters = _duplicates(lines)
-    if (value := count / len(lines)) > limits.duplicate_lines:
-        return Drop("duplicate_lines", value)
-    if (value := characters / size) > limits.duplicate_line_characters:
-        return Drop("duplicate_line_characters", value)
+    yield _at_most("duplicate_lines", count / len(lines), limits.duplicate_lines)
+    yield _at_most("duplicate_line_characters", characters / size, limits.duplicate_line_characters)
     grams = Grams(words)
     for n, limit in limits.top_grams:
-        if (value := grams.top_characters(n) / size) > limit:
-            return Drop(f"top_{n}_gram", value)
+        yield _at_most(f"top_{n}_gram", grams.top_characters(n) / size, limit)
     for n, limit in limits.duplicate_grams:
         value = grams.duplicate_characters(n) / size
-        if value > limit:
-            return Drop(f"duplicate_{n}_grams", value)
+        yield _at_most(f"duplicate_{n}_grams", value, limit)
         if value == 0.0:  # no n-gram occurs twice, so no longer one does
             break
-    return None
 
 
-def gopher(text: str, words: list[str], limits: GopherParams) -> Drop | None:
+def gopher(
+    text: str, words: list[str], limits: GopherParams, measured: dict[str, float] | None = None
+) -> Drop | None:
     """Gopher's quality rules."""
+    return judge(_gopher(text, words, limits), measured)
+
+
+def _gopher(text: str, words: list[str], limits: GopherParams) -> Iterator[Measure]:
     punctuation, _ = _punctuation()
     real = [word for word in words if not punctuation.issuperset(word)]
-    if len(real) < limits.min_words:
-        return Drop("short", len(real))
-    if len(real) > limits.max_words:
-        return Drop("long", len(real))
-    if (value := sum(map(len, real)) / len(real)) < limits.min_word_length:
-        return Drop("short_words", value)
-    if value > limits.max_word_length:
-        return Drop("long_words", value)
-    if (value := text.count("#") / len(words)) > limits.symbols:
-        return Drop("hashes", value)
-    if (value := (text.count("...") + text.count("…")) / len(words)) > limits.symbols:
-        return Drop("ellipses", value)
+    yield _between("gopher_words", len(real), max(1, limits.min_words), limits.max_words, ("short", "long"))
+    length = sum(map(len, real)) / len(real)
+    yield _between(
+        "mean_word_length", length, limits.min_word_length, limits.max_word_length, ("short_words", "long_words")
+    )  # fmt: skip
+    yield _at_most("hashes", text.count("#") / len(words), limits.symbols)
+    yield _at_most("ellipses", (text.count("...") + text.count("…")) / len(words), limits.symbols)
     lines = text.splitlines()
-    if (
-        value := sum(line.lstrip().startswith(("•", "-")) for line in lines) / len(lines)
-    ) > limits.bullet_lines:
-        return Drop("bullet_lines", value)
-    if (
-        value := sum(line.rstrip().endswith(("...", "…")) for line in lines) / len(lines)
-    ) > limits.ellipsis_lines:
-        return Drop("ellipsis_lines", value)
-    if (value := sum(any(map(str.isalpha, word)) for word in words) / len(words)) < limits.alphabetic_words:
-        return Drop("alphabetic_words", value)
-    if (value := len(STOP_WORDS.intersection(words))) < limits.stop_words:
-        return Drop("stop_words", value)
-    return None
+    bullets = sum(line.lstrip().startswith(("•", "-")) for line in lines)
+    yield _at_most("bullet_lines", bullets / len(lines), limits.bullet_lines)
+    ellipses = sum(line.rstrip().endswith(("...", "…")) for line in lines)
+    yield _at_most("ellipsis_lines", ellipses / len(lines), limits.ellipsis_lines)
+    value = sum(any(map(str.isalpha, word)) for word in words) / len(words)
+    yield "alphabetic_words", value, "alphabetic_words" if value < limits.alphabetic_words else None
+    found = len(STOP_WORDS.intersection(words))
+    yield "stop_words", found, "stop_words" if found < limits.stop_words else None
 
 
 def _sentences(words: list[str]) -> int:
@@ -283,7 +306,9 @@ def _is_punctuation(token: str) -> bool:
     return all(unicodedata.category(c).startswith("P") for c in token)
 
 
-def c4(text: str, by_line: tuple[list[str], ...], limits: C4Params) -> tuple[str, int] | Drop:
+def c4(
+    text: str, by_line: tuple[list[str], ...], limits: C4Params, measured: dict[str, float] | None = None
+) -> tuple[str, int] | Drop:
     """C4's rules. Returns the text of the lines that stay, and their number of words; `by_line` are words line by line."""
     kept: list[str] = []
     sentences = count = 0
@@ -310,25 +335,26 @@ def c4(text: str, by_line: tuple[list[str], ...], limits: C4Params) -> tuple[str
         sentences += _sentences(tokens)
         count += len(tokens)
         kept.append(line)
-    if sentences < limits.min_sentences:
-        return Drop("few_sentences", sentences)
+    few = "few_sentences" if sentences < limits.min_sentences else None
+    if drop := judge([("sentences", sentences, few)], measured):
+        return drop
     return "\n".join(kept).strip(), count
 
 
-def fineweb(text: str, word_count: int, limits: FineWebParams) -> Drop | None:
+def fineweb(
+    text: str, word_count: int, limits: FineWebParams, measured: dict[str, float] | None = None
+) -> Drop | None:
     """FineWeb's rules."""
-    _, ends = _punctuation()
     lines = [line for line in text.split("\n") if line.strip()]
-    if not lines:
-        return Drop("empty")
-    if (value := sum(line.endswith(ends) for line in lines) / len(lines)) < limits.line_punctuation:
-        return Drop("line_punctuation", value)
-    if (
-        value := sum(len(line) <= limits.short_line_length for line in lines) / len(lines)
-    ) > limits.short_lines:
-        return Drop("short_lines", value)
-    if (value := _duplicates(lines)[1] / len(text.replace("\n", ""))) > limits.duplicate_characters:
-        return Drop("duplicate_characters", value)
-    if (value := text.count("\n") / max(1, word_count)) > limits.new_lines:
-        return Drop("new_lines", value)
-    return None
+    return judge(_fineweb(text, lines, word_count, limits), measured) if lines else Drop("empty")
+
+
+def _fineweb(text: str, lines: list[str], word_count: int, limits: FineWebParams) -> Iterator[Measure]:
+    _, ends = _punctuation()
+    value = sum(line.endswith(ends) for line in lines) / len(lines)
+    yield "line_punctuation", value, "line_punctuation" if value < limits.line_punctuation else None
+    short = sum(len(line) <= limits.short_line_length for line in lines)
+    yield _at_most("short_lines", short / len(lines), limits.short_lines)
+    size = len(text.replace("\n", ""))
+    yield _at_most("duplicate_characters", _duplicates(lines)[1] / size, limits.duplicate_characters)
+    yield _at_most("new_lines", text.count("\n") / max(1, word_count), limits.new_lines)

@@ -27,6 +27,13 @@ def truth_of(folder: Path) -> dict[str, dict[str, Any]]:
     return {row["record_id"]: row for row in rows}
 
 
+def ids_in(truth: dict[str, dict[str, Any]], *folders: Path) -> set[str]:
+    """The ids of all documents below the folders; none where there is no truth to score them against."""
+    from crawl2chat.curation.execution import documents_in
+
+    return {d["id"] for folder in folders for d in documents_in(folder)} if truth else set()
+
+
 def share(name: str, hits: int, total: int) -> dict[str, float | int | None]:
     """A proportion with its count and 95 % Wilson interval; None when there is nothing to count."""
     if not total:

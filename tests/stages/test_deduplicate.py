@@ -60,6 +60,8 @@ def test_corpus_rows_are_complete(curated: tuple[Path, dict]) -> None:
     assert (
         corpus["id"].is_unique().all() and (corpus["words"] > 0).all() and (corpus["language"] == "en").all()
     )
+    assert (corpus["line_punctuation"] >= 0.12).all() and (corpus["mean_word_length"] >= 3).all()
+    assert corpus["quality"].is_null().all()  # no classifier was asked for
     assert (corpus["domain"] != "").all() and corpus["date"].str.contains(r"^\d{4}-\d\d-\d\d$").all()
     assert (out / "removed" / "deduplicate" / "invalid.jsonl").read_text() == ""
 
@@ -103,6 +105,10 @@ def test_too_many_invalid_rows_stop_the_stage(
         deduplicate(
             curated[0] / "filtered", crawl / "tasks", crawl / "truth", tmp_path / "out", tmp_path / "removed", DEDUPLICATE, Tracker(), tmp_path / "work"
         )  # fmt: skip
+    failures = [json.loads(line) for line in (tmp_path / "work" / "invalid.jsonl").read_text().splitlines()]
+    assert {(f["column"], f["check"], f["value"]) for f in failures} == {
+        ("date", "calendar_date", "yesterday")
+    }
 
 
 def test_metrics_are_json(curated: tuple[Path, dict]) -> None:

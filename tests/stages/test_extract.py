@@ -31,7 +31,7 @@ def test_tiny_web_text_comes_out_whole(tmp_path: Path) -> None:
     assert metrics["records"] == metrics["documents"] + gone
     assert metrics["f1"] > 0.97 and metrics["f1_n"] == metrics["documents"]
     assert metrics["address_recall"] == metrics["address_precision"] == 1.0
-    documents = documents_in(tmp_path / "out")
+    documents = list(documents_in(tmp_path / "out"))
     assert len(documents) == metrics["documents"]
     assert {"url", "domain", "title", "date", "file", "offset", "source"} <= set(documents[0]["metadata"])
     assert all("<p>" not in document["text"] for document in documents)

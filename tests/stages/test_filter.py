@@ -27,14 +27,14 @@ def test_bad_pages_go_and_good_ones_stay(curated: tuple[Path, dict]) -> None:
 
 def test_dropped_documents_say_where_and_why(curated: tuple[Path, dict]) -> None:
     out, metrics = curated
-    dropped = documents_in(out / "removed" / "filter")
+    dropped = list(documents_in(out / "removed" / "filter"))
     counted = sum(n for reasons in metrics["dropped"].values() for n in reasons.values())
     assert len(dropped) == counted > 10
     for document in dropped:
         assert document["metadata"]["reason"] in metrics["dropped"][document["metadata"]["block"]]
-        assert document["text"]
+        assert document["text"] and document["metadata"]["stage"] == "filter"
     assert any(isinstance(document["metadata"]["value"], float) for document in dropped)
-    assert len(documents_in(out / "filtered")) == metrics["documents"]
+    assert len(list(documents_in(out / "filtered"))) == metrics["documents"]
 
 
 def test_a_limit_that_drops_everything_is_named(curated: tuple[Path, dict], tmp_path: Path) -> None:

@@ -115,20 +115,66 @@ def document(**more: object) -> dict:
     return {"id": "1", "text": "Three short words.", "metadata": metadata}
 
 
-def test_rows_that_break_the_schema_are_named_with_column_and_check() -> None:
-    rows = [
-        corpus.row(document()),
-        corpus.row(document(date="yesterday") | {"id": "2"}),
-        corpus.row(document(language_score=1.5) | {"id": "3"}),
-    ]
-    good, failures = corpus.validated(rows)
-    assert good["id"].to_list() == ["1"] and good["date"].to_list() == ["2021-03-04"]
-    assert {(f["id"], f["column"]) for f in failures} == {("2", "date"), ("3", "language_score")}
-    assert all(f["check"] and f["value"] for f in failures)
+@pytest.mark.parametrize(
+    ("column", "value", "check"),
+    [
+        ("id", "1", "unique"),
+        ("url", "a.example/1", "str_matches"),
+        ("domain", "b.example", "domain_of_url"),
+        ("date", "yesterday", "calendar_date"),
+        ("date", "2021-02-30", "calendar_date"),
+        ("language_score", 1.5, "in_range"),
+        ("line_punctuation", 1.5, "in_range"),
+        ("mean_word_length", -1.0, "greater_than_or_equal_to"),
+        ("words", 0, "greater_than_or_equal_to"),
+        ("cluster_size", 3, "size_of_cluster"),
+        ("text", " ", "str_matches"),
+        ("text", "null \0 character", "no_null_character"),
+        ("sha256", "0" * 64, "sha256_of_text"),
+        ("file", "", "str_length"),
+        ("offset", -2, "greater_than_or_equal_to"),
+    ],
+)
+def test_a_row_that_breaks_the_schema_is_named_with_column_and_check(
+    column: str, value: object, check: str
+) -> None:
+    rows = [corpus.row(document() | {"id": key}) for key in "123"]
+    rows[1][column] = value
+    if column == "text":
+        rows[1]["sha256"] = corpus.sha256(value)
+    good, failures = corpus.validated(rows, new=[True, column != "id", True])
+    assert good["id"].to_list() == ["1", "3"] and good["date"].to_list() == ["2021-03-04"] * 2
+    assert [(f["id"], f["column"], f["row"]) for f in failures] == [(rows[1]["id"], column, 1)]
+    assert failures[0]["check"].startswith(check) and failures[0]["value"] == str(value)
 
 
-def test_doubled_ids_break_the_schema() -> None:
-    assert {f["column"] for f in corpus.validated([corpus.row(document())] * 2)[1]} == {"id"}
+def test_ids_are_known_across_batches_and_files(tmp_path: Path) -> None:
+    identities = corpus.Identities(tmp_path / "ids.sqlite")
+    assert identities.new(["a", "b", "a"]) == [True, True, False]
+    assert identities.new(["c", "b"]) == [True, False]
+
+
+def test_the_corpus_is_written_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However large a shard is, no more than a batch of its documents is in memory."""
+    import json
+
+    import polars as pl
+    import zstandard
+
+    sizes: list[int] = []
+    real = corpus.validated
+    monkeypatch.setattr(corpus, "BATCH", 7)
+    monkeypatch.setattr(corpus, "validated", lambda rows, new: sizes.append(len(rows)) or real(rows, new))
+    for shard in range(2):
+        with zstandard.open(tmp_path / f"{shard:05d}.jsonl.zst", "w") as file:
+            file.writelines(json.dumps(document() | {"id": f"{shard} {n % 19}"}) + "\n" for n in range(20))
+    rejected: list[tuple[str, str, int]] = []
+    count = corpus.write(
+        sorted(tmp_path.glob("*.zst")), tmp_path, tmp_path / "ids.sqlite",
+        lambda d, failures, rank: rejected.append((d["id"], failures[0]["check"], rank)),
+    )  # fmt: skip
+    assert count == pl.read_parquet(tmp_path / "*.parquet").height == 38 and max(sizes) == 7
+    assert rejected == [("0 0", "unique", 0), ("1 0", "unique", 1)]
 
 
 @pytest.mark.real
