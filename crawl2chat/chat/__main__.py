@@ -86,7 +86,7 @@ class Talk:
             temperature=self.options.temperature,
             seed=self.seed,
         )
-        return readable(tokens, self.tokenizer)
+        return readable((token.id for token in tokens), self.tokenizer)
 
     def answered(self, text: str) -> None:
         from crawl2chat.chat.loop import Answer, stream_answer

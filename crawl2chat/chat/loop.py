@@ -136,7 +136,8 @@ def stream_answer(
             temperature=temperature,
             seed=seed + turn,
         )
-        yield from (Piece("text", text) for text in readable(_until_call(tokens, ids, tokenizer), tokenizer))
+        written = _until_call((token.id for token in tokens), ids, tokenizer)
+        yield from (Piece("text", text) for text in readable(written, tokenizer))
         more = whole.written(tokenizer, ids, [], max_calls - turn)
         if more:
             call = whole.tool_calls[-1]

@@ -9,7 +9,7 @@ that log-probabilities are the ones a policy gradient needs; pass `dtype=torch.f
 """
 
 import copy
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,28 +36,53 @@ class Completion:
 
 
 @dataclass(frozen=True)
+class Token:
+    """One token as it is drawn; the fields are those of a `Completion`."""
+
+    id: int
+    logprob: float
+    alternatives: list[tuple[int, float]]
+
+
+@dataclass(frozen=True)
 class Sampling:
-    """How the next token is drawn from scores. Temperature 0 takes the likeliest."""
+    """How the next token is drawn from scores. Temperature 0 takes the likeliest.
+
+    Cuts keep the `top_k` likeliest ids, the likeliest ids that together hold `top_p`, ids at least `min_p` times as likely
+    as the likeliest. A repetition penalty r > 1 makes ids of the prompt and the text so far less likely: positive scores
+    are divided by r, negative ones multiplied (Keskar et al. 2019, "CTRL").
+    """
 
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float | None = None
     min_p: float | None = None
+    repetition_penalty: float = 1.0
 
     def __post_init__(self) -> None:
         if self.temperature < 0:
             raise UserError(f"temperature is {self.temperature}; it must be 0 (greedy) or larger")
+        if self.repetition_penalty <= 0:
+            raise UserError(
+                f"repetition_penalty is {self.repetition_penalty}; it must be positive, 1 changes nothing"
+            )
 
-    def draw(self, logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
-        """Ids (B,) and their log-probabilities (B,) from logits (B, V) and one uniform number per row.
+    def draw(self, logits: Tensor, uniform: Tensor, seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Ids (B,) and their log-probabilities (B,) from logits (B, V) and one uniform number per row; `seen` (B, V) bool
+        marks the ids that the repetition penalty touches.
 
-        The log-probability is that of softmax(logits / temperature) before top-k, top-p and min-p cut it, which is what
-        the training forward can recompute."""
+        The log-probability is that of softmax(logits / temperature) before penalty and cuts, which is what the training
+        forward can recompute."""
+        logprobs = torch.log_softmax(logits / (self.temperature or 1.0), -1)
+        penalised = logprobs
+        if seen is not None:
+            r = self.repetition_penalty
+            logits = torch.where(seen, torch.where(logits > 0, logits / r, logits * r), logits)
+            penalised = torch.log_softmax(logits / (self.temperature or 1.0), -1)
         if self.temperature == 0:
             ids = logits.argmax(-1)
-            return ids, torch.log_softmax(logits, -1).gather(-1, ids[:, None]).squeeze(-1)
-        logprobs = torch.log_softmax(logits / self.temperature, -1)
-        weights = logprobs.exp()
+            return ids, logprobs.gather(-1, ids[:, None]).squeeze(-1)
+        weights = penalised.exp()
         if self.min_p:
             weights = weights.where(weights >= self.min_p * weights.amax(-1, keepdim=True), 0.0)
         if self.top_k and self.top_k < weights.shape[-1]:
@@ -162,10 +187,12 @@ class Engine:
         max_new_tokens: int,
         stop_ids: Collection[int],
         sampling: Sampling,
-        seed: int,
+        seed: int | Sequence[int],
         batch_size: int,
         allowed: Tensor | None = None,
         alternatives: int = 0,
+        stop_texts: Sequence[str] = (),
+        decode: Callable[[Sequence[int]], str] | None = None,
         return_logprobs: bool = True,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -186,6 +213,11 @@ class Engine:
         self.barred = None if allowed is None else ~allowed.to(self.device)
         self.stops = torch.zeros(self.model.config.vocab_size, dtype=torch.bool)
         self.stops[sorted(stop_ids)] = True
+        if stop_texts and decode is None:
+            raise ValueError("stop_texts needs decode, a function from ids to text")
+        self.stop_texts, self.decode = stop_texts, decode
+        # So many last tokens hold any stop text that the newest token completes, were each of them a single byte.
+        self.tail = 4 + max((len(text.encode()) for text in stop_texts), default=0)
         self.seed = seed
         self.done = [Completion() for _ in prompts]
         # Long prompts first, so that prompts read together are of similar length; equal ones are neighbours.
@@ -201,6 +233,9 @@ class Engine:
         self.ids = np.zeros((slots, max(self.room, default=0)), dtype=np.int64)
         self.logprobs = np.zeros(self.ids.shape, dtype=np.float32)
         self.last = torch.zeros(slots, dtype=torch.long, device=self.device)
+        self.seen: Tensor | None = None  # (slots, V): ids of each slot's prompt and text
+        if sampling.repetition_penalty != 1.0:
+            self.seen = torch.zeros(slots, self.model.config.vocab_size, dtype=torch.bool, device=self.device)
 
     @torch.inference_mode()
     def run(self) -> list[Completion]:
@@ -221,6 +256,8 @@ class Engine:
             kept = np.flatnonzero(self.request >= 0)
             self.cache.keep(torch.from_numpy(kept).to(self.device))
             self.last = self.last[torch.from_numpy(kept).to(self.device)]
+            if self.seen is not None:
+                self.seen = self.seen[torch.from_numpy(kept).to(self.device)]
             for name in ("request", "written", "limit", "uniforms", "ids", "logprobs"):
                 setattr(self, name, getattr(self, name)[kept])
 
@@ -248,9 +285,11 @@ class Engine:
         self.limit[slots] = [self.room[r] for r in requests]
         for slot, r in zip(slots, requests, strict=True):
             if self.sampling.temperature:
-                self.uniforms[slot, : self.room[r]] = np.random.default_rng([self.seed, r]).random(
-                    self.room[r]
-                )
+                key = [self.seed, r] if isinstance(self.seed, int) else [self.seed[r]]
+                self.uniforms[slot, : self.room[r]] = np.random.default_rng(key).random(self.room[r])
+            if self.seen is not None:
+                self.seen[slot] = False
+                self.seen[slot, torch.tensor(self.prompts[r], device=self.device)] = True
         self.draw(hidden[source], slots)
 
     def step(self) -> None:
@@ -272,8 +311,11 @@ class Engine:
             logits = logits.masked_fill(self.barred, float("-inf"))
         places = self.written[slots]
         uniform = torch.from_numpy(self.uniforms[slots, places]).to(self.device)
-        drawn, logprobs = self.sampling.draw(logits, uniform)
-        self.last[torch.from_numpy(slots).to(self.device)] = drawn
+        at = torch.from_numpy(slots).to(self.device)
+        drawn, logprobs = self.sampling.draw(logits, uniform, None if self.seen is None else self.seen[at])
+        self.last[at] = drawn
+        if self.seen is not None:
+            self.seen[at, drawn] = True
         drawn = drawn.cpu()
         self.ids[slots, places] = drawn.numpy()
         self.logprobs[slots, places] = logprobs.cpu().numpy()
@@ -284,8 +326,22 @@ class Engine:
         self.written[slots] += 1
         stopped = self.stops[drawn].numpy()
         for slot, stop in zip(slots, stopped, strict=True):
+            stop = bool(stop) or self.ends_in_stop_text(slot)
             if stop or self.written[slot] >= self.limit[slot]:
-                self.finish(slot, bool(stop))
+                self.finish(slot, stop)
+
+    def ends_in_stop_text(self, slot: int) -> bool:
+        if not self.stop_texts:
+            return False
+        end = self.written[slot]
+        tail = self.decode(self.ids[slot, max(0, end - self.tail) : end].tolist())
+        return any(text in tail for text in self.stop_texts)
+
+    def newest(self) -> Token:
+        """The token drawn last in the first slot."""
+        place = self.written[0] - 1
+        best = self.done[0].alternatives[-1] if self.alternatives else []
+        return Token(int(self.ids[0, place]), float(self.logprobs[0, place]), best)
 
     def finish(self, slot: int, stopped: bool) -> None:
         completion = self.done[self.request[slot]]
@@ -306,7 +362,10 @@ def generate(
     top_k: int | None = None,
     top_p: float | None = None,
     min_p: float | None = None,
-    seed: int = 0,
+    repetition_penalty: float = 1.0,
+    seed: int | Sequence[int] = 0,
+    stop_texts: Sequence[str] = (),
+    decode: Callable[[Sequence[int]], str] | None = None,
     batch_size: int = 256,
     return_logprobs: bool = True,
     allowed: Tensor | None = None,
@@ -315,8 +374,10 @@ def generate(
 ) -> list[Completion]:
     """A completion for each prompt, in order. Temperature 0 is greedy.
 
-    `allowed` (V,) bool bars all other ids. `alternatives` keeps that many likeliest ids at each step. A completion ends
-    at a stop token (kept in it), after `max_new_tokens`, or where the model's context is full.
+    `allowed` (V,) bool bars all other ids. `alternatives` keeps that many likeliest ids at each step. `seed` is one number
+    for the whole list, or one for each prompt, whose sample then does not depend on its place in the list. A completion
+    ends at a stop token or the token that completes a stop text (kept in it; texts need `decode`), after
+    `max_new_tokens`, or where the model's context is full.
     """
     if not prompts or max_new_tokens < 1:
         return [Completion() for _ in prompts]
@@ -325,11 +386,13 @@ def generate(
         prompts,
         max_new_tokens=max_new_tokens,
         stop_ids=stop_ids,
-        sampling=Sampling(temperature, top_k, top_p, min_p),
+        sampling=Sampling(temperature, top_k, top_p, min_p, repetition_penalty),
         seed=seed,
         batch_size=batch_size,
         allowed=allowed,
         alternatives=alternatives,
+        stop_texts=stop_texts,
+        decode=decode,
         return_logprobs=return_logprobs,
         dtype=dtype,
     ).run()
@@ -345,26 +408,33 @@ def stream(
     top_k: int | None = None,
     top_p: float | None = None,
     min_p: float | None = None,
+    repetition_penalty: float = 1.0,
     seed: int = 0,
+    stop_texts: Sequence[str] = (),
+    decode: Callable[[Sequence[int]], str] | None = None,
     allowed: Tensor | None = None,
+    alternatives: int = 0,
     dtype: torch.dtype | None = None,
-) -> Iterator[int]:
-    """The ids that `generate` would give for one prompt, each as soon as it is drawn."""
+) -> Iterator[Token]:
+    """The tokens that `generate` would give for one prompt, each as soon as it is drawn."""
     engine = Engine(
         model,
         [prompt],
         max_new_tokens=max_new_tokens,
         stop_ids=stop_ids,
-        sampling=Sampling(temperature, top_k, top_p, min_p),
+        sampling=Sampling(temperature, top_k, top_p, min_p, repetition_penalty),
         seed=seed,
         batch_size=1,
         allowed=allowed,
+        alternatives=alternatives,
+        stop_texts=stop_texts,
+        decode=decode,
         dtype=dtype,
     )
     with torch.inference_mode():
         engine.refill()
-    yield int(engine.last[0])
+    yield engine.newest()
     while engine.request[0] >= 0:
         with torch.inference_mode():
             engine.step()
-        yield int(engine.last[0])
+        yield engine.newest()

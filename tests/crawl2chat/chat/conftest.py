@@ -60,7 +60,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, tokenizer: ByteTokenizer) -> Calla
             return [SimpleNamespace(ids=ids, logprobs=[-0.5] * len(ids)) for ids in written]
 
         def stream(model: Any, prompt: list[int], *, max_new_tokens: int, **rest: Any) -> Any:
-            return iter(write(prompt, max_new_tokens))
+            return (SimpleNamespace(id=i) for i in write(prompt, max_new_tokens))
 
         monkeypatch.setattr("crawl2chat.chat.loop.generate", generate)
         monkeypatch.setattr("crawl2chat.chat.loop.stream", stream)

@@ -85,9 +85,9 @@ def test_the_base_model_continues_the_text(
 ) -> None:
     prompts = []
 
-    def stream(model: Any, prompt: list[int], **rest: Any) -> Iterator[int]:
+    def stream(model: Any, prompt: list[int], **rest: Any) -> Iterator[Any]:
         prompts.append(tokenizer.decode(prompt, specials=True))
-        return iter(tokenizer.encode(" upon a time") + [tokenizer.bos])
+        return (SimpleNamespace(id=i) for i in [*tokenizer.encode(" upon a time"), tokenizer.bos])
 
     monkeypatch.setattr("crawl2chat.model.generate.stream", stream)
     loaded(SimpleNamespace(config=SimpleNamespace(max_position_embeddings=100)))

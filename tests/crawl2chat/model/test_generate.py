@@ -87,11 +87,62 @@ def test_equal_prompts_draw_different_samples_and_another_seed_others(model) -> 
     assert [c.ids for c in one] != [c.ids for c in two]
 
 
+def test_with_a_seed_of_its_own_a_request_may_stand_anywhere(model, prompts) -> None:
+    settings = {"max_new_tokens": 12, "batch_size": 4, **EXACT}
+    seeds = list(range(len(prompts)))
+    there = generate(model, prompts, seed=seeds, **settings)
+    back = generate(model, prompts[::-1], seed=seeds[::-1], **settings)
+    assert [completion.ids for completion in there] == [completion.ids for completion in back[::-1]]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_a_stop_text_ends_a_completion_wherever_it_falls_among_tokens(model, prompts, batch_size) -> None:
+    def decode(ids: list[int]) -> str:
+        return "".join(f"<{i}>" for i in ids)
+
+    settings = {"max_new_tokens": 20, "seed": 2, "batch_size": batch_size, **EXACT}
+    for number, completion in enumerate(generate(model, prompts, **settings)):
+        first, second = completion.ids[5:7]
+        texts = [f"{first}><{second}", "never"]
+        ended = generate(model, prompts, stop_texts=texts, decode=decode, **settings)[number]
+        assert ended.finished and decode(ended.ids).count(texts[0]) == 1
+        assert ended.ids == completion.ids[: len(ended.ids)] and len(ended.ids) <= 7
+        if number == 4:
+            break
+
+
+def test_the_repetition_penalty_is_that_of_transformers(model, prompts) -> None:
+    from transformers import RepetitionPenaltyLogitsProcessor
+
+    with torch.no_grad():
+        processor = RepetitionPenaltyLogitsProcessor(1.4)
+        for prompt in prompts[:6]:
+            ids = list(prompt)
+            for _ in range(15):
+                scores = model.logits(model(torch.tensor([ids]))[:, -1])
+                ids.append(int(processor(torch.tensor([ids]), scores).argmax()))
+            completions = generate(
+                model,
+                prompts[:6],
+                max_new_tokens=15,
+                temperature=0,
+                repetition_penalty=1.4,
+                batch_size=2,
+                **EXACT,
+            )
+            assert completions[prompts.index(prompt)].ids == ids[len(prompt) :]
+            expected = forward_logprobs(model, prompt, ids[len(prompt) :], 1.0)
+            assert completions[prompts.index(prompt)].logprobs == pytest.approx(expected, abs=1e-4)
+
+
 def test_stream_gives_the_ids_of_generate(model) -> None:
     for temperature in (0.0, 1.0):
         settings = {"max_new_tokens": 15, "stop_ids": {7}, "temperature": temperature, "seed": 5, **EXACT}
-        (completion,) = generate(model, [[4, 5]], **settings)
-        assert list(stream(model, [4, 5], **settings)) == completion.ids
+        (completion,) = generate(model, [[4, 5]], alternatives=2, **settings)
+        tokens = list(stream(model, [4, 5], alternatives=2, **settings))
+        assert [token.id for token in tokens] == completion.ids
+        assert [token.logprob for token in tokens] == completion.logprobs
+        assert [token.alternatives for token in tokens] == completion.alternatives
 
 
 def test_generation_ends_where_the_context_is_full(model) -> None:
