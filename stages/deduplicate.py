@@ -34,17 +34,15 @@ def deduplicate(
     params: DeduplicateParams, tracker: Tracker, work: Path,
 ) -> dict[str, Any]:  # fmt: skip
     """Write `documents-*.parquet` to `out`, and what was dropped to `out_removed`."""
-    from crawl2chat.curation import blocks, contamination, corpus, duplicates, execution, score
-
     from datatrove.data import Document
 
+    from crawl2chat.curation import blocks, contamination, corpus, duplicates, execution, score
     from crawl2chat.curation.quality import Drop
 
     if not any(filtered.glob("*.jsonl.zst")):
         raise UserError(f"The folder {filtered.name} holds no documents; run the stage filter first.")
     shards, removed = work / "documents", work / "removed"
-    count, workers = params.execution.tasks, params.execution.workers
-    clusters = duplicates.find(filtered, work, params.minhash, count, workers)
+    clusters = duplicates.find(filtered, work, params.minhash, params.execution)
     items = contamination.evaluation_items(tasks)
     overlap = contamination.Overlap(items, params.contamination.n_grams, params.contamination.least_words)
     pipeline = [
@@ -54,7 +52,7 @@ def deduplicate(
         blocks.Filter("contamination", blocks.ContaminationJudge(overlap), removed),
         blocks.writer(shards),
     ]
-    statistics = execution.execute("remove", pipeline, work, count, workers)
+    statistics = execution.execute("remove", pipeline, work, params.execution)
     drops = execution.drop_counts(statistics)
     execution.require_documents(int(statistics["contamination"].get("forwarded", 0)), "deduplicate", drops)
 

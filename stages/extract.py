@@ -61,9 +61,7 @@ def extract(
         blocks.Extract(params.extractor, params.timeout, params.part_characters, removed),
         blocks.writer(shards),
     ]
-    statistics = execution.execute(
-        "extract", pipeline, work, params.execution.tasks, params.execution.workers
-    )
+    statistics = execution.execute("extract", pipeline, work, params.execution)
     drops = execution.drop_counts(statistics)
     kept = int(statistics["extract"].get("forwarded", 0))
     execution.require_documents(kept, "extract", drops)

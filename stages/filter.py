@@ -49,7 +49,7 @@ def filter(  # noqa: A001 - a stage is called like its row in dvc.yaml
         *(blocks.Filter(name, judge, removed) for name, judge in judges.items()),
         blocks.writer(shards),
     ]
-    statistics = execution.execute("filter", pipeline, work, params.execution.tasks, params.execution.workers)
+    statistics = execution.execute("filter", pipeline, work, params.execution)
     drops = execution.drop_counts(statistics)
     kept = int(statistics["fineweb"].get("forwarded", 0))
     execution.require_documents(kept, "filter", drops)

@@ -10,24 +10,26 @@ from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
 
+from pydantic import PositiveInt
+
+from crawl2chat.curation.execution import ExecutionParams, execute
 from crawl2chat.parameters import Params
 
 
 class MinhashParams(Params):
     """The curve of similarity against detection, and what counts as the same word."""
 
-    n_grams: int = 5
-    buckets: int = 14
-    hashes: int = 8
+    n_grams: PositiveInt = 5
+    buckets: PositiveInt = 14
+    hashes: PositiveInt = 8
     ignore_numbers: bool = True  # all numbers are one word; False where pages differ in their numbers alone
 
 
-def find(documents: Path, work: Path, params: MinhashParams, tasks: int, workers: int) -> Path:
+def find(documents: Path, work: Path, params: MinhashParams, execution: ExecutionParams) -> Path:
     """Run signatures, buckets and clusters over `documents`; returns the folder that `removal` reads."""
     from datatrove.pipeline.dedup.minhash import MinhashDedupBuckets, MinhashDedupCluster
 
     from crawl2chat.curation import blocks
-    from crawl2chat.curation.execution import execute
 
     config = _config(params)
     signatures, pairs, clusters = (work / name for name in ("signatures", "pairs", "clusters"))
@@ -35,19 +37,17 @@ def find(documents: Path, work: Path, params: MinhashParams, tasks: int, workers
         "signatures",
         [blocks.reader(documents), blocks.Signatures(str(signatures), config)],
         work,
-        tasks,
-        workers,
+        execution,
     )
-    execute(
-        "buckets", [MinhashDedupBuckets(str(signatures), str(pairs), config=config)], work, params.buckets, 1
-    )
+    buckets = MinhashDedupBuckets(str(signatures), str(pairs), config=config)
+    execute("buckets", [buckets], work, execution, params.buckets)
     cluster = MinhashDedupCluster(
         str(pairs), str(clusters), config, save_cluster_id=True, save_cluster_size=True
     )
     with redirect_stderr(sys.stderr if sys.stderr.isatty() else StringIO()):  # datatrove's progress bar
-        execute("clusters", [cluster], work, 1, 1)
+        execute("clusters", [cluster], work, execution, 1)
     # The last step passes shards without a removal by and forgets their clusters: give every shard its three files.
-    for shard in range(tasks):
+    for shard in range(execution.tasks):
         for kind in ("remove", "clusters", "sizes"):
             (clusters / f"{shard:06d}.{kind}").touch()
     return clusters

@@ -1,8 +1,8 @@
-"""Runs a datatrove pipeline: locally, in shards, so that a killed run redoes only unfinished shards.
+"""Runs a datatrove pipeline in shards, on this machine, a Slurm cluster or a Ray cluster.
 
 In: a list of blocks and a work folder that belongs to exactly one configuration (completion markers know nothing of
-parameters). Out: the statistics of all shards, merged. Shards go to the work folder and are published at the end, so
-that a stage's out is whole or absent.
+parameters). Out: the statistics of all shards, merged. A killed run redoes unfinished shards only. Shards go to the work
+folder, which all machines must see, and are published at the end, so that a stage's out is whole or absent.
 """
 
 import io
@@ -11,41 +11,141 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, Literal
+
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from crawl2chat.errors import UserError
 from crawl2chat.parameters import Params
 
 
-class ExecutionParams(Params):
-    """How a curation stage is spread over processes. Only `tasks` may change bytes, and it does not in these stages."""
+class SlurmParams(Params):
+    """How shards are submitted as a job array; one task of the array does one shard."""
 
-    tasks: int = 8  # shards; files are dealt to them in turn
-    workers: int = 2  # processes; 1 runs everything in this one
+    partition: str = "cpu"
+    time: str = "12:00:00"  # limit for one task
+    cpus_per_task: PositiveInt = 1
+    mem_per_cpu_gb: PositiveInt = 4
+    qos: str = ""
+    max_array_size: PositiveInt = (
+        1_000  # of the cluster; more shards become several arrays, one after the other
+    )
+    sbatch_args: dict[str, str] = {}  # any others, {account: me}
+    env_command: str = ""  # shell line that makes the environment; empty takes this Python's
+
+
+class RayParams(Params):
+    """Where shards run in a Ray cluster."""
+
+    address: str = ""  # of the cluster; empty starts one on this machine for as long as the stage runs
+    cpus_per_task: PositiveInt = 1
+    mem_per_cpu_gb: PositiveFloat = 1.0
+
+
+class ExecutionParams(Params):
+    """How a curation stage is spread over processes. The output depends on none of it."""
+
+    executor: Literal["local", "slurm", "ray"] = "local"
+    tasks: PositiveInt = 8  # shards; files are dealt to them in turn
+    workers: NonNegativeInt = (
+        2  # shards worked on at a time; 1 with `local` runs in this process; 0: all, on a cluster
+    )
+    slurm: SlurmParams = SlurmParams()
+    ray: RayParams = RayParams()
 
 
 def execute(
-    name: str, pipeline: list[Any], work: Path, tasks: int, workers: int
+    name: str, pipeline: list[Any], work: Path, execution: ExecutionParams, tasks: int | None = None
 ) -> dict[str, dict[str, float]]:
-    """Run `pipeline` in `tasks` shards; returns {block: {statistic: total}}, with `seconds` for each block."""
-    from datatrove.executor.local import LocalPipelineExecutor
+    """Run `pipeline` in as many shards as `execution` says, or `tasks`.
 
+    Returns {block: {statistic: total}}, with `seconds` for each block.
+    """
+    tasks = tasks or execution.tasks
     logging = work / name / "logs"
-    executor = LocalPipelineExecutor(
-        pipeline=pipeline,
-        tasks=tasks,
-        workers=min(workers, tasks),
-        logging_dir=str(logging),
-        skip_completed=True,
-    )
-    executor.run()
-    done = len(list((logging / "completions").glob("*")))
-    if done != tasks:
+    run = {"local": _run_local, "slurm": _run_slurm, "ray": _run_ray}[execution.executor]
+    if len(finished(logging)) < tasks:
+        run(name, [follow_parent, *pipeline], tasks, logging, execution)
+    if missing := tasks - len(finished(logging)):
         raise RuntimeError(
-            f"{name}: {tasks - done} of {tasks} shards did not finish; see {logging / 'logs'}."
+            f"{name}: {missing} of {tasks} shards did not finish; see {logging / 'logs'}"
+            + (f" and {logging / 'slurm_logs'}." if execution.executor == "slurm" else ".")
         )
     return merged_statistics(logging / "stats")
+
+
+def finished(logging: Path) -> list[Path]:
+    return list((logging / "completions").glob("*"))
+
+
+def follow_parent(data: Any = None, rank: int = 0, world_size: int = 1) -> None:
+    """First step of every pipeline: a worker whose stage was killed ends too, instead of going on with a shard that the
+    next run is about to redo."""
+    _watch_parent()
+
+
+@lru_cache(1)  # once a process
+def _watch_parent() -> None:
+    from multiprocess import parent_process
+
+    def end_with(parent: Any) -> None:
+        parent.join()
+        os._exit(1)
+
+    if parent := parent_process():
+        Thread(target=end_with, args=[parent], daemon=True).start()
+
+
+# ---- engines
+
+
+def _run_local(name: str, pipeline: list[Any], tasks: int, logging: Path, execution: ExecutionParams) -> None:
+    from datatrove.executor.local import LocalPipelineExecutor
+
+    workers = min(execution.workers or os.cpu_count() or 1, tasks)
+    LocalPipelineExecutor(pipeline, tasks=tasks, workers=workers, logging_dir=str(logging)).run()
+
+
+def _run_slurm(name: str, pipeline: list[Any], tasks: int, logging: Path, execution: ExecutionParams) -> None:
+    from crawl2chat.curation import slurm
+
+    slurm.run(name, pipeline, tasks, logging, execution)
+
+
+def _run_ray(name: str, pipeline: list[Any], tasks: int, logging: Path, execution: ExecutionParams) -> None:
+    try:
+        import ray
+    except ImportError:
+        raise UserError(
+            f"{name}: executor ray needs Ray; install it with `pip install crawl2chat[ray]`."
+        ) from None
+    from datatrove.executor.ray import RayPipelineExecutor
+
+    params, workers = execution.ray, min(execution.workers or tasks, tasks)
+    here = {"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, (os.getcwd(), os.getenv("PYTHONPATH"))))}}
+    where = (
+        {"address": params.address}
+        if params.address
+        else {"num_cpus": workers * params.cpus_per_task, "include_dashboard": False}
+    )
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    started = not ray.is_initialized()
+    if started:
+        ray.init(**where, runtime_env=here, log_to_driver=False, logging_level="ERROR")
+    try:
+        RayPipelineExecutor(
+            pipeline, tasks, workers, logging_dir=str(logging), cpus_per_task=params.cpus_per_task,
+            mem_per_cpu_gb=params.mem_per_cpu_gb,
+        ).run()  # fmt: skip
+    finally:
+        if started:
+            ray.shutdown()
+
+
+# ---- statistics, shards and documents
 
 
 def merged_statistics(folder: Path) -> dict[str, dict[str, float]]:

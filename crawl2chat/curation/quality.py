@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 from crawl2chat.parameters import Params, Share
