@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
@@ -107,19 +108,69 @@ def _without(module: str) -> Iterator[None]:
         del sys.modules[module]
 
 
-class _Tokenizer:
-    """spaCy's blank English tokenizer; made anew when its vocabulary, which only grows, gets large."""
+class _Words:
+    """Words of spaCy's blank English tokenizer, each piece between white space split only once.
 
-    LARGEST_VOCABULARY = 400_000
+    spaCy cuts at white space first and looks at every piece alone, so that the answer for a piece can be kept: less than
+    half the time on the first pages, ever less on later ones. Both memories are emptied when they get large.
+    """
+
+    LARGEST = 400_000  # pieces, about 100 MB
+    LONGEST = 300  # characters; longer pieces are cut: spaCy's time grows with the cube of a row of brackets
+    # Most of the pieces that are new need no tokenizer: letters that are no special case, with an end mark or without.
+    PLAIN = re.compile(r"([A-Za-z]+)([,;:!?]?)|([A-Za-z]*[a-z])(\.)")
     _tokenizer = None
+    _words: ClassVar[dict[str, tuple[str, ...]]] = {}
 
     @classmethod
-    def split(cls, text: str) -> list[str]:
-        if cls._tokenizer is None or len(cls._tokenizer.vocab) > cls.LARGEST_VOCABULARY:
+    def of(cls, text: str) -> tuple[list[str], ...]:
+        """Words of each line."""
+        lines = [cls._pieces(line) for line in text.splitlines()]
+        if cls._tokenizer is None or len(cls._words) > cls.LARGEST:
             with _without("torch"):
                 import spacy
             cls._tokenizer = spacy.blank("en").tokenizer
-        return [token.text for token in cls._tokenizer(text)]
+            cls._tokenizer.vocab.lex_attr_getters = {}  # shapes, suffixes…: a third of the time, for nothing
+            cls._words.clear()
+        known = cls._words
+        unknown = {piece: None for line in lines for piece in line if piece not in known}
+        if unknown:
+            cls._learn(list(unknown))
+        return tuple([word for piece in line for word in known[piece]] for line in lines)
+
+    @classmethod
+    def _pieces(cls, line: str) -> list[str]:
+        pieces = line.split()
+        if len(line) <= cls.LONGEST or max(map(len, pieces), default=0) <= cls.LONGEST:
+            return pieces
+        return [
+            piece[start : start + cls.LONGEST]
+            for piece in pieces
+            for start in range(0, len(piece), cls.LONGEST)
+        ]
+
+    @classmethod
+    def _learn(cls, pieces: list[str]) -> None:
+        """Split pieces in one go; a line break between them, which is a token, keeps them apart."""
+        special, hard = cls._tokenizer.rules, []
+        for piece in pieces:
+            plain = cls.PLAIN.fullmatch(piece)
+            parts = tuple(filter(None, plain.groups())) if plain else ()
+            if plain and piece not in special and parts[0] not in special:
+                cls._words[piece] = parts
+            else:
+                hard.append(piece)
+        if not hard:
+            return
+        words: list[str] = []
+        rest = iter(hard)
+        for token in cls._tokenizer("\n".join(hard)):
+            if (text := token.text) == "\n":
+                cls._words[next(rest)] = tuple(words)
+                words = []
+            else:
+                words.append(text)
+        cls._words[next(rest)] = tuple(words)
 
 
 @lru_cache(1)
@@ -139,10 +190,8 @@ def _sentence_ends() -> frozenset[str]:
 
 @lru_cache(2)
 def words_by_line(text: str) -> tuple[list[str], ...]:
-    """Words of each line. By far the most expensive step, hence done once: the blocks of one process share the answer."""
-    return tuple(
-        [word for token in _Tokenizer.split(line) if (word := token.strip())] for line in text.splitlines()
-    )
+    """Words of each line. The most expensive step but extraction, hence done once: the blocks of one process share it."""
+    return _Words.of(text)
 
 
 def words_of(text: str) -> list[str]:
@@ -163,53 +212,56 @@ def _duplicates(items: list[str]) -> tuple[int, int]:
 
 
 class Grams:
-    """The word n-grams of a text as numbers, each length made from the one before: equal n-grams have equal numbers."""
+    """The word n-grams that occur more than once in a text, as places and numbers; equal n-grams have equal numbers.
+
+    Each length is made from the one before: an n-gram can only recur where the two (n-1)-grams in it do, so that little is
+    left to look at after the first lengths.
+    """
 
     def __init__(self, words: list[str]):
         numbers: dict[str, int] = {}
-        self.ids = np.fromiter(
-            (numbers.setdefault(word, len(numbers)) for word in words), np.int64, len(words)
-        )
-        self.kinds = len(numbers)
+        ids = np.fromiter((numbers.setdefault(word, len(numbers)) for word in words), np.int64, len(words))
         self.ends = np.concatenate([[0], np.cumsum(np.fromiter(map(len, words), np.int64, len(words)))])
-        self.n, self.keys, self.counts = 1, self.ids, np.bincount(self.ids, minlength=self.kinds)
-        self.first = np.zeros(0, np.int64)
+        self.n, self.words = 1, len(words)
+        self._keep(np.arange(len(words)), ids)
+
+    def _keep(self, places: np.ndarray, keys: np.ndarray) -> None:
+        """Keep the n-grams that occur more than once; places (k,) and keys (k,) are in the order of the text."""
+        counts = np.bincount(keys, minlength=1)
+        often = counts[keys] > 1
+        self.places, self.keys, self.counts = places[often], keys[often], counts
 
     def grow(self, n: int) -> None:
         """Go on to n-grams of length `n`, which must not be shorter than before."""
         while self.n < n:
-            if len(self.keys) < 2:
-                self.keys, self.counts, self.n = self.keys[:0], self.counts[:0], n
-                return
-            pairs = self.keys[:-1] * self.kinds + self.ids[self.n :]
-            _, self.first, self.keys, self.counts = np.unique(
-                pairs, return_index=True, return_inverse=True, return_counts=True
-            )
             self.n += 1
+            pairs = np.flatnonzero(np.diff(self.places) == 1)
+            _, keys = np.unique(self.keys[pairs] * self.words + self.keys[pairs + 1], return_inverse=True)
+            self._keep(self.places[pairs], keys)
 
     def top_characters(self, n: int) -> int:
         """Characters covered by the most frequent n-gram (n > 1); among equals the first one counts."""
-        self.grow(n)
-        if not len(self.keys):
+        if self.words < n:
             return 0
-        times = int(self.counts.max())
-        start = int(self.first[self.counts == times].min())
+        self.grow(n)
+        start, times = 0, 1  # nothing recurs: the first n-gram is as frequent as any
+        if len(self.places):
+            times = int(self.counts.max())
+            start = int(self.places[np.argmax(self.counts[self.keys] == times)])
         return int(self.ends[start + n] - self.ends[start] + n - 1) * times
 
     def duplicate_characters(self, n: int) -> int:
         """Characters in n-grams that occurred before, each stretch counted once."""
         self.grow(n)
-        if len(self.counts) == len(self.keys):
-            return 0
-        keys, seen = self.keys.tolist(), bytearray(len(self.counts))
-        characters = index = 0
-        while index < len(keys):
-            if seen[keys[index]]:
-                characters += int(self.ends[index + n] - self.ends[index])
-                index += n
+        seen, characters, index = bytearray(len(self.counts)), 0, 0
+        for place, key in zip(self.places.tolist(), self.keys.tolist(), strict=True):
+            if place < index:
+                continue
+            if seen[key]:
+                characters += int(self.ends[place + n] - self.ends[place])
+                index = place + n
             else:
-                seen[keys[index]] = 1
-                index += 1
+                seen[key] = 1
         return characters
 
 
@@ -267,7 +319,7 @@ def gopher(
 
 def _gopher(text: str, words: list[str], limits: GopherParams) -> Iterator[Measure]:
     punctuation, _ = _punctuation()
-    real = [word for word in words if not punctuation.issuperset(word)]
+    real = [word for word in words if word.isalpha() or not punctuation.issuperset(word)]
     yield _between("gopher_words", len(real), max(1, limits.min_words), limits.max_words, ("short", "long"))
     length = sum(map(len, real)) / len(real)
     yield _between(
@@ -280,7 +332,7 @@ def _gopher(text: str, words: list[str], limits: GopherParams) -> Iterator[Measu
     yield _at_most("bullet_lines", bullets / len(lines), limits.bullet_lines)
     ellipses = sum(line.rstrip().endswith(("...", "…")) for line in lines)
     yield _at_most("ellipsis_lines", ellipses / len(lines), limits.ellipsis_lines)
-    value = sum(any(map(str.isalpha, word)) for word in words) / len(words)
+    value = sum(word.isalpha() or any(map(str.isalpha, word)) for word in words) / len(words)
     yield "alphabetic_words", value, "alphabetic_words" if value < limits.alphabetic_words else None
     found = len(STOP_WORDS.intersection(words))
     yield "stop_words", found, "stop_words" if found < limits.stop_words else None

@@ -159,3 +159,69 @@ def _ours(text: str) -> str | None:
     if isinstance(result, Drop) or quality.fineweb(*result, FineWebParams()):
         return None
     return result[0]
+
+
+PIECES = (
+    "don't cannot Gonna U.S. Dr. etc. e.g., (well-known) 10km 3,000.50 $5m C++ A. PhD. it's 'tis :-) ;) John's, end.\" "
+    "http://a.b/c?d=e&f=g me@x.org --- ... …so what?! 12:30pm rock'n'roll naïve “quoted” résumé. 日本語。 I'm I. WORD. WORD, "
+    "a.m. a.m., N.Y. and/or x=y [12] #tag @you 50% -5 5°C ¿qué? l'été &amp; ok; yes: no! Im dont Nov. Nov"
+)
+
+
+def test_words_are_spacys_in_whatever_order_they_come() -> None:
+    import random
+
+    import spacy
+
+    from crawl2chat.curation.quality import _Words
+
+    tokenizer, pieces = spacy.blank("en").tokenizer, PIECES.split() * 2
+    for seed in range(20):
+        random.Random(seed).shuffle(pieces)
+        if seed % 5 == 0:
+            _Words._words.clear()
+        lines = [" ".join(pieces[:30]), "", "\t" + "  ".join(pieces[30:50]) + " ", " ".join(pieces[50:])]
+        expected = [[token.text for token in tokenizer(line) if token.text.strip()] for line in lines]
+        assert list(quality.words_by_line("\n".join(lines))) == expected
+
+
+def test_memory_of_words_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    from crawl2chat.curation.quality import _Words
+
+    monkeypatch.setattr(_Words, "LARGEST", 100)
+    for start in range(0, 1000, 50):
+        text = " ".join(f"word{n}" for n in range(start, start + 50))
+        assert quality.words_of(text) == text.split()
+    assert len(_Words._words) <= 150
+
+
+def test_a_long_row_of_brackets_ends() -> None:
+    """spaCy alone needs minutes for each of these."""
+    for row in ("(" * 20_000, ".," * 10_000, "\"'" * 10_000):
+        words = quality.words_of(f"Before {row} after.")
+        assert "".join(words) == f"Before{row}after." and words[0] == "Before"
+
+
+def test_gram_counts_are_datatroves() -> None:
+    import random
+
+    from datatrove.pipeline.filters.gopher_repetition_filter import (
+        find_all_duplicate,
+        find_top_duplicate,
+        get_n_grams,
+    )
+
+    for seed in range(60):
+        rng = random.Random(seed)
+        phrases = [[f"{rng.randrange(30)}x" for _ in range(rng.randrange(1, 15))] for _ in range(5)]
+        words = [
+            word
+            for _ in range(rng.randrange(30))
+            for word in (rng.choice(phrases) if rng.random() < 0.5 else [f"{rng.randrange(200)}y"])
+        ]
+        grams = quality.Grams(words)
+        for n in (2, 3, 4):
+            every = get_n_grams(words, n)
+            assert grams.top_characters(n) == (find_top_duplicate(every) if every else 0)
+        for n in range(5, 11):
+            assert grams.duplicate_characters(n) == find_all_duplicate(words, n)
