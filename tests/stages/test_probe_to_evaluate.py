@@ -1,5 +1,6 @@
 """Stages probe, conversations and evaluate on a tiny world and a random model: contracts, contents, bad input."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -50,8 +51,13 @@ def place(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def probed(place: Path) -> Path:
     out = place / "probes"
-    probe(place / "base", place / "tasks", place / "corpus", out, ProbeParams(samples=2), 1, Tracker())
+    ask(place, out, place / "tasks", place / "corpus", ProbeParams(samples=2, recitals=10))
     return out
+
+
+def ask(place: Path, out: Path, tasks: Path, corpus: Path, params: ProbeParams) -> dict:
+    tables = out.with_name(f"{out.name}-tables")
+    return probe(place / "base", tasks, corpus, place / "tokens", out, tables, params, 1, Tracker())
 
 
 def test_probe_asks_every_fact_and_a_random_model_knows_hardly_any(place, probed):
@@ -63,15 +69,7 @@ def test_probe_asks_every_fact_and_a_random_model_knows_hardly_any(place, probed
 
 
 def test_probe_makes_questions_from_a_corpus_without_tasks(place, tmp_path):
-    metrics = probe(
-        place / "base",
-        place / "none",
-        place / "corpus",
-        tmp_path / "out",
-        ProbeParams(samples=1),
-        1,
-        Tracker(),
-    )
+    metrics = ask(place, tmp_path / "out", place / "none", place / "corpus", ProbeParams(samples=1))
     rows = read_jsonl(tmp_path / "out" / "probes.jsonl")
     assert metrics["questions"] == 3
     assert {row["answer"] for row in rows} == {"Lima", "Oslo", "Bern"}
@@ -83,9 +81,18 @@ def test_probe_makes_questions_from_a_corpus_without_tasks(place, tmp_path):
 def test_probe_says_when_nothing_can_be_asked(place, tmp_path):
     (tmp_path / "corpus").mkdir()
     with pytest.raises(UserError, match="nothing can be asked"):
-        probe(
-            place / "base", place / "none", tmp_path / "corpus", tmp_path / "out", ProbeParams(), 1, Tracker()
-        )
+        ask(place, tmp_path / "out", place / "none", tmp_path / "corpus", ProbeParams())
+
+
+def test_probe_shows_the_simulator_in_tables_with_intervals(place, probed):
+    folder = probed.with_name("probes-tables")
+    for name, first in (("recall", "1-2"), ("shots", "0"), ("prompted", "the question alone")):
+        with (folder / f"{name}.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        assert rows[0]["what"] == first
+        assert all(float(r["low"]) <= float(r["value"]) <= float(r["high"]) and int(r["n"]) > 0 for r in rows)
+    dreams = read_jsonl(folder / "dreams.jsonl")
+    assert len(dreams) == 9 and len({row["continuation"] for row in dreams if row["beginning"] == "The"}) == 3
 
 
 SMALL = ConversationsParams(

@@ -1,0 +1,101 @@
+"""Generation against transformers' `generate`, on the model of the tiny web's size or any exported folder.
+
+    python -m benchmarks.generation [--model models/export] [--tokens 192] [--rounds 5]
+
+Both write greedily after the same prompts, on the same threads, taking turns; no token ends an answer, so that both write
+as many. The ratio is that of the median rates, in float32; that of each one's bfloat16 stands beside it. The last line is
+JSON.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+PROMPT = 32  # tokens
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--model", type=Path, help="an exported folder; the default shape, untrained, without it"
+    )
+    parser.add_argument("--tokens", type=int, default=192, help="that each answer has")
+    parser.add_argument("--rounds", type=int, default=5, help="in which both take their turn")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = options.model or untrained(Path(scratch))
+        result = {"threads": torch.get_num_threads(), "tokens": options.tokens}
+        for batch in (1, 32):
+            for dtype, suffix in ((torch.float32, ""), (torch.bfloat16, "_bfloat16")):
+                ours, theirs, equal = contest(folder, batch, options.tokens, options.rounds, dtype)
+                result |= {
+                    f"ratio_batch{batch}{suffix}": ours / theirs,
+                    f"tokens_per_second_batch{batch}{suffix}": ours,
+                    f"transformers_batch{batch}{suffix}": theirs,
+                }
+                if dtype == torch.float32:
+                    result[f"equal_texts_batch{batch}"] = equal
+                print(f"batch {batch}, {dtype}: {ours:,.0f} against {theirs:,.0f} tokens/s", flush=True)
+    print(json.dumps({key: round(v, 3) if isinstance(v, float) else v for key, v in result.items()}))
+
+
+def untrained(folder: Path) -> Path:
+    """A model of the default run's shape whose every block does something, as a folder."""
+    from crawl2chat.model.folder import save_model
+    from crawl2chat.model.network import ModelConfig, Transformer
+
+    model = Transformer(ModelConfig(1024))
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(torch.randn(weight.shape, generator=generator) * 0.05)
+    save_model(model, folder)
+    return folder
+
+
+def contest(
+    folder: Path, batch: int, tokens: int, rounds: int, dtype: torch.dtype
+) -> tuple[float, float, bool]:
+    """Tokens a second of ours and of transformers, and whether both wrote the same."""
+    from transformers import AutoModelForCausalLM, GenerationConfig
+
+    from crawl2chat.model.folder import load_model
+    from crawl2chat.model.generate import generate
+
+    ours = load_model(folder)
+    theirs = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
+    tokens = min(tokens, ours.config.max_position_embeddings - PROMPT)
+    generator = torch.Generator().manual_seed(1)
+    prompts = torch.randint(ours.config.vocab_size - 8, (batch, PROMPT), generator=generator)
+    greedy = GenerationConfig(max_new_tokens=tokens, do_sample=False, pad_token_id=0, eos_token_id=None)
+
+    def write_ours() -> list[list[int]]:
+        done = generate(
+            ours, prompts.tolist(), max_new_tokens=tokens, temperature=0, batch_size=batch, dtype=dtype
+        )
+        return [completion.ids for completion in done]
+
+    @torch.inference_mode()
+    def write_theirs() -> list[list[int]]:
+        written = theirs.generate(prompts, attention_mask=torch.ones_like(prompts), generation_config=greedy)
+        return written[:, PROMPT:].tolist()
+
+    equal = write_ours() == write_theirs()  # also warms both up
+    times: dict[Callable, list[float]] = {write_ours: [], write_theirs: []}
+    for _ in range(rounds):
+        for write, measured in times.items():
+            begin = time.perf_counter()
+            write()
+            measured.append(time.perf_counter() - begin)
+    rates = [batch * tokens / statistics.median(measured) for measured in times.values()]
+    return rates[0], rates[1], equal
+
+
+if __name__ == "__main__":
+    main()
