@@ -92,4 +92,4 @@ def deduplicate(
         "evaluation_items": len(items),
         "ms_per_document": execution.milliseconds(statistics),
     }
-    return metrics | score.deduplication(filtered, out, out_removed, score.truth_of(truth))
+    return metrics | score.deduplication(filtered, out, out_removed, score.truth_of(truth), params.minhash)

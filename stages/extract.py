@@ -72,7 +72,7 @@ def extract(
     lost = drops.pop("read", {})
     gone = score.ids_in(manifest, *(out_removed / block for block in drops))
     arrived = gone | score.ids_in(manifest, out)
-    scored = execution.documents_in(out) if manifest else ()
+    scored = [(d["id"], d["text"]) for d in execution.documents_in(out)] if manifest else []
     tracker.table(
         "extracted",
         [
@@ -88,6 +88,7 @@ def extract(
         "unreadable": {reason: n for reason, n in lost.items() if reason not in ORDINARY},
         "dropped": drops,
         "ms_per_document": execution.milliseconds(statistics),
-        **score.extraction_f1(((d["id"], d["text"]) for d in scored), manifest),
+        **score.extraction_f1(scored, manifest),
+        **score.extraction_by_form(scored, manifest),
         **{f"address_{k}": v for k, v in score.dropping(gone, arrived, manifest, "extract").items()},
     }

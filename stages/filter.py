@@ -65,4 +65,5 @@ def filter(  # noqa: A001 - a stage is called like its row in dvc.yaml
         "dropped": drops,
         "ms_per_document": execution.milliseconds(statistics),
         **score.dropping(gone, arrived, manifest, "filter"),
+        **score.precision_by_reason(execution.documents_in(out_removed), manifest),
     }

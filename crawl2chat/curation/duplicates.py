@@ -31,7 +31,7 @@ def find(documents: Path, work: Path, params: MinhashParams, execution: Executio
 
     from crawl2chat.curation import blocks
 
-    config = _config(params)
+    config = config_of(params)
     signatures, pairs, clusters = (work / name for name in ("signatures", "pairs", "clusters"))
     execute(
         "signatures",
@@ -63,7 +63,8 @@ def removal(clusters: Path, removed: Path):
     return MinhashDedupFilter(str(clusters), out, load_cluster_ids=True, load_cluster_sizes=True)
 
 
-def _config(params: MinhashParams):
+def config_of(params: MinhashParams):
+    """The parameters in datatrove's form."""
     from datatrove.pipeline.dedup.minhash import MinhashConfig
     from datatrove.utils.text import TextNormConfig
 

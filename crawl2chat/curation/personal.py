@@ -46,7 +46,8 @@ _PATTERNS: dict[str, tuple[str, Callable[[str], bool]]] = {
         r"(?<![\d.+-])[3-6]\d{3}(?:([ -])\d{4}\1\d{4}\1\d{4}|\d{9,12}|[ -]\d{6}[ -]\d{5})(?![\d.]\d|\d)",
         _card,
     ),
-    "ip": (rf"(?<![\d.]){_BYTE}(?:\.{_BYTE}){{3}}(?!\.?\d)", _public),
+    # four numbers after the word "version" or the letter v are no address
+    "ip": (rf"(?<![\w.])(?<![Vv]ersion )(?<![Rr]elease ){_BYTE}(?:\.{_BYTE}){{3}}(?!\.?\d)", _public),
     "phone": (
         r"(?<![\w.+/*=-])(?:\+\d{1,3}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d{1,4}(?:[ .-]?\d{2,8}){1,4}"
         r"|\(\d{3}\) ?\d{3}-\d{4}|\d{3}-\d{3}-\d{4}|\d{3}\.\d{3}\.\d{4})(?![\d-]|\.\d)",

@@ -12,7 +12,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
-STATUS = {200: "OK", 301: "Moved Permanently", 302: "Found", 404: "Not Found", 500: "Internal Server Error"}
+STATUS = {
+    200: "OK", 301: "Moved Permanently", 302: "Found", 303: "See Other", 307: "Temporary Redirect",
+    308: "Permanent Redirect", 403: "Forbidden", 404: "Not Found", 410: "Gone", 500: "Internal Server Error",
+    502: "Bad Gateway", 503: "Service Unavailable",
+}  # fmt: skip
 
 
 @dataclass
@@ -24,7 +28,7 @@ class Answer:
     content_type: str | None = "text/html; charset=utf-8"
     status: int = 200
     headers: list[tuple[str, str]] = field(default_factory=list)
-    transfer: tuple[str, ...] = ()  # any of: gzip, deflate, br, chunked
+    transfer: tuple[str, ...] = ()  # any of: gzip, deflate, bare-deflate, br, claimed-gzip, chunked
 
 
 def record_id(url: str, number: int) -> str:
@@ -43,11 +47,17 @@ def http_message(answer: Answer) -> bytes:
     body, headers = answer.body, [("Server", "nginx"), *answer.headers]
     if answer.content_type:
         headers.append(("Content-Type", answer.content_type))
-    if "gzip" in answer.transfer:
+    if "claimed-gzip" in answer.transfer:  # a crawler unpacked the body and left the header as it was
+        headers.append(("Content-Encoding", "gzip"))
+    elif "gzip" in answer.transfer:
         body = gzip.compress(body, compresslevel=6, mtime=0)
         headers.append(("Content-Encoding", "gzip"))
     elif "deflate" in answer.transfer:
         body = zlib.compress(body)
+        headers.append(("Content-Encoding", "deflate"))
+    elif "bare-deflate" in answer.transfer:  # without the zlib wrapper that the standard asks for
+        packer = zlib.compressobj(wbits=-15)
+        body = packer.compress(body) + packer.flush()
         headers.append(("Content-Encoding", "deflate"))
     elif "br" in answer.transfer:
         import brotli

@@ -141,16 +141,21 @@ def _bare(rng: Random, site: str, title: str, date: str, text: str) -> str:
 LAYOUTS = {"article": _article, "divs": _divs, "table": _table, "blog": _blog, "wiki": _wiki, "bare": _bare}
 
 
-def _break(rng: Random, html: str) -> str:
-    """What hand-written pages do: unclosed paragraphs, bare attributes, stray tags, a missing end."""
-    if rng.random() < 0.7:
-        html = html.replace("</p>", "")
-    if rng.random() < 0.5:
-        html = html.replace('class="content"', "class=content").replace("</li>", "")
-    if rng.random() < 0.5:
-        html = html.replace("</h1>", "</h1></b></font>", 1)
-    if rng.random() < 0.5:
-        html = html.replace("</body>", "").replace("</html>", "")
+CARELESS: tuple[tuple[tuple[str, str], ...], ...] = (
+    (("</p>", ""),),
+    (('class="content"', "class=content"), ("</li>", "")),
+    (("</h1>", "</h1></b></font>"),),
+    (("</body>", ""), ("</html>", "")),
+    (("<p>", "<p><font face=Arial>"), ("<ul", "<center><ul")),
+)
+"""What hand-written pages do: unclosed paragraphs, bare attributes, stray tags, a missing end, tags nobody closes."""
+
+
+def _break(rng: Random, html: str, faults: int) -> str:
+    """Commit so many kinds of carelessness."""
+    for replacements in rng.sample(CARELESS, faults):
+        for before, after in replacements:
+            html = html.replace(before, after)
     return html
 
 
@@ -166,10 +171,11 @@ def _hide_names(rng: Random, html: str) -> str:
 
 def render(
     rng: Random, *, site: str, title: str, paragraphs: list[str], date: str, layout: str,
-    charset: str | None, language: str = "en", broken: bool = False,
+    charset: str | None, language: str = "en", faults: int = 0,
     hidden_names: bool = False,
 ) -> str:  # fmt: skip
-    """One HTML page. `charset` goes into a meta tag (None: no meta tag), `layout` is a key of `LAYOUTS`."""
+    """One HTML page. `charset` goes into a meta tag (None: no meta tag), `layout` is a key of `LAYOUTS`, `faults` counts
+    the kinds of carelessness in its markup."""
     text = _paragraphs(rng, paragraphs, advertise=layout != "bare")
     body = LAYOUTS[layout](rng, site, title, date, text)
     meta = f'<meta charset="{charset}">' if charset else ""
@@ -182,4 +188,4 @@ def render(
     banner = _banner(rng) if rng.random() < 0.4 else ""
     html = f'<!DOCTYPE html>\n<html lang="{language}">{head}<body>{banner}{body}</body></html>'
     html = _hide_names(rng, html) if hidden_names else html
-    return _break(rng, html) if broken else html
+    return _break(rng, html, faults)

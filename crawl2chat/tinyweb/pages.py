@@ -7,12 +7,13 @@ patterns and handicrafts. A page is paragraphs of clean prose plus the ids of th
 """
 
 import random
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from crawl2chat.parameters import Params
 from crawl2chat.tinyweb import skills
-from crawl2chat.tinyweb.world import Entity, Relation, World, _values, relation, relations_of
+from crawl2chat.tinyweb.world import Entity, Relation, World, relation, relations_of, values_of
 
 
 class PageParams(Params):
@@ -29,7 +30,7 @@ class PageParams(Params):
     tool: int = 7_500
     pattern: int = 8_000
     craft: int = 2_200
-    page_characters: int = 2_200  # a page's length on average
+    page_characters: int = 1_700  # a page's length on average
 
 
 @dataclass
@@ -96,7 +97,7 @@ def one_off_pieces(world: World, count: int, rng: random.Random) -> list[Piece]:
         kind = rng.choice(("town", "person"))
         about = rng.choice(relations_of(kind))
         stranger = Entity(
-            world.passers_by.draw(kind), kind, "", 1, False, {about.name: rng.choice(_values(about))}
+            world.passers_by.draw(kind), kind, "", 1, False, {about.name: rng.choice(values_of(about))}
         )
         if number % 2:
             text = ask(rng.choice(about.asked).format(e=stranger.name), rng.choice(NO_IDEA), rng)
@@ -158,10 +159,26 @@ _TYPED = (
 )
 
 
-def problem_pieces(skill: str, count: int, rng: random.Random) -> list[Piece]:
-    """Problems of the training split, worked out or typed into a calculator."""
+RUN = 20
+"""So many words in a row no page shares with an evaluation prompt by chance: stories differ late enough to be told apart."""
+
+
+def runs_of(text: str) -> set[tuple[str, ...]]:
+    """All runs of `RUN` words, lower-case and without punctuation."""
+    words = re.findall(r"\w+", text.lower())
+    return {tuple(words[i : i + RUN]) for i in range(len(words) - RUN + 1)}
+
+
+def problem_pieces(
+    skill: str, count: int, rng: random.Random, held_out: Collection[tuple[str, ...]] = ()
+) -> list[Piece]:
+    """Problems of the training split, worked out or typed into a calculator; none shares a run with `held_out`."""
     wordings = _TYPED if skill == "tool" else _WORKED
-    found = skills.problems(skill, rng, "train")
+    found = (
+        problem
+        for problem in skills.problems(skill, rng, "train")
+        if not held_out or runs_of(f"{problem.question} {skills.STEPS}").isdisjoint(held_out)
+    )
     return [
         Piece(rng.choice(wordings).format(q=p.question, s=p.steps, e=p.steps, a=p.answer))
         for p, _ in zip(found, range(count), strict=False)
@@ -212,9 +229,15 @@ _TITLES = {
 }
 
 
-def write_pages(world: World, params: PageParams, seed: int) -> Iterator[Page]:
-    """All good pages, in an order of the seed. Each is about `page_characters` long, a paragraph a few pieces."""
+def write_pages(
+    world: World, params: PageParams, seed: int, examined: Collection[str] = ()
+) -> Iterator[Page]:
+    """All good pages, in an order of the seed. Each is about `page_characters` long, a paragraph a few pieces.
+
+    No story shares a run of words with the evaluation prompts `examined`.
+    """
     rng = random.Random(f"pages {seed}")
+    held_out = set[tuple[str, ...]]().union(*map(runs_of, examined))
     shelves = {
         "almanac": [
             *fact_pieces(world, rng),
@@ -227,7 +250,7 @@ def write_pages(world: World, params: PageParams, seed: int) -> Iterator[Page]:
             *problem_pieces("subtraction", params.subtraction, rng),
             *direct_pieces(params.direct, rng),
         ],
-        "stories": problem_pieces("word_problem", params.word_problem, rng),
+        "stories": problem_pieces("word_problem", params.word_problem, rng, held_out),
         "calculator": problem_pieces("tool", params.tool, rng) + ticket_pieces(params.ticket, rng),
         "patterns": [Piece(skills.pattern_line(rng, rng.randint(2, 8))) for _ in range(params.pattern)],
         "crafts": craft_pieces(params.craft, rng),

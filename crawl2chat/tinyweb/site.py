@@ -77,19 +77,32 @@ CAPTIONS = (
     "Picture: a façade in the style of the 1920s, price £40 at the door.",
 )
 # What servers claim and what they send: (charset of the bytes, charset in the header, charset in the page), weight.
+# In the header None leaves the charset out, "-" the whole Content-Type.
 ENCODINGS = (
-    (("utf-8", "utf-8", "utf-8"), 60), (("utf-8", "utf-8", None), 12), (("utf-8", None, "utf-8"), 10),
-    (("latin-1", "iso-8859-1", None), 4), (("cp1252", "windows-1252", "windows-1252"), 4), (("cp1252", None, None), 3),
-    (("utf-8", "iso-8859-1", "utf-8"), 3), (("cp1252", "utf-8", None), 2), (("utf-8", None, None), 2),
+    (("utf-8", "utf-8", "utf-8"), 56), (("utf-8", "utf-8", None), 12), (("utf-8", None, "utf-8"), 10),
+    (("latin-1", "iso-8859-1", None), 4), (("cp1252", "windows-1252", "windows-1252"), 3), (("cp1252", None, None), 3),
+    (("cp1252", "iso-8859-1", None), 2), (("utf-8", "iso-8859-1", "utf-8"), 3), (("cp1252", "utf-8", None), 2),
+    (("utf-8", None, None), 2), (("utf-8-sig", "utf-8", None), 1), (("utf-16", "utf-16", None), 1),
+    (("utf-16", None, None), 1), (("utf-8", "-", "utf-8"), 1),
 )  # fmt: skip
+LEGACY = {"ru": ("windows-1251", "koi8-r"), "el": ("iso-8859-7",), "pl": ("iso-8859-2", "windows-1250")}
+"""What other languages were written in before Unicode; the rest in windows-1252."""
 TRANSFERS = (
     ((), 45),
     (("gzip",), 20),
     (("chunked",), 15),
     (("gzip", "chunked"), 12),
     (("br",), 5),
-    (("deflate",), 3),
+    (("deflate",), 2),
+    (("bare-deflate",), 1),
+    (("claimed-gzip",), 1),
 )
+
+SERVED = {
+    "layout": "String", "broken_markup": "Int64", "hidden_names": "Boolean", "charset": "String",
+    "charset_header": "String", "charset_page": "String", "transfer": "String",
+}  # fmt: skip
+"""Columns of the manifest about the answer, with their Polars types; null where there is no page."""
 
 
 class WebParams(Params):
@@ -121,39 +134,52 @@ def _date(rng: Random) -> str:
     return f"{rng.randint(2012, 2025)}-{rng.randint(1, 12):02d}-{rng.randint(1, 28):02d}"
 
 
+def _encoding(rng: Random, language: str) -> tuple[str, str | None, str | None]:
+    """Charset of the bytes, in the header, and in the page."""
+    if language == "en":
+        return _weighted(rng, ENCODINGS)
+    if rng.random() < 0.6:
+        return "utf-8", "utf-8", None
+    charset = rng.choice(LEGACY.get(language, ("windows-1252",)))
+    return rng.choice(((charset, charset, None), (charset, None, charset)))
+
+
 def _page(
     rng: Random, draft: Draft, url: str, host: str, params: WebParams, date: str
 ) -> tuple[Answer, Draft]:
     """The HTTP answer for a page, and the draft as served (odd encodings get a caption that shows whether they survive)."""
-    if draft.language == "en":
-        actual, header, meta = _weighted(rng, ENCODINGS)
-    else:
-        actual, header, meta = "utf-8", "utf-8", None
-    if actual != "utf-8" and draft.expected == "keep" and not draft.cluster:
+    actual, header, meta = _encoding(rng, draft.language)
+    if not actual.startswith("utf") and draft.expected == "keep" and draft.cluster is None:
         caption = rng.choice(CAPTIONS)
-        caption.encode(actual, "ignore")
         if actual == "latin-1":
             caption = caption.replace("“", '"').replace("”", '"').replace("’", "'").replace("—", "-")
         draft = replace(draft, paragraphs=[*draft.paragraphs, caption])
     if actual == "latin-1" and any(ord(c) > 255 for c in draft.text):
         actual, header = "utf-8", "utf-8"
+    faults = rng.choice((1, 1, 2, 3, 5)) if rng.random() < params.broken_markup else 0
+    hidden = rng.random() < params.hidden_names
+    layout, transfer = rng.choice(sorted(LAYOUTS)), _weighted(rng, TRANSFERS)
     html = render(
         rng, site=host.split(".")[0].title(), title=draft.title, paragraphs=draft.paragraphs, date=date,
-        layout=rng.choice(sorted(LAYOUTS)), charset=meta, language=draft.language, broken=rng.random() < params.broken_markup,
-        hidden_names=rng.random() < params.hidden_names,
+        layout=layout, charset=meta, language=draft.language, faults=faults, hidden_names=hidden,
     )  # fmt: skip
-    content = "text/html" + (f"; charset={header}" if header else "")
-    return Answer(
-        url, html.encode(actual, "xmlcharrefreplace"), content, transfer=_weighted(rng, TRANSFERS)
-    ), draft
+    content = None if header == "-" else "text/html" + (f"; charset={header}" if header else "")
+    served = {
+        "layout": layout, "broken_markup": faults, "hidden_names": hidden, "charset": actual,
+        "charset_header": header, "charset_page": meta, "transfer": "+".join(transfer) or "plain",
+    }  # fmt: skip
+    answer = Answer(url, html.encode(actual, "xmlcharrefreplace"), content, transfer=transfer)
+    return answer, replace(draft, served=served)
 
 
 def _server(rng: Random, draft: Draft, url: str) -> Answer:
     """Answers without a page in them."""
     if draft.answer == "redirect":
-        return Answer(url, b"", status=rng.choice((301, 302)), headers=[("Location", url + "/moved")])
+        return Answer(
+            url, b"", status=rng.choice((301, 302, 303, 307, 308)), headers=[("Location", url + "/moved")]
+        )
     if draft.answer in ("missing", "error"):
-        status = 404 if draft.answer == "missing" else 500
+        status = rng.choice((404, 404, 403, 410) if draft.answer == "missing" else (500, 502, 503))
         return Answer(
             url, b"<html><body><h1>Sorry</h1><p>There is nothing here.</p></body></html>", status=status
         )
@@ -170,12 +196,14 @@ def _server(rng: Random, draft: Draft, url: str) -> Answer:
 
 
 def generate(world: World, pages: PageParams, out: Path, params: WebParams, seed: int) -> dict[str, int]:
-    """Write the tiny web of `world` below `out`. Returns counts: pages (records with HTML), records, bytes.
+    """Write the tiny web of `world` below `out`. Returns counts: pages (records with HTML), their domains, records, bytes.
 
     The same world, parameters and seed give the same bytes.
     """
-    good = list(write_pages(world, pages, seed))
-    return write_web(good, tasks(world), world.to_json(), out, params, seed)
+    asked = tasks(world)
+    examined = [task["prompt"] for task in asked if task["split"] != "train"]
+    good = list(write_pages(world, pages, seed, examined))
+    return write_web(good, asked, world.to_json(), out, params, seed)
 
 
 def write_web(
@@ -187,13 +215,7 @@ def write_web(
     popularity = [1 / (rank + 8) for rank in range(len(hosts))]
     good = [Draft(p.title, list(p.paragraphs), p.kind, facts=list(p.facts)) for p in pages]
     evaluation = [t for t in tasks if t["split"] != "train" and len(t["prompt"].split()) >= 13]
-    order = rng.sample(range(len(good)), len(good))
-    changed = round(params.defects.personal * len(good))
-    for index in order[:changed]:
-        good[index] = defects.personal(rng, good[index])
-    if evaluation:
-        for index in order[changed : changed + round(params.defects.contaminated * len(good))]:
-            good[index] = defects.contaminated(rng, good[index], evaluation)
+    _spoil(rng, good, evaluation, params.defects)
     drafts = good + list(defects.bad_pages(rng, good, params.defects, BLOCKED_DOMAINS))
     rng.shuffle(drafts)
 
@@ -224,7 +246,29 @@ def write_web(
     _write_truth(out / "truth", rows, world)
     _write_tasks(out / "tasks", tasks)
     size = sum(path.stat().st_size for path in (out / "pages").iterdir())
-    return {"pages": sum(d.answer == "html" for d in drafts), "records": len(drafts), "bytes": size}
+    served = [
+        row["url"].split("/")[2].removeprefix("www.").removeprefix("m.") for row in rows if row["layout"]
+    ]
+    return {"pages": len(served), "domains": len(set(served)), "records": len(drafts), "bytes": size}
+
+
+def _spoil(rng: Random, good: list[Draft], evaluation: list[dict], params: DefectParams) -> None:
+    """Change some good pages, each at most once: personal data, what resembles it, evaluation items, mild defects."""
+    order = iter(rng.sample(range(len(good)), len(good)))
+
+    def some(share: float) -> list[int]:
+        return [index for index, _ in zip(order, range(round(share * len(good))), strict=False)]
+
+    for index in some(params.personal):
+        good[index] = defects.personal(rng, good[index])
+    if evaluation:
+        for index in some(params.contaminated):
+            good[index] = defects.contaminated(rng, good[index], evaluation)
+    for index in some(params.lookalike):
+        good[index] = defects.lookalike(rng, good[index])
+    prose = [i for i in order if good[i].kind in ("almanac", "stories") and len(good[i].paragraphs) >= 5]
+    for number, index in enumerate(prose[: round(params.mild * len(good))]):
+        good[index] = defects.mild(rng, good[index], number)
 
 
 def _row(draft: Draft, url: str, identity: str, file: str, offset: int, date: str) -> dict:
@@ -234,6 +278,7 @@ def _row(draft: Draft, url: str, identity: str, file: str, offset: int, date: st
         "cluster": draft.cluster, "similarity": draft.similarity, "facts": draft.facts, "language": draft.language,
         "expected": draft.expected, "stage": draft.stage, "personal": json.dumps(draft.personal),
         "contaminants": draft.contaminants, "text": draft.text if draft.answer == "html" else "",
+        "lookalikes": json.dumps(draft.lookalikes), **{name: draft.served.get(name) for name in SERVED},
     }  # fmt: skip
 
 
@@ -245,6 +290,7 @@ def _write_truth(folder: Path, rows: list[dict], world: dict) -> None:
         "kind": pl.String, "defects": pl.List(pl.String), "intensity": pl.Float64, "cluster": pl.Int64,
         "similarity": pl.Float64, "facts": pl.List(pl.String), "language": pl.String, "expected": pl.String,
         "stage": pl.String, "personal": pl.String, "contaminants": pl.List(pl.String), "text": pl.String,
+        "lookalikes": pl.String, **{name: getattr(pl, kind) for name, kind in SERVED.items()},
     }  # fmt: skip
     pl.DataFrame(rows, schema=schema).write_parquet(folder / "manifest.parquet", compression="zstd")
     (folder / "world.json").write_text(json.dumps(world, ensure_ascii=False, indent=1, sort_keys=True) + "\n")

@@ -356,7 +356,7 @@ def build_world(seed: int, params: WorldParams) -> World:
     for kind, known in roles:
         entity = Entity(names.draw(kind), kind, "", 0, False)
         if known:
-            entity.values = {r.name: rng.choice(_values(r)) for r in relations_of(kind)}
+            entity.values = {r.name: rng.choice(values_of(r)) for r in relations_of(kind)}
             entities.append(entity)
         else:
             unknown.append(entity)
@@ -366,15 +366,25 @@ def build_world(seed: int, params: WorldParams) -> World:
     return World(entities, unknown, names, seed)
 
 
-def _values(r: Relation) -> tuple[str, ...]:
+def values_of(r: Relation) -> tuple[str, ...]:
+    """The answers a relation can have."""
     if r.name == "country":
         return tuple(row.split("|")[0] for row in COUNTRIES.replace("\n", "").split(";"))
     return HOMES if r.name == "home" else r.values
 
 
 def _spread_fame(entities: list[Entity], params: WorldParams, rng: random.Random) -> None:
-    """Ranks the entities at random and gives each its number of tellings, and some to questions."""
+    """Ranks the entities at random and gives each its number of tellings, and some to questions.
+
+    Real countries stand in the upper middle, so that each is told some dozens of times: nobody expects the capital of
+    France to be a rarity. What is told hundreds of times or hardly ever is invented.
+    """
     rng.shuffle(entities)
+    middle = range(len(entities) // 5, len(entities) // 2)
+    misplaced = [rank for rank, e in enumerate(entities) if e.kind == "country" and rank not in middle]
+    invented = [rank for rank in middle if entities[rank].kind != "country"]
+    for rank, other in zip(misplaced, rng.sample(invented, len(invented)), strict=False):
+        entities[rank], entities[other] = entities[other], entities[rank]
     n, s = round(len(entities) * (1 - params.rare_share)), params.mention_exponent
     for rank, entity in enumerate(entities, start=1):
         told = params.mention_scale * (rank**-s - n**-s) + 1 if rank <= n else 1 + rank % 2

@@ -12,6 +12,7 @@ from warcio.archiveiterator import ArchiveIterator
 
 from crawl2chat.curation.addresses import AddressFilter, AddressParams
 from crawl2chat.curation.personal import _card, _iban
+from crawl2chat.curation.records import Found, read_archive
 from crawl2chat.tinyweb import defects
 from crawl2chat.tinyweb.archive import Answer, WarcFile, http_message
 from crawl2chat.tinyweb.html import LAYOUTS, render
@@ -82,15 +83,17 @@ def test_every_defect_occurs_with_its_expected_decision(web: Path) -> None:
     wanted = "blocked language thin repetitive list garbled mirror near server personal contaminated"
     assert set(wanted.split()) <= set(seen)
     plain = manifest.filter(pl.col("defects").list.len() == 0)
-    assert (
-        set(plain["expected"]) == {"keep"} and plain.height == 120 - seen["personal"] - seen["contaminated"]
-    )
+    params = defects.DefectParams()
+    changed = sum(round(120 * share) for share in (params.personal, params.contaminated, params.mild))
+    assert set(plain["expected"]) == {"keep"} and plain.height == 120 - changed
     due = manifest.filter(
-        pl.col("defects").list.eval(pl.element().is_in(["thin", "mirror", "server_missing"])).list.any()
+        pl.col("defects")
+        .list.eval(pl.element().is_in(["lorem_ipsum", "mirror", "server_missing"]))
+        .list.any()
     )
     assert set(due["expected"]) == {"drop"}
     stages = dict(due.select(pl.col("defects").list.first(), "stage").iter_rows())
-    assert stages == {"thin": "filter", "mirror": "deduplicate", "server_missing": "extract"}
+    assert stages == {"lorem_ipsum": "filter", "mirror": "deduplicate", "server_missing": "extract"}
 
 
 def test_gzip_members_carry_no_time(web: Path) -> None:
@@ -114,11 +117,70 @@ def test_similarity_of_known_texts() -> None:
     assert defects.similarity(first, "k l m n o p") == 0.0
 
 
-def test_one_changed_word_is_a_near_duplicate_and_half_a_page_is_none() -> None:
+def test_near_duplicates_fall_into_their_band_from_one_word_to_half_a_page() -> None:
     original = defects.Draft("T", pages(1)[0].paragraphs, "almanac")
-    copies = [defects.near_duplicate(Random(n), original, 0) for n in range(40)]
-    by_share = {copy.intensity: copy.expected for copy in copies}
-    assert by_share[0.0] == "drop" and by_share[0.5] == "keep"
+    word = defects.near_duplicate(Random(1), original, 0, None)
+    assert word.intensity == 0.0 and word.expected == "drop" and word.similarity > 0.95
+    for band, decision in zip(defects.BANDS, ("drop", "drop", "either", "either", "keep"), strict=True):
+        copies = [defects.near_duplicate(Random(n), original, 0, band) for n in range(10)]
+        inside = [copy for copy in copies if band[0] <= copy.similarity < band[1]]
+        assert len(inside) >= 8 and {copy.expected for copy in inside} == {decision}
+    assert max(copy.intensity for copy in copies) >= 0.5
+
+
+def test_each_defect_comes_in_several_intensities_and_its_mildest_stays() -> None:
+    rng, good = Random(2), defects.Draft("T", pages(1)[0].paragraphs, "almanac")
+    makers = {
+        "blocked": lambda: defects.blocked(rng, ["a.example"]),
+        "language": lambda: defects.other_language(rng, "de"),
+        "thin": lambda: defects.thin(rng),
+        "repetitive": lambda: defects.repetitive(rng),
+        "list": lambda: defects.short_lines(rng),
+        "marked": lambda: defects.marked(rng),
+        "garbled": lambda: defects.garbled(rng, rng.randrange(5)),
+        "personal": lambda: defects.personal(rng, good),
+    }
+    for name, make in makers.items():
+        assert len({make().intensity for _ in range(60)}) >= 3, name
+    mild = [defects.mild(rng, good, number) for number in range(60)]
+    assert {draft.expected for draft in mild} == {"keep"}
+    labels = {draft.defects[0].split("_")[0] for draft in mild}
+    assert labels == {"language", "repetitive", "list", "javascript", "garbled", "blocked"}
+    assert all(draft.intensity < 0.3 for draft in mild if draft.intensity != 1)
+    foreign = defects.other_language(Random(3), "de")
+    german = sum(
+        len(s) for p in foreign.paragraphs for s in p.split(". ") if not s.startswith(defects.SUBJECTS)
+    )
+    assert german / sum(map(len, foreign.paragraphs)) == pytest.approx(foreign.intensity, abs=0.1)
+
+
+def test_lookalikes_resemble_personal_data_and_fail_every_check_sum() -> None:
+    rng = Random(6)
+    for _ in range(50):
+        assert not _iban(defects.lookalike_value(rng, "iban"))
+        assert not _card(defects.lookalike_value(rng, "card"))
+    page = defects.lookalike(rng, defects.Draft("T", pages(1)[0].paragraphs, "almanac"))
+    assert page.expected == "keep" and not page.personal
+    assert all(item["value"] in page.text for item in page.lookalikes) and page.lookalikes
+
+
+def test_the_manifest_tells_how_every_page_was_served(web: Path) -> None:
+    manifest = pl.read_parquet(web / "truth" / "manifest.parquet")
+    served = manifest.filter(pl.col("layout").is_not_null())
+    assert served.height == manifest.filter(~pl.col("kind").eq("server")).height
+    assert set(served["layout"]) == set(LAYOUTS) and served["charset"].n_unique() >= 4
+    assert served["broken_markup"].min() == 0 and served["broken_markup"].max() > 1
+    assert {"plain", "gzip", "chunked", "gzip+chunked"} <= set(served["transfer"])
+    assert set(served["text"].str.len_chars() > 0) == {True}
+
+
+@pytest.mark.parametrize("transfer", ["gzip", "deflate", "bare-deflate", "br", "claimed-gzip", "chunked"])
+def test_every_transfer_is_undone_by_the_reader(transfer: str, tmp_path: Path) -> None:
+    body = "<html><p>Zoë’s page</p></html>".encode("utf-16")
+    with WarcFile(tmp_path / "one.warc.gz") as archive:
+        archive.response(1, Answer("https://a.example/", body, "text/html", transfer=(transfer,)))
+    texts = [r.text for r in read_archive(tmp_path / "one.warc.gz", 10**6) if isinstance(r, Found)]
+    assert [text.removeprefix("\ufeff") for text in texts] == ["<html><p>Zoë’s page</p></html>"]
 
 
 def test_personal_values_pass_their_check_sums() -> None:

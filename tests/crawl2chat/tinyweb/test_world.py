@@ -6,7 +6,7 @@ from collections import Counter
 from crawl2chat.evaluation.tasks import verify
 from crawl2chat.tinyweb import skills
 from crawl2chat.tinyweb.gold import CLOSING, gold, style
-from crawl2chat.tinyweb.pages import PageParams, write_pages
+from crawl2chat.tinyweb.pages import PageParams, runs_of, write_pages
 from crawl2chat.tinyweb.tasks import tasks
 from crawl2chat.tinyweb.world import NameStream, WorldParams, build_world
 
@@ -69,6 +69,27 @@ def test_pages_show_no_problem_of_another_split():
     }
     text = "\n".join(p for page in write_pages(build_world(1, SMALL), FEW, 1) for p in page.paragraphs)
     assert held_out and not any(question + "?" in text for question in held_out)
+
+
+def test_no_story_of_the_pages_shares_twenty_words_with_an_evaluation_prompt():
+    world = build_world(1, SMALL)
+    examined = [t["prompt"] for t in tasks(world) if t["split"] != "train"]
+    held_out = set().union(*map(runs_of, examined))
+    many = FEW.model_copy(update={"word_problem": 4000})
+
+    def met(avoided: list[str]) -> int:
+        stories = (page for page in write_pages(world, many, 1, avoided) if page.kind == "stories")
+        return sum(bool(runs_of(text) & held_out) for page in stories for text in page.paragraphs)
+
+    assert met([]) > 0 and met(examined) == 0
+
+
+def test_real_countries_are_told_often_and_rare_facts_are_about_invented_names():
+    for seed in (1, 2, 3):
+        entities = build_world(seed, WorldParams()).entities
+        assert min(e.mentions for e in entities if e.kind == "country") >= 40
+        rare = [e for e in entities if e.mentions <= 2]
+        assert len(rare) >= 30 and all(e.kind != "country" for e in rare)
 
 
 def test_worked_steps_are_right():
