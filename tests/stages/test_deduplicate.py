@@ -1,6 +1,7 @@
 """The curation stages one after the other on a tiny crawl: scores, traces, and the same bytes however they are run."""
 
 import json
+import re
 from pathlib import Path
 
 import polars as pl
@@ -49,7 +50,7 @@ def test_personal_data_and_evaluation_items_are_gone(curated: tuple[Path, dict])
     assert scores["pii_recall"] == 1.0 and scores["pii_recall_n"] > 0 and scores["pii_clean_touched"] == 0
     assert scores["contaminated_recall"] == 1.0 and scores["contaminated"] >= 1
     text = " ".join(pl.read_parquet(out / "corpus" / "*.parquet")["text"])
-    assert "@" not in text and "[email]" in text or scores["pii_recall_n"] < 3
+    assert not re.search(r"\w@\w", text) and "[email]" in text or scores["pii_recall_n"] < 3
     assert "Old Dan takes 2" not in text
 
 
