@@ -1,4 +1,4 @@
-"""Stage deduplicate: near-duplicates, personal data, evaluation items; then the validated Parquet corpus."""
+"""Stage deduplicate: near-duplicates, personal data, evaluation items; then the validated Parquet corpus and the report."""
 
 import json
 import shutil
@@ -7,6 +7,7 @@ from typing import Any
 
 from crawl2chat.curation.duplicates import MinhashParams
 from crawl2chat.curation.execution import ExecutionParams
+from crawl2chat.curation.report import ReportParams
 from crawl2chat.errors import UserError
 from crawl2chat.parameters import Params
 from crawl2chat.tracking import Tracker
@@ -26,17 +27,18 @@ class DeduplicateParams(Params):
     personal: bool = True  # replace personal data
     contamination: ContaminationParams = ContaminationParams()
     max_invalid: float = 0.001  # share of rows that may break the schema before the stage fails
+    report: ReportParams = ReportParams()
     execution: ExecutionParams = ExecutionParams()
 
 
 def deduplicate(
-    filtered: Path, tasks: Path, truth: Path, out: Path, out_removed: Path,
-    params: DeduplicateParams, tracker: Tracker, work: Path,
+    filtered: Path, tasks: Path, truth: Path, extracted: Path, removed_extract: Path, removed_filter: Path,
+    out: Path, out_removed: Path, out_report: Path, params: DeduplicateParams, tracker: Tracker, work: Path,
 ) -> dict[str, Any]:  # fmt: skip
-    """Write `documents-*.parquet` to `out`, and what was dropped to `out_removed`."""
+    """Write `documents-*.parquet` to `out`, what was dropped to `out_removed`, the report of curation to `out_report`."""
     from datatrove.data import Document
 
-    from crawl2chat.curation import blocks, contamination, corpus, duplicates, execution, score
+    from crawl2chat.curation import blocks, contamination, corpus, duplicates, execution, report, score
     from crawl2chat.curation.quality import Drop
 
     if not any(filtered.glob("*.jsonl.zst")):
@@ -92,4 +94,10 @@ def deduplicate(
         "evaluation_items": len(items),
         "ms_per_document": execution.milliseconds(statistics),
     }
-    return metrics | score.deduplication(filtered, out, out_removed, score.truth_of(truth), params.minhash)
+    metrics |= score.deduplication(filtered, out, out_removed, score.truth_of(truth), params.minhash)
+    gone = {"extract": removed_extract, "filter": removed_filter, "deduplicate": out_removed}
+    tables = report.collect(report.Folders(extracted, filtered, out, gone, truth), params.report, metrics)
+    report.write(tables, out_report)
+    for name, rows in tables.items():
+        tracker.table(name, rows)
+    return metrics

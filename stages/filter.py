@@ -1,5 +1,6 @@
 """Stage filter: language, then the quality rules of Gopher, C4 and FineWeb. What is dropped stays readable, with its reason."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def filter(  # noqa: A001 - a stage is called like its row in dvc.yaml
     tracker: Tracker,
     work: Path,
 ) -> dict[str, Any]:
-    """Keep good documents in `out`, the others with block, reason and measured value in `out_removed`."""
+    """Keep good documents in `out`, the others with block, reason and measured value in `out_removed`, with the rules."""
     from crawl2chat.curation import blocks, execution, score
 
     if not any(extracted.glob("*.jsonl.zst")):
@@ -55,6 +56,8 @@ def filter(  # noqa: A001 - a stage is called like its row in dvc.yaml
     execution.require_documents(kept, "filter", drops)
     execution.publish(shards, out)
     execution.publish(removed, out_removed)
+    judged_by = params.model_dump(mode="json", exclude={"execution"})
+    (out_removed / "rules.json").write_text(json.dumps(judged_by, indent=2) + "\n")
 
     manifest = score.truth_of(truth)
     gone = score.ids_in(manifest, out_removed)

@@ -109,7 +109,9 @@ class Records(Block):
                     )
                     continue
                 self.stat_update("forwarded")
-                metadata = {**origin, "source": name.split("/")[0], "kind": found.kind, **found.metadata}
+                size = len(found.text.encode("utf-8", "surrogatepass"))
+                metadata = {**origin, "source": name.split("/")[0], "kind": found.kind, "page_bytes": size}
+                metadata |= found.metadata
                 yield Document(found.text, found.id, metadata=metadata)
         self.close()
 

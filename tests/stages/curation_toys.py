@@ -73,6 +73,10 @@ def curate(crawl: Path, out: Path, workers: int = 1) -> dict[str, dict[str, Any]
             filtered=out / "filtered",
             tasks=crawl / "tasks",
             out=out / "corpus",
+            extracted=out / "extracted",
+            removed_extract=removed / "extract",
+            removed_filter=removed / "filter",
+            out_report=out / "report",
             **arguments("deduplicate", DEDUPLICATE),
         ),
     }

@@ -14,7 +14,7 @@ from crawl2chat.tracking import Tracker
 from stages.deduplicate import deduplicate
 from stages.extract import extract
 
-OUTS = ("extracted", "filtered", "corpus", "removed")
+OUTS = ("extracted", "filtered", "corpus", "removed", "report")
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,8 @@ def test_too_many_invalid_rows_stop_the_stage(
     (tmp_path / "work").mkdir()
     with pytest.raises(UserError, match=r"\d+ of \d+ rows break the corpus schema.*column 'date'"):
         deduplicate(
-            curated[0] / "filtered", crawl / "tasks", crawl / "truth", tmp_path / "out", tmp_path / "removed", DEDUPLICATE, Tracker(), tmp_path / "work"
+            curated[0] / "filtered", crawl / "tasks", crawl / "truth", curated[0] / "extracted", tmp_path, tmp_path,
+            tmp_path / "out", tmp_path / "removed", tmp_path / "report", DEDUPLICATE, Tracker(), tmp_path / "work"
         )  # fmt: skip
     failures = [json.loads(line) for line in (tmp_path / "work" / "invalid.jsonl").read_text().splitlines()]
     assert {(f["column"], f["check"], f["value"]) for f in failures} == {
