@@ -44,6 +44,9 @@ def prepare(
     else:
         (folder / "inputs").mkdir()
         shutil.copy2(project / "inputs" / "README.md", folder / "inputs")
+    remove(folder / "pretrained")
+    if (project / "pretrained").is_dir():
+        (folder / "pretrained").symlink_to((project / "pretrained").resolve(), target_is_directory=True)
     overlay(folder / "params.yaml", read_yaml(profile))
     overlay(folder / "params.yaml", nested(settings))
     if not (folder / ".dvc").exists():

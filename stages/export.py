@@ -1,5 +1,5 @@
-"""Export: the final model as a Hugging Face folder that transformers, vLLM and llama.cpp's converter open without custom
-code, with its chat template, its generation settings and a model card that holds the evaluation's numbers."""
+"""Export: the final model as a Hugging Face folder that transformers and vLLM open without custom code, with its chat
+template, its generation settings and a model card that holds the evaluation's numbers; and as one GGUF file for llama.cpp."""
 
 import json
 from pathlib import Path
@@ -19,11 +19,14 @@ class ExportParams(Params):
     temperature: float = Field(0.7, ge=0)
     top_p: float = Field(0.95, gt=0, le=1)
     max_new_tokens: int = Field(128, ge=1)
+    gguf: bool = True  # also write model.gguf, in float32
 
 
 def export(chat: Path, evaluation: Path, out: Path, params: ExportParams, tracker: Tracker) -> dict[str, Any]:
     """Writes the folder; returns its size."""
+    from crawl2chat.chat.conversation import CHAT_TEMPLATE
     from crawl2chat.model.folder import load_model, save_model
+    from crawl2chat.model.gguf import save_gguf
     from crawl2chat.model.network import parameter_count
     from crawl2chat.tokens.tokenizer import Tokenizer
 
@@ -35,6 +38,8 @@ def export(chat: Path, evaluation: Path, out: Path, params: ExportParams, tracke
     write_json(out / "config.json", config | ids)
     write_json(out / "tokenizer_config.json", tokenizer_config(context))
     write_json(out / "generation_config.json", generation_config(params) | ids)
+    if params.gguf:
+        save_gguf(model, out / "model.gguf", chat, params.name, CHAT_TEMPLATE)
     numbers = json.loads(evaluation.read_text())
     (out / "README.md").write_text(model_card(params, parameter_count(model.config), context, numbers))
     size = sum(file.stat().st_size for file in out.iterdir())
@@ -70,6 +75,7 @@ def generation_config(params: ExportParams) -> dict[str, Any]:
 
 def model_card(params: ExportParams, parameters: int, context: int, numbers: dict[str, Any]) -> str:
     """README.md: what it is, how it was judged, how to load it, and what to mind."""
+    gguf_use = "`model.gguf` is the same model for llama.cpp: `llama-cli -m model.gguf -cnv --jinja`.\n\n"
     return f"""---
 license: {params.license}
 pipeline_tag: text-generation
@@ -97,7 +103,7 @@ inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, ret
 print(tokenizer.decode(model.generate(**inputs)[0]))
 ```
 
-A tool call ends the turn as `<|tool_call|> 12*34<|end|>`: answer with a message of role `tool`, and the model goes on.
+{gguf_use if params.gguf else ""}A tool call ends the turn as `<|tool_call|> 12*34<|end|>`: answer with a message of role `tool`, and the model goes on.
 
 ## To mind
 

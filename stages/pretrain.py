@@ -2,7 +2,7 @@
 the base model, an internet document simulator, as a Hugging Face folder; its training curve."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -10,21 +10,37 @@ from crawl2chat.errors import UserError
 from crawl2chat.tracking import Tracker
 from crawl2chat.training.settings import TrainingParams
 
+if TYPE_CHECKING:
+    from crawl2chat.model.network import Transformer
+
 
 class PretrainParams(TrainingParams):
-    """Shape of the model, and what to look at while it learns."""
+    """Shape of the model, and what to look at while it learns. What is None follows from `init_from`, `depth` or
+    `preset`, in this order (crawl2chat/model/presets.py)."""
 
-    context: int = Field(256, ge=8)  # tokens
-    hidden_size: int = Field(192, ge=1)
-    num_hidden_layers: int = Field(4, ge=1)
-    num_attention_heads: int = Field(3, ge=1)
-    num_key_value_heads: int = Field(3, ge=1)
-    head_dim: int = Field(64, ge=2)
-    intermediate_size: int = Field(512, ge=1)
-    rope_theta: float = Field(10_000.0, gt=0)
-    qk_norm: bool = True
-    tie_word_embeddings: bool = True
+    preset: str = "tiny"
+    depth: int | None = Field(None, ge=1)  # one dial: shape, batch, learning rates and token budget follow
+    tokens_per_parameter: float = Field(12.0, gt=0)  # the budget where neither epochs nor steps are given
+    init_from: str = "pretrained"  # a Llama or Qwen3 folder; dvc.yaml hands it to the stage
+
+    context: int | None = Field(None, ge=8)  # tokens
+    hidden_size: int | None = Field(None, ge=1)
+    num_hidden_layers: int | None = Field(None, ge=1)
+    num_attention_heads: int | None = Field(None, ge=1)
+    num_key_value_heads: int | None = Field(None, ge=1)
+    head_dim: int | None = Field(None, ge=2)
+    intermediate_size: int | None = Field(None, ge=1)
+    rope_theta: float | None = Field(None, gt=0)
+    qk_norm: bool | None = None  # False: Llama's layout
+    tie_word_embeddings: bool | None = None
+    vocab_multiple: int = Field(64, ge=1)  # rows of the vocabulary's tables are padded to a multiple of this
     document_mask: bool = True  # packed documents do not see each other
+
+    batch_rows: int | None = Field(None, ge=1)
+    epochs: float | None = Field(None, gt=0)
+    steps: int | None = Field(None, ge=0)  # 0: `init_from` as it is
+    muon_lr: float | None = Field(None, ge=0)
+    adamw_lr: float | None = Field(None, gt=0)
 
     validation_rows: int = Field(256, ge=1)  # rows of validation text at each evaluation
     sample_prompts: tuple[str, ...] = ("The capital of France is", "How to", "Question:")
@@ -34,6 +50,7 @@ class PretrainParams(TrainingParams):
 def pretrain(
     tokens: Path,
     tokenizer: Path,
+    init_from: Path,
     out: Path,
     out_curve: Path,
     params: PretrainParams,
@@ -43,7 +60,8 @@ def pretrain(
 ) -> dict[str, Any]:
     """Trains the base model; returns its size, its loss on held-out text, and what it cost."""
     from crawl2chat.model.folder import save_model
-    from crawl2chat.model.network import ModelConfig, Transformer, flops_per_token, parameter_count
+    from crawl2chat.model.network import flops_per_token, parameter_count
+    from crawl2chat.model.presets import SHAPE, context_of, recipe
     from crawl2chat.tokens.tokenizer import Tokenizer
     from crawl2chat.training.batches import Batches, Part, Rows, read_tokens, weighted_loss
     from crawl2chat.training.fit import fit
@@ -53,31 +71,41 @@ def pretrain(
     reader = Tokenizer.load(tokenizer)
     train = read_tokens(tokens, "train", reader.vocab_size, reader.bos)
     held_out = read_tokens(tokens, "val", reader.vocab_size, reader.bos)
-    if len(train.ids) < params.context:
+    given = choices(params, init_from)
+    model = start(given, init_from, tokenizer, reader.vocab_size, seed)
+    config = model.config
+    context = context_of(config, given)
+    if len(train.ids) < context:
         raise UserError(
-            f"pretrain.context is {params.context} tokens and the whole training split has {len(train.ids)}: "
+            f"pretrain.context is {context} tokens and the whole training split has {len(train.ids)}: "
             "shorten the context or add text"
         )
-    config = ModelConfig(
-        vocab_size=reader.vocab_size,
-        max_position_embeddings=params.context,
-        **{key: getattr(params, key) for key in ModelConfig.__dataclass_fields__ if hasattr(params, key)},
-    )
-    model = Transformer(config)
-    model.initialize(seed)
-    batches = Batches([Part(Rows(train, params.context, seed), params.batch_rows)], params.document_mask)
-    validation = Rows(held_out, params.context, seed)
-    steps = params.steps or max(1, round(params.epochs * batches.steps_per_epoch))
-    seen = steps * params.batch_rows * params.context
+    rows = Rows(train, context, seed)
+    settled = recipe(config, given, context, len(rows) * context)
+    batches = Batches([Part(rows, settled["batch_rows"])], params.document_mask)
+    validation = Rows(held_out, context, seed)
+    if settled["steps"] is None:
+        settled["steps"] = max(1, round(given["epochs"] * batches.steps_per_epoch))
+    params, steps = params.model_copy(update=settled), settled["steps"]
+    seen = steps * params.batch_rows * context
     derived = {
         "parameters": parameter_count(config),
-        "steps": steps,
-        "tokens_per_step": params.batch_rows * params.context,
+        "context": context,
+        **{key: getattr(config, key) for key in (*SHAPE, "vocab_size")},
+        **settled,
+        "tokens_per_step": params.batch_rows * context,
         "train_tokens": seen,
-        "flops": seen * flops_per_token(config, params.context),
+        "epochs": round(steps / batches.steps_per_epoch, 3),
+        "flops": seen * flops_per_token(config, context),
     }
     tracker.params(derived)
-    print("pretrain: " + " · ".join(f"{key} {value:,}" for key, value in derived.items()), flush=True)
+    print("pretrain: " + " · ".join(f"{key} {told(value)}" for key, value in derived.items()), flush=True)
+    if not steps:
+        save_model(model, out, tokenizer)
+        measured = validate(model, validation, reader.token_bytes(), params.validation_rows)
+        out_curve.parent.mkdir(parents=True, exist_ok=True)
+        out_curve.write_text("step,val_loss,val_bpb\n0,{val_loss:.6f},{val_bpb:.6f}\n".format(**measured))
+        return {"parameters": derived["parameters"], "steps": 0, "train_tokens": 0, "flops": 0, **measured}
 
     fitted = fit(
         model,
@@ -109,3 +137,54 @@ def pretrain(
         "train_loss": fitted.train_loss,
         **fitted.evaluation,
     }
+
+
+def choices(params: PretrainParams, init_from: Path) -> dict[str, Any]:
+    """What was set explicitly, over what the default run was tuned to where that is the model trained."""
+    from crawl2chat.model.presets import TUNED
+    from crawl2chat.tokens.adopt import is_model
+
+    given = {key: value for key, value in params.model_dump().items() if value is not None}
+    if is_model(init_from):
+        return {
+            "epochs": 1.0,
+            **given,
+        }  # over one's own text; the budget is for models that start from nothing
+    if params.steps == 0:
+        raise UserError(
+            "pretrain.steps is 0 and there is no model to take: name its folder in pretrain.init_from"
+        )
+    if params.depth and params.preset != "tiny":
+        raise UserError(
+            f"pretrain.depth and pretrain.preset ({params.preset}) both give the shape: set one to null"
+        )
+    return given if params.depth else {**TUNED.get(params.preset, {}), **given}
+
+
+def start(
+    given: dict[str, Any], init_from: Path, tokenizer: Path, vocab_size: int, seed: int
+) -> "Transformer":
+    """The model as it is before the first step: of the folder, or with fresh weights."""
+    from crawl2chat.model.folder import load_model, with_vocabulary
+    from crawl2chat.model.network import Transformer
+    from crawl2chat.model.presets import SHAPE, shape
+    from crawl2chat.tokens.adopt import is_model, rows_of_ids
+
+    if not is_model(init_from):
+        config = shape(given, vocab_size, depth=given.get("depth"), name=given.get("preset", "tiny"))
+        model = Transformer(config, given["vocab_multiple"])
+        model.initialize(seed)
+        return model
+    model = load_model(init_from)
+    for key in SHAPE:
+        if key in given and given[key] != getattr(model.config, key):
+            raise UserError(
+                f"pretrain.{key} is {given[key]} and {init_from} has {getattr(model.config, key)}: set it to null"
+            )
+    sources = rows_of_ids(init_from, tokenizer, model.config.vocab_size)
+    return with_vocabulary(model, sources)
+
+
+def told(value: Any) -> str:
+    """For people: 1,968,320 and 0.0500."""
+    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if type(value) is int else str(value)

@@ -1,4 +1,4 @@
-"""Stage tokenizer: a byte-level BPE vocabulary from the corpus."""
+"""Stage tokenizer: a byte-level BPE vocabulary from the corpus, or that of the model which pretraining starts from."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -16,11 +16,14 @@ class TokenizerParams(Params):
     max_megabytes: float = 64.0  # of text to learn from
 
 
-def tokenizer(corpus: Path, out: Path, params: TokenizerParams, tracker: Tracker) -> dict[str, Any]:
-    """Train on the corpus and measure how many bytes a token holds."""
+def tokenizer(
+    corpus: Path, init_from: Path, out: Path, params: TokenizerParams, tracker: Tracker
+) -> dict[str, Any]:
+    """Train on the corpus (or take over what a model in `init_from` has) and measure how many bytes a token holds."""
     import polars as pl
 
-    from crawl2chat.tokens.tokenizer import Tokenizer
+    from crawl2chat.tokens.adopt import adopt, is_model
+    from crawl2chat.tokens.tokenizer import SPECIALS, Tokenizer
     from crawl2chat.tokens.training import train
 
     files = sorted(corpus.glob("documents-*.parquet"))
@@ -34,14 +37,17 @@ def tokenizer(corpus: Path, out: Path, params: TokenizerParams, tracker: Tracker
             break
         texts.append(text)
         size += len(text.encode())
-    merges = train(texts, out, params.vocab_size, params.digits)
+    if is_model(init_from):
+        adopt(init_from, out)
+    else:
+        train(texts, out, params.vocab_size, params.digits)
     made = Tokenizer.load(out)
     tokens = sum(map(len, made.encode_batch(texts)))
     longest = sorted((made.decode([i]) for i in range(made.vocab_size)), key=len)[-50:]
     tracker.table("longest_tokens", [{"token": token} for token in longest])
     return {
         "vocab_size": made.vocab_size,
-        "merges": merges,
+        "merges": made.vocab_size - 256 - len(SPECIALS),
         "bytes_per_token": size / max(1, tokens),
         "bytes": size,
     }

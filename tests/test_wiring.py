@@ -160,5 +160,8 @@ def test_the_committed_run_is_one_of_this_pipeline() -> None:
     assert list(PIPELINE) == sorted(lock, key=list(PIPELINE).index)
     for stage, entry in lock.items():
         assert " ".join(entry["cmd"].split()) == " ".join(
-            PIPELINE[stage]["cmd"].replace("${crawl.inputs}", "inputs").split()
+            PIPELINE[stage]["cmd"]
+            .replace("${crawl.inputs}", "inputs")
+            .replace("${pretrain.init_from}", "pretrained")
+            .split()
         )

@@ -5,18 +5,48 @@ and never holds a (tokens, vocabulary) matrix. Parameter names and shapes are th
 Source: Qwen3 technical report (2025); zero-initialised output projections and QK-norm as in modded-nanogpt.
 """
 
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 from torch.utils.checkpoint import checkpoint
 
 from crawl2chat.errors import UserError
 
 IGNORED = -100  # target of a position that is not trained on, the field's usual value
+REQUIRED = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+)  # keys without which a config.json describes no model
+TABLES = ("model.embed_tokens.weight", "lm_head.weight")  # a row for each id of the vocabulary
 LOGITS_AT_ONCE = 2**24  # at most 64 MiB of float32 logits exist at a time
+
+
+@dataclass(frozen=True)
+class RopeScaling:
+    """How Llama 3.1 stretches rotary positions over a longer context than it was pretrained with: waves longer than
+    original / low_freq_factor turn `factor` times slower, waves shorter than original / high_freq_factor as before, and
+    those between in between. Source: Llama 3 (Dubey et al. 2024) and its config.json."""
+
+    factor: float
+    low_freq_factor: float
+    high_freq_factor: float
+    original_max_position_embeddings: int
+
+    def apply(self, frequencies: Tensor) -> Tensor:
+        """The stretched frequencies, radians per token, of the plain ones."""
+        turns = self.original_max_position_embeddings * frequencies / (2 * math.pi)  # in the original context
+        kept = (turns - self.low_freq_factor) / (self.high_freq_factor - self.low_freq_factor)
+        kept = kept.clamp(0, 1)
+        return frequencies * (kept + (1 - kept) / self.factor)
 
 
 @dataclass(frozen=True)
@@ -32,6 +62,7 @@ class ModelConfig:
     intermediate_size: int = 512
     max_position_embeddings: int = 256
     rope_theta: float = 10_000.0
+    rope_scaling: RopeScaling | None = None
     rms_norm_eps: float = 1e-6
     tie_word_embeddings: bool = True
     qk_norm: bool = True
@@ -50,6 +81,8 @@ class ModelConfig:
     def to_hf(self) -> dict[str, Any]:
         """The content of config.json."""
         values = {key: value for key, value in asdict(self).items() if key != "qk_norm"}
+        if self.rope_scaling:
+            values["rope_scaling"]["rope_type"] = "llama3"
         kind = "qwen3" if self.qk_norm else "llama"
         return (
             values
@@ -60,7 +93,6 @@ class ModelConfig:
                 "attention_dropout": 0.0,
                 "hidden_act": "silu",
                 "initializer_range": 0.02,
-                "rope_scaling": None,
                 "torch_dtype": "float32",
                 "use_cache": True,
             }
@@ -73,20 +105,35 @@ class ModelConfig:
         kind = values.get("model_type")
         if kind not in ("qwen3", "llama"):
             raise UserError(f"config.json says model_type {kind!r}; this network reads 'qwen3' and 'llama'")
-        rope = values.get("rope_parameters") or values.get("rope_scaling") or {}
-        if rope.get("rope_type", rope.get("type", "default")) != "default":
-            raise UserError(f"config.json asks for rope scaling {rope}, which this network does not have")
+        missing = [key for key in REQUIRED if not isinstance(values.get(key), int)]
+        if missing:
+            raise UserError(
+                f"config.json has no whole number for {missing[0]!r}: it describes no whole model"
+            )
+        # Older folders keep rope_theta beside rope_scaling, newer ones both in rope_parameters.
+        rope = dict(values.get("rope_parameters") or values.get("rope_scaling") or {})
+        theta = rope.pop("rope_theta", None) or values.get("rope_theta") or cls.rope_theta
+        scheme = rope.pop("rope_type", None) or rope.pop("type", None) or "default"
+        if scheme not in ("default", "llama3"):
+            raise UserError(
+                f"config.json asks for rope scaling {scheme!r}; this network has 'llama3' and none: use a folder with either"
+            )
         for key in ("attention_bias", "mlp_bias", "use_sliding_window"):
             if values.get(key):
                 raise UserError(f"config.json sets {key}, which this network does not have")
-        known = {field.name for field in fields(cls)} - {"qk_norm"}
+        known = {field.name for field in fields(cls)} - {"qk_norm", "rope_theta", "rope_scaling"}
         taken = {key: values[key] for key in known if values.get(key) is not None}
         taken.setdefault("head_dim", values["hidden_size"] // values["num_attention_heads"])
         taken.setdefault("num_key_value_heads", values["num_attention_heads"])
         taken.setdefault("tie_word_embeddings", False)
-        if "rope_theta" in rope:
-            taken["rope_theta"] = rope["rope_theta"]
-        return cls(**taken, qk_norm=kind == "qwen3")
+        scaling = None
+        if scheme == "llama3":
+            rope.setdefault("original_max_position_embeddings", values["max_position_embeddings"])
+            absent = [field.name for field in fields(RopeScaling) if field.name not in rope]
+            if absent:
+                raise UserError(f"config.json asks for rope scaling 'llama3' without its {absent[0]}")
+            scaling = RopeScaling(**{field.name: rope[field.name] for field in fields(RopeScaling)})
+        return cls(**taken, rope_theta=theta, rope_scaling=scaling, qk_norm=kind == "qwen3")
 
 
 def parameter_count(config: ModelConfig) -> int:
@@ -143,11 +190,30 @@ def linear(x: Tensor, *weights: Tensor) -> Tensor:
     return F.linear(x.to(weight.dtype), weight)
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """softmax(q kᵀ / √head_dim) v, causal unless a mask (B, 1, T, T) says where to look; queries share keys in groups."""
+Mask = Tensor | BlockMask | None
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, mask: Mask = None) -> Tensor:
+    """softmax(q kᵀ / √head_dim) v, causal unless a mask says where to look: (B, 1, T, T) for SDPA, or blocks for
+    FlexAttention, which never computes what nobody may see. Queries share keys in groups."""
+    if isinstance(mask, BlockMask):
+        return flex_attention(q, k, v, block_mask=mask, enable_gqa=k.shape[1] != q.shape[1])
     if k.shape[1] != q.shape[1]:
         k, v = (t.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for t in (k, v))
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+
+
+def document_mask(document_ids: Tensor, blocks: bool) -> Mask:
+    """Causal attention inside each document of packed rows. document_ids: (B, T). `blocks`: for FlexAttention."""
+    if not blocks:
+        same = document_ids.unsqueeze(2) == document_ids.unsqueeze(1)  # (B, T, T)
+        return same.tril().unsqueeze(1)
+
+    def visible(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return (query >= key) & (document_ids[row, query] == document_ids[row, key])
+
+    B, T = document_ids.shape
+    return create_block_mask(visible, B, None, T, T, device=document_ids.device)
 
 
 class Attention(nn.Module):
@@ -172,9 +238,7 @@ class Attention(nn.Module):
         else:
             self.q_norm = self.k_norm = nn.Identity()
 
-    def forward(
-        self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, cache: Cache | None
-    ) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Mask, cache: Cache | None) -> Tensor:
         B, T, _ = x.shape
         qkv = linear(x, self.q_proj.weight, self.k_proj.weight, self.v_proj.weight)
         qkv = qkv.view(B, T, self.heads + 2 * self.kv_heads, self.head_dim).transpose(
@@ -211,9 +275,7 @@ class Block(nn.Module):
         self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
-    def forward(
-        self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, cache: Cache | None
-    ) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Mask, cache: Cache | None) -> Tensor:
         x = x + self.self_attn(self.input_layernorm(x), cos, sin, mask, cache)
         return x + self.mlp(self.post_attention_layernorm(x))
 
@@ -221,28 +283,37 @@ class Block(nn.Module):
 class Decoder(nn.Module):
     """Embedding, blocks and final norm: what Hugging Face's names call `model`."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, rows: int) -> None:
         super().__init__()
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.embed_tokens = nn.Embedding(rows, config.hidden_size)
         self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.num_hidden_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
 
 class Transformer(nn.Module):
-    """The language model. `forward` gives hidden states, `logits` turns (some of) them into scores."""
+    """The language model. `forward` gives hidden states, `logits` turns (some of) them into scores.
 
-    def __init__(self, config: ModelConfig) -> None:
+    The vocabulary's tables may have more rows than the vocabulary, up to a multiple of `vocab_multiple`, where products
+    are faster: rows of zeros that no logits show, no gradient reaches and no file holds. Under `torch.device("meta")`
+    a model of any size costs nothing; load_state_dict(…, assign=True) gives it weights.
+    """
+
+    def __init__(self, config: ModelConfig, vocab_multiple: int = 1) -> None:
         super().__init__()
         self.config = config
-        self.model = Decoder(config)
+        self.rows = -(-config.vocab_size // vocab_multiple) * vocab_multiple  # of the vocabulary's tables
+        self.model = Decoder(config, self.rows)
         if not config.tie_word_embeddings:
-            self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        frequencies = config.rope_theta ** (-torch.arange(0, config.head_dim, 2).double() / config.head_dim)
-        angles = torch.outer(torch.arange(config.max_position_embeddings).double(), frequencies)
-        self.register_buffer("cos", angles.cos().float(), persistent=False)  # (positions, head_dim / 2)
-        self.register_buffer("sin", angles.sin().float(), persistent=False)
+            self.lm_head = nn.Linear(config.hidden_size, self.rows, bias=False)
+        cos, sin = rotations(config)
+        self.register_buffer("cos", cos, persistent=False)  # (positions, head_dim / 2)
+        self.register_buffer("sin", sin, persistent=False)
         self.recompute_activations = False  # trades a third more compute for memory linear in one layer
-        self.initialize()
+        self.flex_attention = False  # packed rows by FlexAttention instead of SDPA with a mask
+        self.register_state_dict_post_hook(cut_padding)
+        self.register_load_state_dict_pre_hook(add_padding)
+        if not self.head_weight.is_meta:
+            self.initialize()
 
     def initialize(self, seed: int = 0) -> None:
         """Fresh weights: embeddings N(0, .02²), matrices N(0, 1/fan_in), and zero where a block writes to the residual
@@ -254,13 +325,15 @@ class Transformer(nn.Module):
                     weight.fill_(1.0)
                 elif name.endswith(("o_proj.weight", "down_proj.weight")):
                     weight.zero_()
+                elif name in TABLES:
+                    weight[: self.config.vocab_size].normal_(0.0, 0.02, generator=generator)
+                    weight[self.config.vocab_size :].zero_()
                 else:
-                    table = name.endswith(("embed_tokens.weight", "lm_head.weight"))
-                    weight.normal_(0.0, 0.02 if table else weight.shape[1] ** -0.5, generator=generator)
+                    weight.normal_(0.0, weight.shape[1] ** -0.5, generator=generator)
 
     @property
     def head_weight(self) -> Tensor:
-        """(V, d): the output matrix, shared with the embedding when tied."""
+        """(rows, d): the output matrix, shared with the embedding when tied."""
         return self.model.embed_tokens.weight if self.config.tie_word_embeddings else self.lm_head.weight
 
     def forward(
@@ -288,10 +361,9 @@ class Transformer(nn.Module):
                 self.cos[positions].unsqueeze(1),
                 self.sin[positions].unsqueeze(1),
             )  # (B, 1, T, head_dim / 2)
-        mask = None
-        if document_ids is not None:
-            same = document_ids.unsqueeze(2) == document_ids.unsqueeze(1)  # (B, T, T)
-            mask = same.tril().unsqueeze(1)
+        # FlexAttention has no backward pass on a CPU.
+        blocks = self.flex_attention and not (ids.device.type == "cpu" and torch.is_grad_enabled())
+        mask = None if document_ids is None else document_mask(document_ids, blocks)
         x = self.model.embed_tokens(ids)
         for block in self.model.layers:
             if self.recompute_activations and torch.is_grad_enabled():
@@ -303,7 +375,8 @@ class Transformer(nn.Module):
     def logits(self, hidden: Tensor) -> Tensor:
         """Scores (…, V), float32, of hidden states (…, d)."""
         dtype = self.model.layers[0].mlp.down_proj.weight.dtype
-        return F.linear(hidden.to(dtype), self.head_weight.to(dtype)).float()
+        scores = F.linear(hidden.to(dtype), self.head_weight.to(dtype))
+        return scores[..., : self.config.vocab_size].float()
 
     def token_losses(self, hidden: Tensor, targets: Tensor, temperature: float = 1.0) -> Tensor:
         """Cross-entropy (B, T) of each target under softmax(logits / temperature), in nats; 0 where the target is
@@ -323,6 +396,32 @@ class Transformer(nn.Module):
         return torch.cat([checkpoint(losses, part, goal, use_reentrant=False) for part, goal in parts]).view(
             targets.shape
         )
+
+
+def rotations(config: ModelConfig) -> tuple[Tensor, Tensor]:
+    """cos and sin of every position's angles, (positions, head_dim / 2) each: worked out in float64, kept in float32."""
+    steps = torch.arange(0, config.head_dim, 2, device="cpu").double()
+    frequencies = config.rope_theta ** (-steps / config.head_dim)
+    if config.rope_scaling:
+        frequencies = config.rope_scaling.apply(frequencies)
+    positions = torch.arange(config.max_position_embeddings, device="cpu").double()
+    angles = torch.outer(positions, frequencies)
+    return angles.cos().float(), angles.sin().float()
+
+
+def cut_padding(model: Transformer, state: dict[str, Tensor], prefix: str, metadata: Any) -> None:
+    """Leaves the padding of the vocabulary's tables out of a state dict, and so out of every file."""
+    for name in TABLES:
+        if prefix + name in state:
+            state[prefix + name] = state[prefix + name][: model.config.vocab_size]
+
+
+def add_padding(model: Transformer, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Gives tables of exactly the vocabulary's size the padding that the model has."""
+    for name in TABLES:
+        table = state.get(prefix + name)
+        if table is not None and len(table) == model.config.vocab_size:
+            state[prefix + name] = F.pad(table, (0, 0, 0, model.rows - len(table)))
 
 
 def mean_loss(losses: Tensor, targets: Tensor) -> Tensor:

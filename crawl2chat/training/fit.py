@@ -247,6 +247,7 @@ def fit(
     tokens = int(batches(0, 0, 1)["ids"].numel())
     if hasattr(model, "recompute_activations"):
         model.recompute_activations = params.recompute_activations
+        model.flex_attention = params.attention == "flex"
     compiled = maybe_compile(loss, params.compile, work)
     module = TrainingModule(model.train(), batches, compiled, steps, params)
     conductor = Conductor(work, tracker, evaluate, look, tokens)

@@ -31,6 +31,7 @@ class TrainingParams(Params):
     strategy: str = "auto"
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"  # auto: where a C++ compiler works
+    attention: Literal["sdpa", "flex"] = "sdpa"  # of packed rows; flex skips what nobody may see
     recompute_activations: bool = False  # a third more compute for far less memory
 
 

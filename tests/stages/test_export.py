@@ -41,7 +41,7 @@ def folder(tmp_path_factory) -> Path:
     }
     (root / "evaluate.json").write_text(json.dumps(numbers))
     metrics = export(root / "chat", root / "evaluate.json", root / "out", ExportParams(), Tracker())
-    assert metrics["files"] == 6 and metrics["parameters"] > 0
+    assert metrics["files"] == 7 and metrics["parameters"] > 0
     return root / "out"
 
 

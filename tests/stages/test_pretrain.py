@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from training_toys import SHAPE, TINY, make_tokenizer, make_tokens
+from training_toys import NOTHING, SHAPE, TINY, make_tokenizer, make_tokens
 
 from crawl2chat.errors import UserError
 from crawl2chat.tracking import Tracker
@@ -47,13 +47,20 @@ def inputs(tmp_path_factory) -> tuple[Path, Path]:
     return make_tokens(folder / "tokens", tokenizer), tokenizer
 
 
-def run(inputs: tuple[Path, Path], folder: Path, tracker: Tracker | None = None, **changes) -> dict:
+def run(
+    inputs: tuple[Path, Path],
+    folder: Path,
+    tracker: Tracker | None = None,
+    init_from: Path = NOTHING,
+    **changes,
+) -> dict:
     """A pretraining of ten tiny steps in `folder`."""
     params = PretrainParams(**{**TINY, **SHAPE, "steps": 10, **changes})
     tokens, tokenizer = inputs
     return pretrain(
         tokens,
         tokenizer,
+        init_from,
         folder / "out",
         folder / "curve.csv",
         params,
@@ -109,7 +116,7 @@ from pathlib import Path
 from crawl2chat.tracking import Tracker
 from crawl2chat.training import batches
 sys.path.insert(0, "tests/stages")
-from training_toys import SHAPE, TINY
+from training_toys import NOTHING, SHAPE, TINY
 from stages.pretrain import PretrainParams, pretrain
 
 given, deadly = batches.Batches.__call__, int(sys.argv[4])
@@ -120,7 +127,7 @@ def fatal(self, step, rank=0, world=1):
 batches.Batches.__call__ = fatal
 tokens, tokenizer, folder = map(Path, sys.argv[1:4])
 params = PretrainParams(**{**TINY, **SHAPE, "steps": 10})
-pretrain(tokens, tokenizer, folder / "out", folder / "curve.csv", params, 1, Tracker(), folder / "work")
+pretrain(tokens, tokenizer, NOTHING, folder / "out", folder / "curve.csv", params, 1, Tracker(), folder / "work")
 """
 
 
@@ -236,3 +243,111 @@ def test_no_tokens_are_refused(inputs, tmp_path) -> None:
 def test_devices_that_do_not_exist_are_refused(inputs, tmp_path) -> None:
     with pytest.raises(UserError, match="no such accelerator"):
         run(inputs, tmp_path, accelerator="cuda", devices=64)
+
+
+def test_one_dial_gives_the_whole_run_and_tells_it(inputs, tmp_path, capsys) -> None:
+    class Told(Tracker):
+        def params(self, values) -> None:
+            self.values = values
+
+    told = Told()
+    followed = dict.fromkeys([*SHAPE, "batch_rows"])
+    metrics = run(inputs, tmp_path, told, depth=1, steps=2, **{**followed, "context": 64})
+    config = json.loads((tmp_path / "out/config.json").read_text())
+    assert (config["hidden_size"], config["num_hidden_layers"], config["max_position_embeddings"]) == (
+        64,
+        1,
+        64,
+    )
+    assert told.values["hidden_size"] == 64 and told.values["steps"] == 2 and told.values["batch_rows"] >= 1
+    assert told.values["muon_lr"] == pytest.approx(6.25 * told.values["adamw_lr"])
+    printed = capsys.readouterr().out
+    assert printed.count("hidden_size 64") == 1 and f"parameters {metrics['parameters']:,}" in printed
+
+
+def test_a_depth_and_a_large_preset_together_are_refused(inputs, tmp_path) -> None:
+    with pytest.raises(UserError, match="both give the shape"):
+        run(inputs, tmp_path, depth=2, preset="gpt2-124m")
+
+
+@pytest.fixture(scope="module")
+def foreign(inputs, tmp_path_factory) -> Path:
+    """A Llama made elsewhere: its own special tokens, a table with rows to spare, weights in shards."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("foreign")
+    shape = {key: value for key, value in SHAPE.items() if key != "context"}
+    shape |= {"vocab_size": 330, "max_position_embeddings": 64, "bos_token_id": 313, "eos_token_id": 312}
+    LlamaForCausalLM(LlamaConfig(**shape)).save_pretrained(folder, max_shard_size="20KB")
+    words = json.loads((inputs[1] / "tokenizer.json").read_text())
+    added = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    names = ("<|endoftext|>", "<s>")
+    words["added_tokens"] = [{"id": 312 + i, "content": name, **added} for i, name in enumerate(names)]
+    (folder / "tokenizer.json").write_text(json.dumps(words))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"bos_token": {"content": "<s>"}, "eos_token": names[0]})
+    )
+    return folder
+
+
+UNSHAPED = dict.fromkeys(SHAPE)
+
+
+def test_a_foreign_model_is_taken_as_it_is(inputs, foreign, tmp_path) -> None:
+    from crawl2chat.model.folder import load_model, load_weights
+    from crawl2chat.tokens.adopt import adopt
+
+    adopt(foreign, tmp_path / "tokenizer")
+    tokens, trained = inputs
+    assert (tmp_path / "tokenizer/tokenizer.json").read_text() and trained
+    metrics = run((tokens, tmp_path / "tokenizer"), tmp_path, init_from=foreign, steps=0, **UNSHAPED)
+    assert metrics["steps"] == 0 and metrics["val_bpb"] > 0
+    ours, theirs = load_model(tmp_path / "out").state_dict(), load_weights(foreign)
+    table, source = ours["model.embed_tokens.weight"], theirs["model.embed_tokens.weight"]
+    assert table.shape[0] == 320 and torch_equal(table[:312], source[:312])
+    assert torch_equal(table[312], source[313]) and torch_equal(table[317], source[312])  # <|bos|>, <|end|>
+    assert torch_equal(ours["model.layers.1.mlp.up_proj.weight"], theirs["model.layers.1.mlp.up_proj.weight"])
+    assert len(list(csv.DictReader((tmp_path / "curve.csv").open()))) == 1
+
+
+def torch_equal(a, b) -> bool:
+    return bool((a == b).all())
+
+
+def test_pretraining_goes_on_from_the_projects_own_model(inputs, undisturbed, tmp_path) -> None:
+    before = json.loads((undisturbed / "metrics.json").read_text())
+    after = run(inputs, tmp_path, init_from=undisturbed / "out", adamw_lr=1e-3, muon_lr=5e-3, **UNSHAPED)
+    assert after["val_loss"] < before["val_loss"] and after["parameters"] == before["parameters"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hidden_size": 32}, "pretrain.hidden_size is 32 and .* has 24"),
+        ({"context": 96}, "pretrain.context is 96 and the model's positions reach 64"),
+    ],
+)
+def test_dials_that_contradict_the_model_are_refused(inputs, foreign, tmp_path, changes, message) -> None:
+    with pytest.raises(UserError, match=message):
+        run(inputs, tmp_path, init_from=foreign, **{**UNSHAPED, **changes})
+
+
+def test_a_vocabulary_that_disagrees_with_the_tokenizer_is_refused(inputs, foreign, tmp_path) -> None:
+    words = json.loads((foreign / "tokenizer.json").read_text())
+    folder = tmp_path / "foreign"
+    folder.mkdir()
+    for file in foreign.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    words["model"]["vocab"]["ZZZ"] = words["model"]["vocab"].pop("Ġroad")
+    (folder / "tokenizer.json").write_text(json.dumps(words))
+    with pytest.raises(UserError, match="disagree, first at .*run the stage tokenizer again"):
+        run(inputs, tmp_path, init_from=folder, **UNSHAPED)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"hidden_size": 48}))
+    with pytest.raises(UserError, match="the weights do not fit config.json"):
+        run(inputs, tmp_path, init_from=folder, **UNSHAPED)
+
+
+def test_no_training_needs_a_model(inputs, tmp_path) -> None:
+    with pytest.raises(UserError, match="name its folder in pretrain.init_from"):
+        run(inputs, tmp_path, steps=0)

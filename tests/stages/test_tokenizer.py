@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from training_toys import NOTHING
 
 from crawl2chat.errors import UserError
 from crawl2chat.tokens.tokenizer import Tokenizer
@@ -28,7 +29,7 @@ def corpus(tmp_path: Path) -> Path:
 
 
 def test_vocabulary_and_shards(corpus: Path, tmp_path: Path) -> None:
-    metrics = tokenizer(corpus, tmp_path / "tokenizer", TokenizerParams(vocab_size=275), Tracker())
+    metrics = tokenizer(corpus, NOTHING, tmp_path / "tokenizer", TokenizerParams(vocab_size=275), Tracker())
     assert metrics["vocab_size"] == 275 and metrics["merges"] == 11 and 1.0 < metrics["bytes_per_token"] < 4.0
     counts = tokenize(
         corpus, tmp_path / "tokenizer", tmp_path / "tokens", TokenizeParams(val_share=0.2), seed=1
@@ -41,11 +42,11 @@ def test_vocabulary_and_shards(corpus: Path, tmp_path: Path) -> None:
 
 def test_vocabulary_too_large_for_the_corpus(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the corpus only allows"):
-        tokenizer(corpus, tmp_path / "tokenizer", TokenizerParams(vocab_size=50_000), Tracker())
+        tokenizer(corpus, NOTHING, tmp_path / "tokenizer", TokenizerParams(vocab_size=50_000), Tracker())
 
 
 def test_missing_corpus(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="run the stage deduplicate first"):
-        tokenizer(tmp_path, tmp_path / "tokenizer", TokenizerParams(), Tracker())
+        tokenizer(tmp_path, NOTHING, tmp_path / "tokenizer", TokenizerParams(), Tracker())
     with pytest.raises(UserError, match="run the stage deduplicate first"):
         tokenize(tmp_path, tmp_path, tmp_path / "tokens", TokenizeParams(), seed=1)

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from crawl2chat.errors import UserError
 from crawl2chat.model import network
-from crawl2chat.model.folder import load_model, save_model
+from crawl2chat.model.folder import INDEX, WEIGHTS, load_model, save_model, with_vocabulary
 from crawl2chat.model.network import (
     IGNORED,
     ModelConfig,
@@ -18,6 +18,7 @@ from crawl2chat.model.network import (
     mean_loss,
     parameter_count,
 )
+from crawl2chat.model.optimizers import build_optimizers
 
 SMALL = ModelConfig(
     vocab_size=97,
@@ -90,9 +91,16 @@ def test_logits_equal_transformers(tmp_path, qk_norm: bool, tied: bool) -> None:
     assert difference < 1e-4
 
 
-@pytest.mark.parametrize("kind", ["llama", "qwen3"])
-def test_a_foreign_folder_round_trips_bit_for_bit(tmp_path, kind: str) -> None:
-    from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
+@pytest.mark.parametrize("shards", [False, True])
+@pytest.mark.parametrize("kind", ["llama", "llama-3.1", "qwen3"])
+def test_a_foreign_folder_round_trips_bit_for_bit(tmp_path, kind: str, shards: bool) -> None:
+    from transformers import (
+        AutoModelForCausalLM,
+        LlamaConfig,
+        LlamaForCausalLM,
+        Qwen3Config,
+        Qwen3ForCausalLM,
+    )
 
     shape = {
         "vocab_size": 61,
@@ -108,11 +116,16 @@ def test_a_foreign_folder_round_trips_bit_for_bit(tmp_path, kind: str) -> None:
     torch.manual_seed(0)
     if kind == "llama":
         theirs = LlamaForCausalLM(LlamaConfig(**shape, tie_word_embeddings=False))
+    elif kind == "llama-3.1":
+        shape |= {"max_position_embeddings": 256, "rope_theta": None}
+        rope = {"rope_theta": 500_000.0, **LLAMA_31, "original_max_position_embeddings": 32}
+        theirs = LlamaForCausalLM(LlamaConfig(**shape, rope_parameters=rope, tie_word_embeddings=False))
     else:
         theirs = Qwen3ForCausalLM(Qwen3Config(**shape, tie_word_embeddings=True))
-    theirs.save_pretrained(tmp_path / "theirs")
+    theirs.save_pretrained(tmp_path / "theirs", max_shard_size="4KB" if shards else "1GB")
+    assert len(list((tmp_path / "theirs").glob("model*.safetensors"))) > 1 or not shards
     ours = load_model(tmp_path / "theirs")
-    batch = ids(2, 20) % 61
+    batch = ids(2, min(200, ours.config.max_position_embeddings)) % 61
     with torch.no_grad():
         assert (theirs.eval()(batch).logits - ours.logits(ours(batch))).abs().max() < 1e-4
     save_model(ours, tmp_path / "ours")
@@ -120,16 +133,92 @@ def test_a_foreign_folder_round_trips_bit_for_bit(tmp_path, kind: str) -> None:
     original = theirs.state_dict()
     for name, weight in again.state_dict().items():
         assert torch.equal(weight, original[name]), name
+    returned = AutoModelForCausalLM.from_pretrained(tmp_path / "ours", dtype=torch.float32)
+    assert type(returned) is type(theirs)
+    assert all(torch.equal(weight, original[name]) for name, weight in returned.state_dict().items())
 
 
-def test_documents_of_a_packed_row_do_not_see_each_other() -> None:
+@pytest.mark.parametrize("flex", [False, True])
+def test_a_packed_row_has_the_logits_of_its_documents_alone(flex: bool) -> None:
     model = noisy(SMALL)
-    first, second = ids(1, 20, seed=1), ids(1, 12, seed=2)
-    documents = torch.tensor([[1] * 20 + [2] * 12])
+    model.flex_attention = flex
+    first, second, rest = ids(1, 20, seed=1), ids(1, 12, seed=2), ids(1, 4, seed=3)
+    documents = torch.tensor([[1] * 20 + [2] * 12 + [0] * 4])
     with torch.no_grad():
-        packed = model(torch.cat((first, second), dim=1), documents)
-        assert torch.allclose(packed[:, :20], model(first), atol=1e-5)
-        assert torch.allclose(packed[:, 20:], model(second), atol=1e-5)  # rotary positions are relative
+        packed = model.logits(model(torch.cat((first, second, rest), dim=1), documents))
+        # Rotary positions are relative: where in the row a document stands makes no difference.
+        for at, part in ((0, first), (20, second), (32, rest)):
+            alone = model.logits(model(part))
+            assert torch.allclose(packed[:, at : at + part.shape[1]], alone, atol=2e-5)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_flex_attention_has_the_gradients_of_sdpa(device: str) -> None:
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("there is no CUDA device here")
+    model, batch = noisy(SMALL).to(device), ids(2, 24).to(device)
+    documents = torch.tensor([[1] * 9 + [2] * 15, [1] * 20 + [0] * 4], device=device)
+    gradients = []
+    for flex in (False, True):
+        model.flex_attention = flex
+        model.zero_grad()
+        model(batch, documents).square().sum().backward()
+        gradients.append(model.model.layers[0].self_attn.k_proj.weight.grad.clone())
+    assert torch.allclose(*gradients, rtol=1e-3, atol=1e-4)
+
+
+def test_padding_of_the_vocabulary_changes_nothing_and_is_never_saved(tmp_path) -> None:
+    batch, documents = ids(2, 16), torch.ones(2, 16, dtype=torch.long)
+    losses, saved = [], []
+    for multiple in (1, 64):
+        model = Transformer(replace(SMALL, tie_word_embeddings=False), multiple)
+        assert model.head_weight.shape[0] == (128 if multiple == 64 else 97)
+        adamw, muon = build_optimizers(model, 0.05, 8e-3)
+        for _ in range(3):
+            loss = model.token_losses(model(batch, documents), batch.roll(-1, 1)).mean()
+            loss.backward()
+            for optimizer in (adamw, muon):
+                optimizer.step()
+                optimizer.zero_grad()
+        losses.append(loss.item())
+        save_model(model, tmp_path / str(multiple))
+        saved.append(load_model(tmp_path / str(multiple)).state_dict())
+        again = Transformer(model.config, multiple)
+        again.load_state_dict(model.state_dict())
+        assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+    assert saved[0].keys() == saved[1].keys() and saved[1]["lm_head.weight"].shape == (97, 24)
+    assert all(torch.allclose(saved[0][name], saved[1][name], atol=1e-4) for name in saved[0])
+
+
+LLAMA_31 = {
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192,
+    "rope_type": "llama3",
+}
+
+
+def test_llama_3_rope_scaling_is_transformers_own() -> None:
+    from transformers import LlamaConfig
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+    shape = {
+        "hidden_size": 512,
+        "num_attention_heads": 4,
+        "head_dim": 128,
+        "max_position_embeddings": 131_072,
+    }
+    theirs = LlamaConfig(**shape, rope_parameters={"rope_theta": 500_000.0, **LLAMA_31})
+    expected, factor = ROPE_INIT_FUNCTIONS["llama3"](theirs, "cpu")
+    plain = 500_000.0 ** (-torch.arange(0, 128, 2).double() / 128)
+    scaling = {key: value for key, value in LLAMA_31.items() if key != "rope_type"}
+    ours = network.RopeScaling(**scaling).apply(plain)
+    assert factor == 1.0 and torch.allclose(ours.float(), expected, rtol=1e-6, atol=0)
+    assert (ours[:28] == plain[:28]).all() and torch.allclose(
+        ours[-20:], plain[-20:] / 8
+    )  # short waves, long waves
 
 
 def test_one_document_in_a_row_is_plain_causal_attention() -> None:
@@ -205,7 +294,9 @@ def test_heads_that_do_not_divide_are_refused() -> None:
     ("change", "message"),
     [
         ({"model_type": "gpt2"}, "model_type 'gpt2'"),
-        ({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, "rope scaling"),
+        ({"rope_scaling": {"rope_type": "yarn", "factor": 8.0}}, "rope scaling 'yarn'"),
+        ({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, "without its low_freq_factor"),
+        ({"hidden_size": None}, "no whole number for 'hidden_size'"),
         ({"attention_bias": True}, "attention_bias"),
     ],
 )
@@ -223,6 +314,37 @@ def test_damaged_weights_are_a_sentence(tmp_path) -> None:
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(UserError, match="is damaged"):
         load_model(tmp_path)
+
+
+def test_a_damaged_config_is_a_sentence(tmp_path) -> None:
+    save_model(Transformer(SMALL), tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(UserError, match="config.json is no JSON"):
+        load_model(tmp_path)
+
+
+def test_a_missing_shard_is_named(tmp_path) -> None:
+    save_model(Transformer(SMALL), tmp_path)
+    (tmp_path / INDEX).write_text(json.dumps({"weight_map": {"a": WEIGHTS, "b": "model-00002.safetensors"}}))
+    with pytest.raises(UserError, match="holds no model-00002.safetensors"):
+        load_model(tmp_path)
+
+
+def test_weights_that_would_have_to_be_unpickled_are_refused(tmp_path) -> None:
+    save_model(Transformer(SMALL), tmp_path)
+    (tmp_path / WEIGHTS).rename(tmp_path / "pytorch_model.bin")
+    with pytest.raises(UserError, match="pytorch_model.bin is not read: convert it to safetensors"):
+        load_model(tmp_path)
+
+
+def test_another_vocabulary_keeps_the_rows_it_shares_and_starts_new_ones_at_the_mean() -> None:
+    model = noisy(replace(SMALL, tie_word_embeddings=False))
+    changed = with_vocabulary(model, [0, 1, None, 5])
+    assert changed.config.vocab_size == 4
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        old, new = model.state_dict()[name], changed.state_dict()[name]
+        assert torch.equal(new[[0, 1, 3]], old[[0, 1, 5]]) and torch.allclose(new[2], old.mean(0))
+    assert torch.equal(changed(ids(1, 4) % 2), model(ids(1, 4) % 2))
 
 
 def test_weights_of_another_shape_are_a_sentence(tmp_path) -> None:
