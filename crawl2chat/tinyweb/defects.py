@@ -24,7 +24,7 @@ class DefectParams(Params):
     marked: float = 0.03  # lorem ipsum, javascript notices, curly brackets
     garbled: float = 0.015
     mirror: float = 0.03
-    near_duplicate: float = 0.07
+    near_duplicate: float = 0.05
     server: float = 0.05  # redirects, errors, other media types, revisits, empty bodies
     personal: float = 0.04
     contaminated: float = 0.01
@@ -281,8 +281,11 @@ def garbled(rng: Random, number: int) -> Draft:
 
     Half a page of sums looks much the same, so that half a page of noise may go or stay.
     """
-    style, share = rng.choice(sorted(ALPHABETS)), (1.0, 0.97, 1.0, 0.98, 0.5)[number % 5]
-    body = [noise(rng, style, 60) for _ in range(6)]
+    style, share = (
+        rng.choice(sorted(ALPHABETS)),
+        (1.0, 0.97, 1.0, 0.98, 1.0, 0.97, 1.0, 0.98, 0.5)[number % 9],
+    )
+    body = [noise(rng, style, 40) for _ in range(6)]
     length = sum(map(len, body))
     while sum(map(len, body)) < length / share:
         body.insert(rng.randrange(len(body) + 1), sentence(rng))
@@ -348,6 +351,8 @@ def mirror(original: Draft, cluster: int) -> Draft:
 
 
 BANDS = ((0.9, 1.0), (0.8, 0.9), (0.7, 0.8), (0.5, 0.7), (0.2, 0.5))
+COPIES = (None, *BANDS, *BANDS[1:4])
+"""The bands of one copy after another, most where MinHash is in two minds; None changes one word."""
 
 
 def near_duplicate(rng: Random, original: Draft, cluster: int, band: tuple[float, float] | None) -> Draft:
@@ -572,7 +577,7 @@ def bad_pages(
     pool, cluster = plain[nears:], -1
     for cluster, original in enumerate(plain[:nears]):
         original.cluster = cluster  # one copy each: whether a pair is found depends on its similarity alone
-        yield near_duplicate(rng, original, cluster, (None, *BANDS)[cluster % (len(BANDS) + 1)])
+        yield near_duplicate(rng, original, cluster, COPIES[cluster % len(COPIES)])
     mirrors = round(params.mirror * total)
     while mirrors > 0 and pool:
         original, cluster = pool.pop(), cluster + 1

@@ -137,7 +137,7 @@ def test_each_defect_comes_in_several_intensities_and_its_mildest_stays() -> Non
         "repetitive": lambda: defects.repetitive(rng),
         "list": lambda: defects.short_lines(rng),
         "marked": lambda: defects.marked(rng),
-        "garbled": lambda: defects.garbled(rng, rng.randrange(5)),
+        "garbled": lambda: defects.garbled(rng, rng.randrange(9)),
         "personal": lambda: defects.personal(rng, good),
     }
     for name, make in makers.items():
