@@ -19,7 +19,7 @@ from flows.overrides import nested, overlay, read_settings
 from flows.stage_process import environment
 from stages.files import read_yaml, remove
 
-CODE = ("crawl2chat", "stages", "dvc.yaml", "params.yaml", ".dvcignore")
+CODE = ("crawl2chat", "stages", "ranks", "dvc.yaml", "params.yaml", ".dvcignore")
 
 
 def prepare(

@@ -17,28 +17,22 @@ class TokenizeParams(Params):
 
 def tokenize(corpus: Path, tokenizer: Path, out: Path, params: TokenizeParams, seed: int) -> dict[str, Any]:
     """Encode every document of the corpus into `out`."""
-    import polars as pl
-
+    from crawl2chat.tokens.corpus import read
     from crawl2chat.tokens.shards import Entry, write
     from crawl2chat.tokens.tokenizer import Tokenizer
 
-    files = sorted(corpus.glob("documents-*.parquet"))
-    if not files:
-        raise UserError(
-            f"The folder {corpus.name} holds no documents-*.parquet; run the stage deduplicate first."
-        )
-    frame = pl.concat(pl.read_parquet(path, columns=["id", "cluster", "text"]) for path in files)
-    entries = [
+    entries = (
         Entry(identity, identity if cluster < 0 else f"cluster {cluster}", text)
-        for identity, cluster, text in frame.iter_rows()
-    ]
+        for identity, cluster, text in read(corpus, "id", "cluster", "text")
+    )
     counts = write(entries, Tokenizer.load(tokenizer), out, seed, params.val_share)
+    documents = sum(values["documents"] for values in counts.values())
     for split in ("train", "val"):
         if not counts[split]["documents"]:
             raise UserError(
-                f"tokenize: no document fell into '{split}' of {len(entries)}; change tokenize.val_share."
+                f"tokenize: no document fell into '{split}' of {documents}; change tokenize.val_share."
             )
     return {
-        "documents": len(entries),
+        "documents": documents,
         **{f"{split}_{key}": value for split, values in counts.items() for key, value in values.items()},
     }

@@ -1,53 +1,99 @@
-"""Stage tokenizer: a byte-level BPE vocabulary from the corpus, or that of the model which pretraining starts from."""
+"""Stage tokenizer: a byte-level BPE vocabulary, learned from the corpus, read from a published file of ranks, or that of
+the model which pretraining starts from."""
 
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import Field
+
 from crawl2chat.errors import UserError
 from crawl2chat.parameters import Params
+from crawl2chat.tokens.training import LARGEST, SMALLEST
 from crawl2chat.tracking import Tracker
 
 
 class TokenizerParams(Params):
     """Section `tokenizer` of params.yaml."""
 
-    vocab_size: int = 1_024
+    vocab_size: int = Field(1_024, ge=SMALLEST, le=LARGEST)
     digits: Literal[1, 3] = 1  # how many digits a token may hold
-    max_megabytes: float = 64.0  # of text to learn from
+    max_megabytes: float = Field(64.0, gt=0.0)  # of text to learn from
+    ranks: str = "ranks"  # a file of ranks, or a folder that may hold one; dvc.yaml hands it to the stage
+    split: Literal["gpt2", "gpt4", "gpt4o"] | None = None  # of an unknown file of ranks
 
 
 def tokenizer(
-    corpus: Path, init_from: Path, out: Path, params: TokenizerParams, tracker: Tracker
+    corpus: Path, init_from: Path, ranks: Path, out: Path, params: TokenizerParams, tracker: Tracker
 ) -> dict[str, Any]:
-    """Train on the corpus (or take over what a model in `init_from` has) and measure how many bytes a token holds."""
-    import polars as pl
-
+    """Train on the corpus, or take the vocabulary in `ranks` or of the model in `init_from`; measure what a token holds,
+    in all and by language."""
+    from crawl2chat.tokens import ranks as published
     from crawl2chat.tokens.adopt import adopt, is_model
-    from crawl2chat.tokens.tokenizer import SPECIALS, Tokenizer
+    from crawl2chat.tokens.tokenizer import Tokenizer
     from crawl2chat.tokens.training import train
 
-    files = sorted(corpus.glob("documents-*.parquet"))
-    if not files:
+    file = published.find_file(ranks)
+    if file and is_model(init_from):
         raise UserError(
-            f"The folder {corpus.name} holds no documents-*.parquet; run the stage deduplicate first."
+            f"The model in {init_from.name} brings its tokenizer; take {file.name} out of tokenizer.ranks."
         )
-    texts, size = [], 0
-    for text in pl.concat(pl.scan_parquet(path).select("text") for path in files).collect()["text"]:
-        if texts and size > params.max_megabytes * 2**20:
-            break
-        texts.append(text)
-        size += len(text.encode())
     if is_model(init_from):
         adopt(init_from, out)
+    elif file:
+        vocabulary = published.read(file)
+        published.convert(vocabulary, published.split_for(vocabulary, params.split, file.name), out)
     else:
+        texts = (text for _, text in beginning(corpus, params.max_megabytes))
         train(texts, out, params.vocab_size, params.digits)
     made = Tokenizer.load(out)
-    tokens = sum(map(len, made.encode_batch(texts)))
+    counts = count(made, beginning(corpus, params.max_megabytes))
     longest = sorted((made.decode([i]) for i in range(made.vocab_size)), key=len)[-50:]
     tracker.table("longest_tokens", [{"token": token} for token in longest])
+    total = sum(counts.values(), Counter())
+    languages = {language: compression(counts[language]) for language in sorted(counts)}
+    tracker.table("languages", [{"language": name, **values} for name, values in languages.items()])
     return {
         "vocab_size": made.vocab_size,
-        "merges": made.vocab_size - 256 - len(SPECIALS),
-        "bytes_per_token": size / max(1, tokens),
-        "bytes": size,
+        "merges": int((made.token_bytes() > 0).sum()) - 256,
+        **compression(total),
+        "bytes": total["bytes"],
+        "languages": languages,
+    }
+
+
+def beginning(corpus: Path, megabytes: float) -> Iterator[tuple[str, str]]:
+    """(language, text) of the corpus's documents, until they amount to `megabytes`."""
+    from crawl2chat.tokens.corpus import read
+
+    size = 0
+    for language, text in read(corpus, "language", "text"):
+        if size > megabytes * 2**20:
+            return
+        size += len(text.encode())
+        yield language, text
+
+
+def count(tokenizer: Any, documents: Iterator[tuple[str, str]]) -> dict[str, Counter[str]]:
+    """Per language: documents, bytes, words and tokens."""
+    from crawl2chat.tokens.shards import batches
+
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for batch in batches(documents):
+        for (language, text), ids in zip(
+            batch, tokenizer.encode_batch(text for _, text in batch), strict=True
+        ):
+            counts[language or "unknown"].update(
+                documents=1, bytes=len(text.encode()), words=len(text.split()), tokens=len(ids)
+            )
+    return counts
+
+
+def compression(counts: Counter[str]) -> dict[str, float]:
+    """Bytes per token, and fertility: tokens per word between white space (Rust et al. 2021), in scripts that have it."""
+    return {
+        "documents": counts["documents"],
+        "bytes_per_token": counts["bytes"] / max(1, counts["tokens"]),
+        "fertility": counts["tokens"] / max(1, counts["words"]),
     }

@@ -3,19 +3,31 @@
 In: documents (text and the key that decides their split). Out: `train.bin`, `val.bin` (uint16, or uint32 for vocabularies
 over 65,536), `train.idx.npy`, `val.idx.npy` (where each document starts, int64), `meta.json`. Every document starts with
 bos. Documents come in the order of a seeded hash, so that neighbours in the stream have nothing to do with each other.
+They are encoded as they come, then put in order on disk: memory holds ids and positions of documents, never their text.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from crawl2chat.tokens.tokenizer import Tokenizer
 
 BATCH = 1_024  # documents encoded at a time
+
+T = TypeVar("T")
+
+
+def batches(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
+    """Lists of `size` items, the last one shorter."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
 
 
 @dataclass(frozen=True)
@@ -42,21 +54,31 @@ def write(
     """Write the shards; returns {split: {documents, tokens, bytes}}."""
     out.mkdir(parents=True, exist_ok=True)
     dtype = np.dtype(np.uint16 if tokenizer.vocab_size <= 2**16 else np.uint32)
-    ordered = sorted(entries, key=lambda entry: (chance(seed, "order", entry.id), entry.id))
+    # Of each document: its place in the order, and where its tokens lie in the file of first come, first served.
+    places: dict[str, list[tuple[float, str, int, int]]] = {"train": [], "val": []}
+    sizes = {"train": 0, "val": 0}
+    position = 0
+    unordered = out / "unordered.bin"
+    with unordered.open("wb") as file:
+        for batch in batches(entries):
+            for entry, ids in zip(batch, tokenizer.encode_batch(entry.text for entry in batch), strict=True):
+                split = split_of(entry, seed, val_share)
+                np.array([tokenizer.bos, *ids], dtype).tofile(file)
+                places[split].append((chance(seed, "order", entry.id), entry.id, position, len(ids) + 1))
+                position += len(ids) + 1
+                sizes[split] += len(entry.text.encode())
     counts = {}
-    for split in ("train", "val"):
-        chosen = [entry for entry in ordered if split_of(entry, seed, val_share) == split]
-        starts, tokens, size = [], 0, 0
-        with (out / f"{split}.bin").open("wb") as file:
-            for begin in range(0, len(chosen), BATCH):
-                texts = [entry.text for entry in chosen[begin : begin + BATCH]]
-                for text, ids in zip(texts, tokenizer.encode_batch(texts), strict=True):
-                    starts.append(tokens)
-                    np.array([tokenizer.bos, *ids], dtype).tofile(file)
-                    tokens += len(ids) + 1
-                    size += len(text.encode())
-        np.save(out / f"{split}.idx.npy", np.array(starts, np.int64))
-        counts[split] = {"documents": len(chosen), "tokens": tokens, "bytes": size}
+    with unordered.open("rb") as source:
+        for split, documents in places.items():
+            documents.sort()
+            with (out / f"{split}.bin").open("wb") as file:
+                for _, _, start, length in documents:
+                    source.seek(start * dtype.itemsize)
+                    file.write(source.read(length * dtype.itemsize))
+            ends = np.cumsum([0, *(length for *_, length in documents)], dtype=np.int64)
+            np.save(out / f"{split}.idx.npy", ends[:-1])
+            counts[split] = {"documents": len(documents), "tokens": int(ends[-1]), "bytes": sizes[split]}
+    unordered.unlink()
     meta = {"vocab_size": tokenizer.vocab_size, "dtype": dtype.name, **counts}
     (out / "meta.json").write_text(json.dumps(meta, indent=2, sort_keys=True) + "\n")
     return counts

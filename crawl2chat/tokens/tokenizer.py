@@ -5,6 +5,7 @@ tokenizers library; encoding runs through tiktoken over the same merges, with th
 """
 
 import json
+import re
 import shutil
 from collections.abc import Iterable
 from functools import lru_cache
@@ -26,10 +27,11 @@ SPECIALS = (
     "<|tool_result|>",
 )
 FILES = ("tokenizer.json", "tokenizer_config.json")
+BLANK = 100_000  # characters of white space in a row; from some 300,000 the fast split overflows its stack
 
 
 def split_pattern(digits: int) -> str:
-    """GPT-4's split in its classic form, with at most `digits` digits together (1 or 3).
+    """GPT-4's split (cl100k) in its classic form, with at most `digits` digits together (1 or 3).
 
     The newer, possessive spelling of the same pattern is read differently by the tokenizers library.
     """
@@ -54,28 +56,26 @@ def byte_of_character() -> dict[str, int]:
     return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}
 
 
+def is_blank_somewhere(text: str) -> bool:
+    """Does the text hold a run of white space longer than `BLANK`? Hidden or broken pages do."""
+    return len(text) > BLANK and any(len(run[0]) > BLANK for run in re.finditer(r"\s{64,}", text))
+
+
 class Tokenizer:
     """Encodes and decodes. Special tokens are ids only: `encode` treats their spelling as ordinary text."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, ranks: dict[bytes, int], pattern: str, folder: Path | None = None):
+        """`ranks`: id of every ordinary token; the special ones follow the highest. `folder`: where its files lie."""
         import tiktoken
 
-        data = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
         self.folder = folder
-        characters = byte_of_character()
-        ranks = {
-            bytes(characters[c] for c in token): identity
-            for token, identity in data["model"]["vocab"].items()
-            if token not in SPECIALS
-        }
-        pattern = data["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"]
-        self._specials = {token["content"]: token["id"] for token in data["added_tokens"]}
+        first = max(ranks.values()) + 1
+        self._specials = {token: first + number for number, token in enumerate(SPECIALS)}
         self._bytes = {identity: piece for piece, identity in ranks.items()}
         self._encoding = tiktoken.Encoding(
             "crawl2chat", pat_str=pattern, mergeable_ranks=ranks, special_tokens=self._specials
         )
-        self.vocab_size: int = len(ranks) + len(self._specials)
-        names = ("bos", "pad", "system", "user", "assistant", "end", "tool_call", "tool_result")
+        self.vocab_size: int = first + len(SPECIALS)
         (
             self.bos,
             self.pad,
@@ -85,23 +85,45 @@ class Tokenizer:
             self.end,
             self.tool_call,
             self.tool_result,
-        ) = (self._specials[f"<|{name}|>"] for name in names)
+        ) = range(first, self.vocab_size)
 
     @classmethod
     def load(cls, folder: Path) -> "Tokenizer":
         """The tokenizer of a folder; a UserError says when there is none."""
-        if not (Path(folder) / "tokenizer.json").is_file():
+        folder = Path(folder)
+        if not (folder / "tokenizer.json").is_file():
+            raise UserError(f"There is no tokenizer.json in {folder.name}; run the stage tokenizer first.")
+        data = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+        characters = byte_of_character()
+        ranks = {
+            bytes(characters[c] for c in token): identity
+            for token, identity in data["model"]["vocab"].items()
+            if token not in SPECIALS
+        }
+        made = cls(ranks, data["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"], folder)
+        if {token["content"]: token["id"] for token in data["added_tokens"]} != made._specials:
             raise UserError(
-                f"There is no tokenizer.json in {Path(folder).name}; run the stage tokenizer first."
+                f"{folder.name}/tokenizer.json is not of this project: its last ids must be {', '.join(SPECIALS)}."
             )
-        return cls(Path(folder))
+        return made
 
     def encode(self, text: str) -> list[int]:
         """Ids of the text; never a special one."""
+        if is_blank_somewhere(text):
+            return self._encoding._encode_only_native_bpe(
+                text
+            )  # splits with another engine, ten times slower
         return self._encoding.encode_ordinary(text)
 
     def encode_batch(self, texts: Iterable[str], threads: int = 2) -> list[list[int]]:
-        return self._encoding.encode_ordinary_batch(list(texts), num_threads=threads)
+        texts = list(texts)
+        if any(map(is_blank_somewhere, texts)):
+            return [self.encode(text) for text in texts]
+        return self._encoding.encode_ordinary_batch(texts, num_threads=threads)
+
+    def piece(self, identity: int) -> bytes:
+        """The bytes an ordinary id stands for; none for special tokens."""
+        return self._bytes.get(identity, b"")
 
     def decode(self, ids: Iterable[int], specials: bool = False) -> str:
         """Text of the ids. Special tokens are left out unless `specials`; incomplete characters become U+FFFD."""

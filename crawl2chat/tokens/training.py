@@ -7,11 +7,16 @@ that a vocabulary of 1,024 learns 760 merges over the 256 bytes. Sources: Sennri
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from crawl2chat.errors import UserError
 from crawl2chat.tokens.tokenizer import SPECIALS, split_pattern
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer, models
+
 SMALLEST = 256 + len(SPECIALS)
+LARGEST = 100_277  # ids of GPT-4's cl100k
 
 
 def train(texts: Iterable[str], out: Path, vocab_size: int, digits: int) -> int:
@@ -19,18 +24,13 @@ def train(texts: Iterable[str], out: Path, vocab_size: int, digits: int) -> int:
 
     A UserError says when the corpus has too few different pairs for so many ids.
     """
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import models, pre_tokenizers, trainers
 
     if vocab_size < SMALLEST:
         raise UserError(
             f"tokenizer.vocab_size is {vocab_size}, but 256 bytes and {len(SPECIALS)} special tokens need {SMALLEST}."
         )
-    tokenizer = Tokenizer(models.BPE())
-    split = pre_tokenizers.Split(Regex(split_pattern(digits)), "isolated")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer = assemble(models.BPE(), split_pattern(digits))
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size - len(SPECIALS),
         show_progress=False,
@@ -43,6 +43,29 @@ def train(texts: Iterable[str], out: Path, vocab_size: int, digits: int) -> int:
             f"tokenizer.vocab_size is {vocab_size}, but the corpus only allows {learned + len(SPECIALS)}; "
             "lower vocab_size in params.yaml or give more text."
         )
+    write(tokenizer, out)
+    return learned - 256
+
+
+def assemble(model: "models.BPE", pattern: str) -> "Tokenizer":
+    """The library's tokenizer over `model`: the split, then bytes, nothing normalized."""
+    from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers
+
+    tokenizer = Tokenizer(model)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(pattern), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def write(tokenizer: "Tokenizer", out: Path) -> None:
+    """Add the special tokens and write the folder."""
+    from tokenizers import AddedToken
+
     # The library would match these in any text it encodes; `Tokenizer.encode` here never does.
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIALS])
     out.mkdir(parents=True, exist_ok=True)
@@ -52,4 +75,3 @@ def train(texts: Iterable[str], out: Path, vocab_size: int, digits: int) -> int:
         "add_bos_token": False, "clean_up_tokenization_spaces": False, "model_max_length": 1_000_000,
     }  # fmt: skip
     (out / "tokenizer_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    return learned - 256

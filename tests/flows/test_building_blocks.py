@@ -77,7 +77,8 @@ def test_a_workspace_leaves_the_project_alone(toys: Path, command) -> None:
     assert command(toys, "dvc", "repro", "-q").returncode == 0
     (toys / "profiles").mkdir()
     (toys / "profiles/other.yaml").write_text("first: {letters: 5}\n")
-    (toys / "crawl2chat").mkdir()
+    for name in ("crawl2chat", "ranks"):
+        (toys / name).mkdir()
     (toys / "inputs").mkdir()
     (toys / "inputs/README.md").write_text("")
     before = {
