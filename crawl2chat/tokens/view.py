@@ -25,7 +25,7 @@ def spell(piece: bytes) -> str:
     try:
         text = piece.decode()
     except UnicodeDecodeError:
-        return "".join(chr(byte) if 32 < byte < 127 else f"\\x{byte:02x}" for byte in piece)
+        return "".join(VISIBLE.get(chr(b)) or (chr(b) if 32 < b < 127 else f"\\x{b:02x}") for b in piece)
     return "".join(
         VISIBLE.get(c) or (c if c.isprintable() else c.encode("unicode_escape").decode()) for c in text
     )
