@@ -19,7 +19,7 @@ from flows.overrides import nested, overlay, read_settings
 from flows.stage_process import environment
 from stages.files import read_yaml, remove
 
-CODE = ("crawl2chat", "stages", "ranks", "dvc.yaml", "params.yaml", ".dvcignore")
+CODE = ("crawl2chat", "stages", "dvc.yaml", "params.yaml", ".dvcignore")
 
 
 def prepare(
@@ -44,9 +44,10 @@ def prepare(
     else:
         (folder / "inputs").mkdir()
         shutil.copy2(project / "inputs" / "README.md", folder / "inputs")
-    remove(folder / "pretrained")
-    if (project / "pretrained").is_dir():
-        (folder / "pretrained").symlink_to((project / "pretrained").resolve(), target_is_directory=True)
+    for name in ("pretrained", "ranks"):
+        remove(folder / name)
+        if (project / name).is_dir():
+            (folder / name).symlink_to((project / name).resolve(), target_is_directory=True)
     overlay(folder / "params.yaml", read_yaml(profile))
     overlay(folder / "params.yaml", nested(settings))
     if not (folder / ".dvc").exists():

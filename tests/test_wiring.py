@@ -163,5 +163,6 @@ def test_the_committed_run_is_one_of_this_pipeline() -> None:
             PIPELINE[stage]["cmd"]
             .replace("${crawl.inputs}", "inputs")
             .replace("${pretrain.init_from}", "pretrained")
+            .replace("${tokenizer.ranks}", "ranks")
             .split()
         )

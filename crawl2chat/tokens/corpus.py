@@ -14,13 +14,18 @@ ROWS = 1_024  # held in memory at a time
 
 def read(folder: Path, *columns: str) -> Iterator[tuple[Any, ...]]:
     """Rows of `columns`; a UserError where there is no corpus, or one without them."""
-    import pyarrow.parquet as pq
-
     files = sorted(folder.glob("documents-*.parquet"))
     if not files:
         raise UserError(
             f"The folder {folder.name} holds no documents-*.parquet; run the stage deduplicate first."
         )
+    return rows(files, columns)
+
+
+def rows(files: list[Path], columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
+    """What is in the files, `ROWS` at a time."""
+    import pyarrow.parquet as pq
+
     for path in files:
         with pq.ParquetFile(path) as file:
             lacking = [column for column in columns if column not in file.schema_arrow.names]

@@ -77,8 +77,7 @@ def test_a_workspace_leaves_the_project_alone(toys: Path, command) -> None:
     assert command(toys, "dvc", "repro", "-q").returncode == 0
     (toys / "profiles").mkdir()
     (toys / "profiles/other.yaml").write_text("first: {letters: 5}\n")
-    for name in ("crawl2chat", "ranks"):
-        (toys / name).mkdir()
+    (toys / "crawl2chat").mkdir()
     (toys / "inputs").mkdir()
     (toys / "inputs/README.md").write_text("")
     before = {

@@ -1,15 +1,18 @@
 """The tokenizer: ids like the tokenizers library's, no special id out of text, and a vocabulary of exactly the size asked."""
 
 import os
+import random
 import re
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from crawl2chat.errors import UserError
-from crawl2chat.tokens.shards import Entry, split_of, write
-from crawl2chat.tokens.tokenizer import SPECIALS, Tokenizer, byte_of_character, split_pattern
+from crawl2chat.tokens.shards import BATCH, Entry, split_of, write
+from crawl2chat.tokens.tokenizer import BLANK, SPECIALS, Tokenizer, byte_of_character, split_pattern
 from crawl2chat.tokens.training import train
 
 TEXTS = [
@@ -62,6 +65,54 @@ def test_text_never_yields_a_special_id(tokenizer: Tokenizer) -> None:
     assert tokenizer.decode(ids) == "".join(SPECIALS)
 
 
+@pytest.mark.parametrize("special", SPECIALS)
+def test_no_neighbourhood_makes_a_spelling_special(tokenizer: Tokenizer, special: str) -> None:
+    for text in (
+        f"x{special}y",
+        f" {special} ",
+        f"\n{special}\n{special}",
+        special * 3,
+        f"<{special}>",
+        special[:-1],
+    ):
+        ids = tokenizer.encode(text)
+        assert max(ids) < tokenizer.bos and tokenizer.decode(ids) == text
+        assert tokenizer.encode_batch([text, special]) == [ids, tokenizer.encode(special)]
+    for cut in range(1, len(special)):
+        ids = tokenizer.encode(special[:cut]) + tokenizer.encode(special[cut:])
+        assert max(ids) < tokenizer.bos and tokenizer.decode(ids) == special
+
+
+def test_other_libraries_can_read_a_spelling_as_text_too(folder: Path, tokenizer: Tokenizer) -> None:
+    """The file makes them match special tokens, as chat templates need; both libraries have a switch against it."""
+    from tokenizers import Tokenizer as Reference
+    from transformers import PreTrainedTokenizerFast
+
+    text = "A page that says " + " ".join(SPECIALS)
+    reference = Reference.from_file(str(folder / "tokenizer.json"))
+    assert max(reference.encode(text).ids) >= tokenizer.bos
+    reference.encode_special_tokens = True
+    assert reference.encode(text).ids == tokenizer.encode(text)
+    fast = PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+    assert fast.encode(text, split_special_tokens=True) == tokenizer.encode(text)
+
+
+@pytest.mark.parametrize("tail", ["", "x", "\n\n x"])
+def test_a_page_of_white_space_is_encoded_like_any_other(tokenizer: Tokenizer, tail: str) -> None:
+    """Where the fast split would overflow, a slower one cuts the same pieces."""
+    assert not tokenizer.encode_batch([]) and tokenizer.encode("") == []
+    blank = "A page.\n" + " " * 50_000 + "\n\t" * 10 + " " * (BLANK // 2) + tail
+    fast = tokenizer.encode(blank[: BLANK - 10_000])
+    assert fast == tokenizer._encoding._encode_only_native_bpe(blank[: BLANK - 10_000])
+    assert tokenizer.encode(blank) == tokenizer._encoding.encode_ordinary(blank)
+    huge = "A page." + " " * 1_000_000 + tail
+    ids = tokenizer.encode(huge)
+    assert tokenizer.decode(ids) == huge and tokenizer.encode_batch(["Hi", huge]) == [
+        tokenizer.encode("Hi"),
+        ids,
+    ]
+
+
 def test_decode_is_the_inverse_and_hides_specials_unless_asked(tokenizer: Tokenizer) -> None:
     for text in TEXTS:
         assert tokenizer.decode(tokenizer.encode(text)) == text
@@ -92,6 +143,26 @@ def test_vocabulary_larger_than_the_corpus_allows(tmp_path: Path) -> None:
         train(["a few words"], tmp_path, 5000, digits=1)
     with pytest.raises(UserError, match="need 264"):
         train(["a few words"], tmp_path, 100, digits=1)
+
+
+def test_a_foreign_tokenizer_is_refused(folder: Path, tmp_path: Path) -> None:
+    text = (folder / "tokenizer.json").read_text(encoding="utf-8").replace("<|end|>", "<|stop|>")
+    (tmp_path / "tokenizer.json").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match="its last ids must be"):
+        Tokenizer.load(tmp_path)
+
+
+def test_a_vocabulary_over_65536_gives_four_byte_shards(tmp_path: Path) -> None:
+    rng = random.Random(1)
+    words = [" ".join("".join(rng.choices("abcdefghijklmnop", k=20)) for _ in range(330)) for _ in range(30)]
+    assert train(words, tmp_path, 70_000, digits=1) == 70_000 - 256 - len(SPECIALS)
+    large = Tokenizer.load(tmp_path)
+    write([Entry(f"d{n}", f"d{n}", text) for n, text in enumerate(words)], large, tmp_path / "out", 1, 0.3)
+    assert (tmp_path / "out" / "meta.json").read_text().count('"dtype": "uint32"') == 1
+    ids = np.fromfile(tmp_path / "out" / "train.bin", np.uint32)
+    assert ids.max() == large.bos > 2**16
+    documents = np.split(ids, np.flatnonzero(ids == large.bos)[1:])
+    assert len(documents) > 10 and {large.decode(document) for document in documents} <= set(words)
 
 
 def test_missing_tokenizer_is_named(tmp_path: Path) -> None:
@@ -133,6 +204,29 @@ def test_shards_hold_every_document_once(tokenizer: Tokenizer, tmp_path: Path) -
     write(reversed(entries), tokenizer, tmp_path / "b", seed=1, val_share=0.2)
     for name in ("train.bin", "val.bin", "train.idx.npy", "meta.json"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_shards_are_written_without_holding_the_texts(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    alive: weakref.WeakSet[Entry] = weakref.WeakSet()
+    most = 0
+
+    def entries() -> Iterator[Entry]:
+        nonlocal most
+        for n in range(5 * BATCH):
+            alive.add(entry := Entry(f"d{n}", f"d{n}", "A page."))
+            yield entry
+            if n % 256 == 0:
+                most = max(most, len(alive))
+
+    assert write(entries(), tokenizer, tmp_path / "out", 1, 0.1)["train"]["documents"] > 4 * BATCH
+    assert most <= 2 * BATCH
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "meta.json",
+        "train.bin",
+        "train.idx.npy",
+        "val.bin",
+        "val.idx.npy",
+    ]
 
 
 def test_near_duplicates_never_straddle_the_splits() -> None:
