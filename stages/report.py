@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import Field
 
+from crawl2chat.curation import report as curation
 from crawl2chat.jsonl import read_jsonl
 from crawl2chat.page import COLOURS, SOFT, Canvas, clip, environment, words
 from crawl2chat.parameters import Params
@@ -42,23 +43,29 @@ def report(
     }
     numbers.pop("report", None)
     evaluation = numbers.get("evaluate", {})
-    template = environment(Path(__file__).parent).get_template("report.html.jinja")
-    page = template.render(
-        m={stage: numbers.get(stage, {}) for stage in (*numbers, *STAGES)},
-        charts=draw_charts(numbers, plots),
-        waterfall=waterfall(numbers),
-        dropped=dropped(numbers),
-        unreadable=unreadable(numbers),
-        models={name: title for name, title in MODELS.items() if name in evaluation},
-        skills=skills(evaluation),
-        samples=samples(plots / "evaluate" / "samples.jsonl", params),
-        questions=questions(plots / "evaluate" / "answers.jsonl", params),
-        lineage=lineage(lock),
-        stages=STAGES,
+    tables, figures = curation.read(plots / "curation")
+    bytes_per_token = numbers.get("tokenizer", {}).get("bytes_per_token") or curation.BYTES_PER_TOKEN
+    folders = Path(__file__).parent, Path(curation.__file__).parent
+    page = (
+        environment(*folders)
+        .get_template("report.html.jinja")
+        .render(
+            m={stage: numbers.get(stage, {}) for stage in (*numbers, *STAGES)},
+            charts=draw_charts(numbers, plots),
+            **curation.shown(tables, figures, bytes_per_token),
+            unreadable=unreadable(numbers),
+            models={name: title for name, title in MODELS.items() if name in evaluation},
+            skills=skills(evaluation),
+            samples=samples(plots / "evaluate" / "samples.jsonl", params),
+            questions=questions(plots / "evaluate" / "answers.jsonl", params),
+            lineage=lineage(lock),
+            stages=STAGES,
+        )
     )
     out.mkdir(parents=True)
     (out / "index.html").write_text(page, encoding="utf-8")
     tracker.artifact(out / "index.html")
+    tracker.table("waterfall", curation.in_tokens(tables.get("waterfall", []), bytes_per_token))
     return {"path": "report/index.html"}
 
 
@@ -79,31 +86,6 @@ STAGES = {
 
 def without_times(values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key not in TIMED}
-
-
-def waterfall(numbers: dict[str, Any]) -> list[dict[str, Any]]:
-    """What is left after each step of curation, as shares of what was read."""
-    steps = [
-        ("records read", numbers.get("extract", {}).get("records") or numbers.get("crawl", {}).get("pages")),
-        ("main text extracted", numbers.get("extract", {}).get("documents")),
-        ("filters passed", numbers.get("filter", {}).get("documents")),
-        ("duplicates removed", numbers.get("deduplicate", {}).get("documents")),
-    ]
-    steps = [(name, count) for name, count in steps if isinstance(count, int)]
-    most = max((count for _, count in steps), default=1) or 1
-    return [{"step": name, "count": count, "share": count / most} for name, count in steps]
-
-
-def dropped(numbers: dict[str, Any]) -> list[dict[str, Any]]:
-    """Reasons for which documents were dropped, the most frequent first."""
-    rows = []
-    for stage in ("extract", "filter", "deduplicate"):
-        for block, reasons in (numbers.get(stage, {}).get("dropped") or {}).items():
-            counted = reasons.items() if isinstance(reasons, dict) else [("", reasons)]
-            rows += [{"block": block, "reason": reason, "count": count} for reason, count in counted]
-    rows.sort(key=lambda row: (-row["count"], row["block"], row["reason"]))
-    most = rows[0]["count"] if rows else 1
-    return [row | {"share": row["count"] / most} for row in rows[:24]]
 
 
 def unreadable(numbers: dict[str, Any]) -> list[tuple[str, str, int]]:

@@ -34,10 +34,12 @@ def waterfall(rows: list[Row], called: dict[str, str]) -> str:
         return ""
     canvas = Canvas(12, 0.34 * len(rows) + 0.9, ncols=3, sharey=True)
     names = [called.get(row["block"], words(row["block"])) for row in rows]
-    titles = {"documents": "documents", "bytes": "bytes (of HTML before the main text)", "words": "words"}
+    titles = {"documents": "documents", "bytes": "bytes (pale: of HTML)", "words": "words"}
     for axes, (column, title) in zip(canvas.axes, titles.items(), strict=True):
         values = [row[column] or 0 for row in rows]
         bars = axes.barh(names, values, color=[STAGES[row["stage"]] for row in rows], height=0.68)
+        for bar, row in zip(bars, rows, strict=True):
+            bar.set_alpha(0.4 if column == "bytes" and row["words"] is None else 1.0)
         axes.bar_label(bars, [short(row[column]) for row in rows], padding=4, fontsize=9, color=SOFT)
         axes.set_title(title, color=SOFT)
         axes.set_xlim(0, 1.22 * max(1, *values))
@@ -45,16 +47,17 @@ def waterfall(rows: list[Row], called: dict[str, str]) -> str:
         axes.locator_params(axis="x", nbins=4)
         axes.grid(axis="y", visible=False)
     canvas.axes[0].invert_yaxis()
-    legend(canvas.axes[0], {f"stage {stage}": colour for stage, colour in STAGES.items()}, loc="lower right")
     canvas.figure.tight_layout(w_pad=2)
+    stages = {f"stage {stage}": colour for stage, colour in STAGES.items()}
+    legend(canvas.figure, stages, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 0.01))
     return canvas.svg()
 
 
-def legend(axes: Any, colours: dict[str, str], **placed: Any) -> None:
+def legend(where: Any, colours: dict[str, str], **placed: Any) -> None:
     from matplotlib.patches import Patch
 
     patches = [Patch(color=colour, label=label) for label, colour in colours.items()]
-    axes.legend(handles=patches, fontsize=9, **placed)
+    where.legend(handles=patches, fontsize=9, **placed)
 
 
 def reasons(rows: list[Row], most: int = 40) -> str:
@@ -147,6 +150,9 @@ def histogram(axes: Any, bins: list[Row]) -> None:
             axes.axvline(limit, color=INK, linestyle="--", linewidth=1.2)
     if edges[-1] > 100:
         axes.set_xscale("symlog")
+    else:
+        axes.locator_params(axis="x", nbins=5)
+    axes.set_xlim(edges[0], edges[-1])
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     axes.locator_params(axis="y", nbins=3)
     axes.tick_params(labelsize=8.5)

@@ -127,10 +127,21 @@ def shown(tables: dict[str, list[Row]], figures: dict[str, str], bytes_per_token
         return [(key, list(rows)) for key, rows in by_key]
 
     return {
-        "tables": tables, "figures": figures, "names": NAMES, "bytes_per_token": bytes_per_token,
+        "waterfall": in_tokens(tables.get("waterfall", []), bytes_per_token),
+        "figures": figures,
+        "names": NAMES,
+        "bytes_per_token": bytes_per_token,
         "clusters": grouped("duplicate_clusters", "cluster", "size"),
-        "samples": grouped("dropped_samples", "block", "reason"),
-    }  # fmt: skip
+        "dropped": grouped("dropped_samples", "block", "reason"),
+    }
+
+
+def in_tokens(waterfall: list[Row], bytes_per_token: float) -> list[Row]:
+    """The waterfall with the tokens that its texts would be; a page's HTML never becomes any."""
+    return [
+        row | {"tokens": None if row["words"] is None else round(row["bytes"] / bytes_per_token)}
+        for row in waterfall
+    ]
 
 
 def read(folder: Path) -> tuple[dict[str, list[Row]], dict[str, str]]:

@@ -6,6 +6,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from crawl2chat.curation import report as curation
+
 
 def share(key: str, value: float, n: int = 250) -> dict[str, Any]:
     return {
@@ -88,7 +90,27 @@ def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
         writer.writerows(rows)
 
 
+CURATION: dict[str, list[dict[str, Any]]] = {
+    "waterfall": [
+        {"stage": "extract", "block": "read", "documents": 4321, "bytes": 40_000_000, "words": None, "tokens_estimated": None},
+        {"stage": "extract", "block": "extract", "documents": 3900, "bytes": 9_180_000, "words": 1_500_000, "tokens_estimated": 2_295_000},
+    ],
+    "reasons": [{"stage": "extract", "block": "address", "reason": "blocked_domain", "documents": 210}],
+    "duplicate_clusters": [
+        {"cluster": 3, "size": 2, "fate": fate, "url": "https://a.example/", "shared": 0.8, "text": "<i>twin</i>"}
+        for fate in ("kept", "dropped")
+    ],
+    "dropped_samples": [
+        {"stage": "filter", "block": "gopher", "reason": "short", "limit": 50, "value": 7, "detail": None,
+         "url": "https://b.example/", "id": "b", "text": "<i>thin</i>"},
+    ],
+} | dict.fromkeys(
+    ("precision_recall", "histograms", "duplicate_recall", "cluster_sizes", "languages", "domains", "lengths"), []
+)  # fmt: skip
+
+
 def write_plots(folder: Path) -> Path:
+    curation.write(CURATION, folder / "curation")
     for stage in ("pretrain", "sft", "reward"):
         rows = [{"step": step, "train_loss": 1 + 5 * math.exp(-step / 150)} for step in range(10, 801, 10)]
         rows += [{"step": 800, "val_loss": 1.1, "val_bpb": 1.0}] if stage != "reward" else []

@@ -38,7 +38,13 @@ def test_every_chapter_shows_its_numbers(page: str) -> None:
         "Ada Quill",
     ):
         assert text in page, text
-    assert page.count("<svg") == 7
+    assert page.count("<svg") == 7 + 2
+
+
+def test_curation_is_shown_in_tokens_of_the_tokenizer(page: str) -> None:
+    assert "tokens, at 3.40 bytes each" in page and "2.7 M" in page  # 9.18 MB of text
+    assert "address: blocked domain" in page and "measured 7, limit 50" in page
+    assert "&lt;i&gt;twin&lt;/i&gt;" in page and "<i>thin</i>" not in page
 
 
 def test_nothing_is_fetched_from_elsewhere(page: str) -> None:
