@@ -2,22 +2,17 @@
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from crawl2chat.curation.contamination import ContaminationParams
 from crawl2chat.curation.duplicates import MinhashParams
 from crawl2chat.curation.execution import ExecutionParams
 from crawl2chat.curation.report import ReportParams
 from crawl2chat.errors import UserError
-from crawl2chat.parameters import Params
+from crawl2chat.parameters import Params, Share
 from crawl2chat.tracking import Tracker
-
-
-class ContaminationParams(Params):
-    """When a text shows an evaluation prompt."""
-
-    n_grams: int = 13  # words in a row that text and prompt share
-    least_words: int = 8  # shorter prompts are not looked for
 
 
 class DeduplicateParams(Params):
@@ -26,14 +21,15 @@ class DeduplicateParams(Params):
     minhash: MinhashParams = MinhashParams()
     personal: bool = True  # replace personal data
     contamination: ContaminationParams = ContaminationParams()
-    max_invalid: float = 0.001  # share of rows that may break the schema before the stage fails
+    max_invalid: Share = 0.001  # share of rows that may break the schema before the stage fails
     report: ReportParams = ReportParams()
     execution: ExecutionParams = ExecutionParams()
 
 
 def deduplicate(
-    filtered: Path, tasks: Path, truth: Path, extracted: Path, removed_extract: Path, removed_filter: Path,
-    out: Path, out_removed: Path, out_report: Path, params: DeduplicateParams, tracker: Tracker, work: Path,
+    filtered: Path, tasks: Path, chat: Path, preferences: Path, truth: Path, extracted: Path, removed_extract: Path,
+    removed_filter: Path, out: Path, out_removed: Path, out_report: Path, params: DeduplicateParams, tracker: Tracker,
+    work: Path,
 ) -> dict[str, Any]:  # fmt: skip
     """Write `documents-*.parquet` to `out`, what was dropped to `out_removed`, the report of curation to `out_report`."""
     from datatrove.data import Document
@@ -45,13 +41,14 @@ def deduplicate(
         raise UserError(f"The folder {filtered.name} holds no documents; run the stage filter first.")
     shards, removed = work / "documents", work / "removed"
     clusters = duplicates.find(filtered, work, params.minhash, params.execution)
-    items = contamination.evaluation_items(tasks)
+    kept = duplicates.twins(filtered, clusters, work, params.execution)
+    items = contamination.evaluation_items(tasks, chat, preferences)
     overlap = contamination.Overlap(items, params.contamination.n_grams, params.contamination.least_words)
     pipeline = [
         blocks.reader(filtered),
-        duplicates.removal(clusters, removed),
-        *([blocks.Filter("personal", blocks.PersonalJudge(), removed)] if params.personal else []),
-        blocks.Filter("contamination", blocks.ContaminationJudge(overlap), removed),
+        duplicates.removal(clusters, kept, removed),
+        *([blocks.Personal()] if params.personal else []),
+        blocks.Decontaminate(overlap, params.contamination.remove, removed),
         blocks.writer(shards),
     ]
     statistics = execution.execute("remove", pipeline, work, params.execution)
@@ -90,8 +87,13 @@ def deduplicate(
         "documents": written,
         "invalid": invalid,
         "duplicates": int(statistics.get("🎯 MinHash stage 4", {}).get("dropped", 0)),
+        "personal": execution.counts(statistics, "personal", "replaced_"),
+        "personal_documents": int(statistics.get("personal", {}).get("documents", 0)),
         "contaminated": drops.get("contamination", {}).get("evaluation_item", 0),
+        "contaminated_cut": int(statistics["contamination"].get("cut", 0)),
+        "contaminated_by_set": execution.counts(statistics, "contamination", "shown_"),
         "evaluation_items": len(items),
+        "evaluation_items_by_set": dict(sorted(Counter(item.set for item in items).items())),
         "ms_per_document": execution.milliseconds(statistics),
     }
     metrics |= score.deduplication(filtered, out, out_removed, score.truth_of(truth), params.minhash)

@@ -4,6 +4,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from pydantic import NonNegativeInt, PositiveFloat
+
 from crawl2chat.curation.addresses import AddressParams
 from crawl2chat.curation.execution import ExecutionParams
 from crawl2chat.curation.extraction import Extractor
@@ -16,9 +18,9 @@ class ExtractParams(Params):
     """Section `extract` of params.yaml."""
 
     extractor: Extractor = "resiliparse"
-    timeout: float = 10.0  # seconds for one page
-    max_megabytes: float = 32.0  # a record larger than this after decompression is dropped
-    part_characters: int = (
+    timeout: PositiveFloat = 10.0  # seconds for one page
+    max_megabytes: PositiveFloat = 32.0  # a record larger than this after decompression is dropped
+    part_characters: NonNegativeInt = (
         0  # documents that came as text are cut into parts of this size; 0 leaves them whole
     )
     addresses: AddressParams = AddressParams()
@@ -27,6 +29,7 @@ class ExtractParams(Params):
 
 def extract(
     pages: Path,
+    blocklists: Path,
     truth: Path,
     out: Path,
     out_removed: Path,
@@ -34,7 +37,10 @@ def extract(
     tracker: Tracker,
     work: Path,
 ) -> dict[str, Any]:
-    """Read every file below `pages`, keep main text in `out`, everything else with its reason in `out_removed`."""
+    """Read every file below `pages`, keep main text in `out`, everything else with its reason in `out_removed`.
+
+    `blocklists` holds one's own lists of domains and URLs.
+    """
     from crawl2chat.curation import blocks, execution, score
     from crawl2chat.curation.addresses import AddressFilter, build_lists
     from crawl2chat.curation.extraction import CANARY
@@ -52,7 +58,7 @@ def extract(
             f"The extractor '{params.extractor}' finds no text in a plain test page; reinstall its package."
         )
 
-    lists = build_lists(work / "lists") if params.addresses.integrated_lists else None
+    lists = build_lists(work / "lists", blocklists, params.addresses.integrated_lists)
     addresses = AddressFilter(params.addresses, lists)
     shards, removed = work / "documents", work / "removed"
     pipeline = [

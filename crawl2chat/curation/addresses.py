@@ -1,10 +1,10 @@
 """The URL filter: blocklists of domains and URLs, words that say what a page is, file types that hold no text.
 
 In: a URL. Out: None, or a `Drop` with the entry that matched. The 4.6 million domains that datatrove ships are kept as
-sorted 64-bit hashes in a memory map, 37 MB that all workers share, instead of 750 MB in each. Source: Penedo et al. 2024.
+sorted 64-bit hashes in a memory map, 37 MB that all workers share, instead of 750 MB in each; so are one's own lists.
+Source: Penedo et al. 2024.
 """
 
-import os
 import re
 import tarfile
 from functools import cached_property
@@ -12,10 +12,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
+from pydantic import PositiveInt
 
 from crawl2chat.curation.quality import Drop
 from crawl2chat.parameters import Params
 
+_SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*://")
 _SPLIT = re.compile(r"[^a-zA-Z0-9]+")
 
 
@@ -25,7 +27,7 @@ class AddressParams(Params):
     integrated_lists: bool = True  # datatrove's domains, URLs and words
     domains: tuple[str, ...] = ()  # own domains, subdomains included
     words: tuple[str, ...] = ()  # own words; one in a URL is enough
-    soft_words: int = 2  # so many doubtful words make a bad one
+    soft_words: PositiveInt = 2  # so many doubtful words make a bad one
     file_types: tuple[str, ...] = (
         ".pdf",
         ".jpg",
@@ -48,23 +50,55 @@ def _assets() -> Path:
     return Path(ASSETS_PATH)
 
 
-def build_lists(folder: Path) -> Path:
-    """Write the integrated lists below `folder` as sorted hashes, once; returns `folder`."""
+def build_lists(folder: Path, own: Path | None = None, integrated: bool = True) -> Path:
+    """Write the lists below `folder` as sorted hashes, once; returns `folder`.
+
+    `own` is a folder of one's own lists: text files, packed or not, with a domain or a URL a line (a line with a `/` behind
+    its host is a URL and blocks what begins with it); `#` starts a comment, and of several words, as in a hosts file, the
+    last counts.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / "complete").exists():
+        return folder
+    found: dict[str, list[np.ndarray]] = {"domains": [_hashed([])], "urls": [_hashed([])]}
+    if integrated:
+        with tarfile.open(_assets() / "url_filterblacklistsv0_3_0.tar.gz", "r|gz") as archive:
+            for member in archive:
+                if (name := member.name.split("/")[-1]) in found:
+                    found[name].append(_hashed(archive.extractfile(member).read().split()))
+    hosts, pages = _own(own) if own else ([], [])
+    found["domains"].append(_hashed(hosts))
+    for name, lists in (found | {"own_urls": [_hashed(pages)]}).items():
+        np.save(folder / f"{name}.npy", np.unique(np.concatenate(lists)))
+    (folder / "complete").touch()
+    return folder
+
+
+def _hashed(lines: list[bytes]) -> np.ndarray:
     from xxhash import xxh3_64_intdigest
 
-    folder.mkdir(parents=True, exist_ok=True)
-    names = ("domains", "urls")
-    if all((folder / f"{name}.npy").exists() for name in names):
-        return folder
-    with tarfile.open(_assets() / "url_filterblacklistsv0_3_0.tar.gz", "r|gz") as archive:
-        for member in archive:
-            name = member.name.split("/")[-1]
-            if name in names:
-                lines = archive.extractfile(member).read().split()
-                aside = folder / f"{name}.aside.npy"
-                np.save(aside, np.unique(np.fromiter(map(xxh3_64_intdigest, lines), np.uint64, len(lines))))
-                os.replace(aside, folder / f"{name}.npy")
-    return folder
+    return np.fromiter(map(xxh3_64_intdigest, lines), np.uint64, len(lines))
+
+
+def _own(folder: Path) -> tuple[list[bytes], list[bytes]]:
+    """The domains and the URLs (without scheme and `www.`) of one's own lists."""
+    from crawl2chat.curation.records import open_binary
+
+    hosts, pages = [], []
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "about.json"):
+        with open_binary(path) as file:
+            for line in file:
+                words = line.split(b"#")[0].split()
+                entry = _bare(words[-1].decode("utf-8", "replace")).rstrip("/") if words else ""
+                if entry:
+                    (pages if "/" in entry else hosts).append(entry.encode())
+    return hosts, pages
+
+
+def _bare(url: str) -> str:
+    """A URL without its scheme and `www.`, the host in lower case."""
+    host, slash, rest = _SCHEME.sub("", url).partition("/")
+    return host.lower().removeprefix("www.") + slash + rest
 
 
 def _words(name: str) -> frozenset[str]:
@@ -72,32 +106,44 @@ def _words(name: str) -> frozenset[str]:
     return frozenset(_SPLIT.sub("", line).lower() for line in lines if line and not line.startswith("#"))
 
 
+def _beginnings(url: str) -> list[str]:
+    """The URL without its scheme, and what it says up to each `/`, `?` and `#`."""
+    bare = _bare(url)
+    return [bare, *(bare[: match.start()] for match in re.finditer(r"[/?#]", bare))]
+
+
 class AddressFilter:
-    """Judges URLs. `lists` is a folder made by `build_lists`, or None for the own lists alone."""
+    """Judges URLs. `lists` is a folder made by `build_lists`, or None for the entries of `params` alone."""
 
     def __init__(self, params: AddressParams, lists: Path | None):
         self.params, self.lists = params, lists
         self.own = frozenset(params.domains)
+        self._integrated = lists is not None and params.integrated_lists
 
     @cached_property
     def _hashes(self) -> dict[str, np.ndarray]:
-        return {name: np.load(self.lists / f"{name}.npy", mmap_mode="r") for name in ("domains", "urls")}
+        return {
+            name: np.load(self.lists / f"{name}.npy", mmap_mode="r")
+            for name in ("domains", "urls", "own_urls")
+        }
 
     @cached_property
     def _hard(self) -> frozenset[str]:
-        return frozenset(self.params.words) | (_words("banned_words.txt") if self.lists else frozenset())
+        return frozenset(self.params.words) | (
+            _words("banned_words.txt") if self._integrated else frozenset()
+        )
 
     @cached_property
     def _soft(self) -> frozenset[str]:
-        return _words("soft_banned_words.txt") if self.lists else frozenset()
+        return _words("soft_banned_words.txt") if self._integrated else frozenset()
 
     @cached_property
     def _parts(self) -> re.Pattern | None:
-        parts = sorted(_words("banned_subwords.txt")) if self.lists else []
+        parts = sorted(_words("banned_subwords.txt")) if self._integrated else []
         return re.compile("|".join(map(re.escape, parts))) if parts else None
 
     def __getstate__(self) -> dict:
-        return {"params": self.params, "lists": self.lists, "own": self.own}
+        return {name: vars(self)[name] for name in ("params", "lists", "own", "_integrated")}
 
     def _listed(self, name: str, text: str) -> bool:
         if not self.lists:
@@ -119,7 +165,7 @@ class AddressFilter:
             domain = ".".join(labels[start:])
             if domain in self.own or self._listed("domains", domain):
                 return Drop("blocked_domain", domain)
-        if self._listed("urls", url):
+        if self._listed("urls", url) or any(self._listed("own_urls", start) for start in _beginnings(url)):
             return Drop("blocked_url", url[:200])
         if parts.path.lower().endswith(self.params.file_types):
             return Drop("file_type", parts.path.rsplit(".", 1)[-1])

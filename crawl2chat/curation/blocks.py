@@ -4,6 +4,8 @@ Each shard writes `<removed>/<block>/<shard>.jsonl.zst`; the decisions themselve
 `addresses.py`, `extraction.py`, `language.py`, `quality.py` and `personal.py`.
 """
 
+import json
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,9 +21,9 @@ from datatrove.utils.batching import batched
 from datatrove.utils.text import simplify_text
 from loguru import logger
 
-from crawl2chat.curation import personal, quality
+from crawl2chat.curation import classifier, personal, quality
 from crawl2chat.curation.addresses import AddressFilter
-from crawl2chat.curation.contamination import Overlap
+from crawl2chat.curation.contamination import Overlap, without
 from crawl2chat.curation.extraction import CANARY, Extractor, date_of, extract, split_text, title_of
 from crawl2chat.curation.language import LanguageParams, identify
 from crawl2chat.curation.quality import Drop
@@ -291,6 +293,19 @@ class FineWebJudge:
         return quality.fineweb(document.text, words, self.params, measured_on(document))
 
 
+class ClassifierJudge:
+    """Notes how much a document is like the good samples, and keeps those that are like enough."""
+
+    def __init__(self, model: Path, min_score: float):
+        self.model, self.min_score = model, min_score
+
+    def __call__(self, document: Document) -> Drop | None:
+        value = classifier.score(document.text, self.model)
+        return quality.judge(
+            [("quality", value, "quality" if value < self.min_score else None)], measured_on(document)
+        )
+
+
 class Signatures(MinhashDedupSignature):
     """MinHash signatures over words between white space: the text is simplified before, so that spaCy's words, which take
     85 % of this step's time, would be the same but for contractions."""
@@ -302,28 +317,90 @@ class Signatures(MinhashDedupSignature):
         return np.fromiter(map(self._hash_func, runs), np.uint64, len(runs)).reshape(-1, 1)
 
 
+class Twins(Block):
+    """Writes which document of each cluster stays: a line of cluster, id and url each. Lets everything pass."""
+
+    def __init__(self, clusters: Path, out: Path):
+        super().__init__("twins", None)
+        self.clusters, self.out = clusters, out
+
+    def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        clusters = np.fromfile(self.clusters / f"{rank:06d}.clusters", "<u4").reshape(-1, 2)
+        removed = np.fromfile(self.clusters / f"{rank:06d}.remove", "<u4")
+        kept = {int(place): int(cluster) for place, cluster in clusters[~np.isin(clusters[:, 0], removed)]}
+        self.out.mkdir(parents=True, exist_ok=True)
+        with (self.out / f"{rank:05d}.jsonl").open("w") as file:
+            for place, document in enumerate(data):
+                if place in kept:
+                    row = [kept[place], document.id, document.metadata.get("url", "")]
+                    file.write(json.dumps(row) + "\n")
+                yield document
+
+
 class DuplicateWriter(JsonlWriter):
-    """Writes what MinHash removes; `value` is the cluster, by which the kept twin is found in the corpus."""
+    """Writes what MinHash removes, with its cluster (`value`), the cluster's size, and the id and url of the twin that stays."""
+
+    def __init__(self, folder: Path, twins: Path):
+        super().__init__(str(folder), SHARD, compression="zstd")
+        self.twins, self.database = twins, None
 
     def write(self, document: Document, rank: int = 0, **more: Any) -> None:
         cluster = document.metadata["minhash_cluster_id"]
+        self.database = self.database or sqlite3.connect(f"file:{self.twins}?immutable=1", uri=True)
+        row = self.database.execute("SELECT id, url FROM twins WHERE cluster = ?", [cluster]).fetchone()
         document.metadata |= marks("minhash", Drop("near_duplicate", cluster))
+        document.metadata |= {"kept": row[0], "kept_url": row[1]}
         super().write(document, rank, **more)
 
 
-class PersonalJudge:
-    """Replaces personal data; drops nothing."""
+class Personal(Block):
+    """Replaces personal data, and counts it by kind; drops nothing."""
 
-    def __call__(self, document: Document) -> None:
-        document.text, counts = personal.replace(document.text)
-        if counts:
-            document.metadata["personal"] = counts
+    def __init__(self) -> None:
+        super().__init__("personal", None)
+
+    def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        for document in data:
+            self.stat_update("total", "forwarded")
+            with self.track_time():
+                document.text, counts = personal.replace(document.text)
+            if counts:
+                document.metadata["personal"] = counts
+                self.stat_update("documents")
+            for kind, count in counts.items():
+                self.stat_update(f"replaced_{kind}", value=count)
+            yield document
 
 
-class ContaminationJudge:
-    def __init__(self, overlap: Overlap):
-        self.overlap = overlap
+class Decontaminate(Block):
+    """Takes away documents that show an evaluation item, or only the lines that show it; reports both.
 
-    def __call__(self, document: Document) -> Drop | None:
-        task = self.overlap.find(document.text)
-        return Drop("evaluation_item", task) if task else None
+    A document of which nothing but such lines is there goes as a whole.
+    """
+
+    def __init__(self, overlap: Overlap, remove: str, removed: Path):
+        super().__init__("contamination", removed)
+        self.overlap, self.remove = overlap, remove
+
+    def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        for document in data:
+            self.stat_update("total")
+            with self.track_time():
+                found = list(self.overlap.matches(document.text))
+                rest, cut = without(document.text, found) if found else (document.text, "")
+            if found:
+                item = found[0].item
+                document.metadata["evaluation_set"] = item.set
+                for name in sorted({match.item.set for match in found}):
+                    self.stat_update(f"shown_{name}")
+                if self.remove == "document" or not rest:
+                    self.drop(document, Drop("evaluation_item", item.id), rank)
+                    continue
+                self.stat_update("cut")
+                metadata = dict(document.metadata) | marks("contamination", Drop("evaluation_span", item.id))
+                self.removed.write(Document(cut, document.id, metadata=metadata), rank)
+                document.text = rest
+                document.metadata["words"] = len(quality.words_of(rest))
+            self.stat_update("forwarded")
+            yield document
+        self.close()

@@ -1,27 +1,68 @@
 """Finds evaluation items in the corpus, so that no model is asked what it has read word for word.
 
-In: tasks (those of the splits `dev` and `test`) and text. Out: the id of the first task whose prompt shares a run of `n`
-words with the text. Only prompts count: telling a fact is not contamination, showing the question of the exam is. Words
-are compared lower-case without punctuation. Source: Brown et al. 2020, appendix C (13-grams).
+In: evaluation sets (tasks of the splits `dev` and `test`; what users say in one's own chat data and preferences, of which
+a part is held out later) and text. Out: where the text shares a run of `n` words with a prompt. Only prompts count:
+telling a fact is not contamination, showing the question of the exam is. Words are compared lower-case without
+punctuation. Source: Brown et al. 2020, appendix C (13-grams).
 """
 
-import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
+
+from pydantic import PositiveInt
+
+from crawl2chat.parameters import Params
 
 _WORD = re.compile(r"\w+")
 
 
-def evaluation_items(tasks: Path) -> list[dict[str, Any]]:
-    """All tasks of the splits `dev` and `test` below the folder, in a fixed order."""
-    items = []
-    for path in sorted(tasks.glob("*.jsonl")):
-        with path.open(encoding="utf-8") as file:
-            items += [
-                task for line in file if line.strip() and (task := json.loads(line))["split"] != "train"
-            ]
+class ContaminationParams(Params):
+    """When a text shows an evaluation prompt, and what goes then."""
+
+    n_grams: PositiveInt = 13  # words in a row that text and prompt share
+    least_words: PositiveInt = 8  # shorter prompts are not looked for
+    remove: Literal["document", "span"] = "document"  # span: only the lines that show it
+
+
+@dataclass(frozen=True)
+class Item:
+    """A prompt of an evaluation set."""
+
+    id: str
+    set: str  # its skill; chat or preferences for one's own data
+    prompt: str
+
+
+@dataclass(frozen=True)
+class Match:
+    """Characters `start` to `end` of a text show the item."""
+
+    start: int
+    end: int
+    item: Item
+
+
+def evaluation_items(tasks: Path, chat: Path, preferences: Path) -> list[Item]:
+    """The prompts of every evaluation set, in a fixed order."""
+    from crawl2chat.chat.datasets import read_conversations
+    from crawl2chat.chat.preference_sets import read_preferences
+    from crawl2chat.jsonl import read_tasks
+
+    items = [
+        Item(task["id"], task["skill"], task["prompt"])
+        for task in read_tasks(tasks)
+        if task["split"] != "train"
+    ]
+    for name, rows in (
+        ("chat", read_conversations(chat)[0]),
+        ("preferences", read_preferences(preferences)[0]),
+    ):
+        for row in rows:
+            said = [message["content"] for message in row["messages"] if message["role"] == "user"]
+            items += [Item(f"{row['id']}#{turn}", name, text) for turn, text in enumerate(said)]
     return items
 
 
@@ -32,27 +73,43 @@ class Overlap:
     such runs occur by chance.
     """
 
-    def __init__(self, items: Iterable[dict[str, Any]], n: int, least: int):
+    def __init__(self, items: Iterable[Item], n: int, least: int):
         self.least = least
-        # hash of the first `least` words of a run → (its length, hash of all its words, task id)
-        self.runs: dict[int, list[tuple[int, int, str]]] = {}
+        # hash of the first `least` words of a run → (its length, hash of all its words, item)
+        self.runs: dict[int, list[tuple[int, int, Item]]] = {}
         for item in items:
-            words = _WORD.findall(item["prompt"].lower())
+            words = _words(item.prompt)
             length = min(n, len(words))
             if length < least:
                 continue
             for start in range(len(words) - length + 1):
                 run = words[start : start + length]
-                self.runs.setdefault(_digest(run[:least]), []).append((length, _digest(run), item["id"]))
+                self.runs.setdefault(_digest(run[:least]), []).append((length, _digest(run), item))
 
-    def find(self, text: str) -> str | None:
-        """The id of a task whose prompt the text shows, or None."""
-        words = _WORD.findall(text.lower())
+    def matches(self, text: str) -> Iterator[Match]:
+        """Every place where the text shows a prompt, from its beginning on."""
+        words = _words(text)
+        places: list[tuple[int, int]] = []
         for start in range(len(words) - self.least + 1):
-            for length, digest, task in self.runs.get(_digest(words[start : start + self.least]), ()):
+            for length, digest, item in self.runs.get(_digest(words[start : start + self.least]), ()):
                 if _digest(words[start : start + length]) == digest:
-                    return task
-        return None
+                    places = places or [match.span() for match in _WORD.finditer(text)]
+                    yield Match(places[start][0], places[start + length - 1][1], item)
+
+
+def without(text: str, matches: Iterable[Match]) -> tuple[str, str]:
+    """The lines of a text that show no evaluation item, and those that do."""
+    spans = [(match.start, match.end) for match in matches]
+    kept, cut, begin = [], [], 0
+    for line in text.splitlines(keepends=True):
+        shown = any(start < begin + len(line) and end > begin for start, end in spans)
+        (cut if shown else kept).append(line)
+        begin += len(line)
+    return "".join(kept).strip(), "".join(cut).strip()
+
+
+def _words(text: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(text)]
 
 
 def _digest(words: list[str]) -> int:

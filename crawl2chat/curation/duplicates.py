@@ -5,8 +5,10 @@ In: shards of documents. Out: for each shard the files from which the last step 
 Source: Broder 1997, Penedo et al. 2024.
 """
 
+import json
+import sqlite3
 import sys
-from contextlib import redirect_stderr
+from contextlib import closing, redirect_stderr
 from io import StringIO
 from pathlib import Path
 
@@ -53,13 +55,28 @@ def find(documents: Path, work: Path, params: MinhashParams, execution: Executio
     return clusters
 
 
-def removal(clusters: Path, removed: Path):
+def twins(documents: Path, clusters: Path, work: Path, execution: ExecutionParams) -> Path:
+    """A database of the document that stays of each cluster: cluster, id, url; what `removal` looks twins up in."""
+    from crawl2chat.curation import blocks
+
+    lines, database = work / "twins.jsonl", work / "twins.sqlite"
+    execute("twins", [blocks.reader(documents), blocks.Twins(clusters, lines)], work, execution)
+    database.unlink(missing_ok=True)
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("CREATE TABLE twins (cluster INTEGER PRIMARY KEY, id TEXT, url TEXT)")
+        for path in sorted(lines.glob("*.jsonl")):
+            with path.open() as file:
+                connection.executemany("INSERT INTO twins VALUES (?, ?, ?)", map(json.loads, file))
+    return database
+
+
+def removal(clusters: Path, twins: Path, removed: Path):
     """The fourth step as a block: one document of each cluster stays."""
     from datatrove.pipeline.dedup.minhash import MinhashDedupFilter
 
     from crawl2chat.curation import blocks
 
-    out = blocks.DuplicateWriter(str(removed / "minhash"), blocks.SHARD, compression="zstd")
+    out = blocks.DuplicateWriter(removed / "minhash", twins)
     return MinhashDedupFilter(str(clusters), out, load_cluster_ids=True, load_cluster_sizes=True)
 
 

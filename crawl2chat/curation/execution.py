@@ -183,17 +183,16 @@ def milliseconds(statistics: dict[str, dict[str, float]]) -> dict[str, float]:
     }
 
 
+def counts(statistics: dict[str, dict[str, float]], block: str, prefix: str) -> dict[str, int]:
+    """{kind: number} from the statistics `<prefix><kind>` of a block."""
+    values = sorted(statistics.get(block, {}).items())
+    return {key.removeprefix(prefix): int(n) for key, n in values if key.startswith(prefix)}
+
+
 def drop_counts(statistics: dict[str, dict[str, float]]) -> dict[str, dict[str, int]]:
     """{block: {reason: documents}} from the `dropped_<reason>` statistics."""
-    counts = {
-        block: {
-            key.removeprefix("dropped_"): int(n)
-            for key, n in sorted(values.items())
-            if key.startswith("dropped_")
-        }
-        for block, values in statistics.items()
-    }
-    return {block: reasons for block, reasons in counts.items() if reasons}
+    drops = {block: counts(statistics, block, "dropped_") for block in statistics}
+    return {block: reasons for block, reasons in drops.items() if reasons}
 
 
 def require_documents(kept: int, stage: str, drops: dict[str, dict[str, int]]) -> None:

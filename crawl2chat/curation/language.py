@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from crawl2chat.errors import UserError
-from crawl2chat.parameters import Params
+from crawl2chat.parameters import Params, Share
 
 CHARACTERS = 2_000
 
@@ -18,7 +18,7 @@ class LanguageParams(Params):
     """Which languages stay."""
 
     languages: tuple[str, ...] = ("en",)  # ISO 639-1 codes; empty keeps all
-    min_score: float = 0.65
+    min_score: Share = 0.65
 
 
 def model_path() -> Path:

@@ -16,7 +16,7 @@ from crawl2chat.curation.records import Found, kind_of, open_binary, read_file
 from crawl2chat.errors import UserError
 from crawl2chat.parameters import Params
 
-DOCUMENTS, OTHERS = ("crawl", "text"), ("chat", "preferences", "verifiable")
+DOCUMENTS, OTHERS = ("crawl", "text"), ("chat", "preferences", "verifiable", "blocklists", "quality")
 
 
 class CollectParams(Params):

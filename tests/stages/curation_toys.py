@@ -9,6 +9,7 @@ from typing import Any
 from crawl2chat.curation.addresses import AddressParams
 from crawl2chat.curation.execution import ExecutionParams
 from crawl2chat.curation.quality import RepetitionParams
+from crawl2chat.curation.sources import OTHERS, about
 from crawl2chat.tinyweb import defects
 from crawl2chat.tinyweb.pages import Page
 from crawl2chat.tinyweb.site import BLOCKED_DOMAINS, WebParams, write_web
@@ -51,6 +52,8 @@ def tiny_crawl(out: Path, pages: int = 60) -> Path:
         for n, split in enumerate(["train", "dev", "test", "test"])
     ]
     write_web(good, tasks, {}, out, WebParams(domains=9, files=3), seed=5)
+    for kind in OTHERS:
+        about(out / kind, "none")
     return out
 
 
@@ -67,11 +70,23 @@ def curate(crawl: Path, out: Path, workers: int = 1) -> dict[str, dict[str, Any]
                 "params": params.model_copy(update={"execution": execution})}  # fmt: skip
 
     return {
-        "extract": extract(pages=crawl / "pages", out=out / "extracted", **arguments("extract", EXTRACT)),
-        "filter": filter(extracted=out / "extracted", out=out / "filtered", **arguments("filter", FILTER)),
+        "extract": extract(
+            pages=crawl / "pages",
+            blocklists=crawl / "blocklists",
+            out=out / "extracted",
+            **arguments("extract", EXTRACT),
+        ),
+        "filter": filter(
+            extracted=out / "extracted",
+            samples=crawl / "quality",
+            out=out / "filtered",
+            **arguments("filter", FILTER),
+        ),
         "deduplicate": deduplicate(
             filtered=out / "filtered",
             tasks=crawl / "tasks",
+            chat=crawl / "chat",
+            preferences=crawl / "preferences",
             out=out / "corpus",
             extracted=out / "extracted",
             removed_extract=removed / "extract",

@@ -15,7 +15,7 @@ from crawl2chat.tinyweb.world import WorldParams
 from crawl2chat.tracking import Tracker
 from stages.crawl import CrawlParams, crawl
 
-KINDS = {"pages", "chat", "preferences", "verifiable", "tasks", "truth"}
+KINDS = {"pages", "chat", "preferences", "verifiable", "blocklists", "quality", "tasks", "truth"}
 SMALL = CrawlParams(
     world=WorldParams(mention_scale=5.0, mention_cap=3),
     pages=PageParams(

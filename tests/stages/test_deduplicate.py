@@ -6,9 +6,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from curation_toys import DEDUPLICATE, EXTRACT, curate, digest, tiny_crawl
+from curation_toys import DEDUPLICATE, EXTRACT, curate, digest, jsonl, tiny_crawl
 
+from crawl2chat.curation.contamination import ContaminationParams
 from crawl2chat.curation.execution import documents_in
+from crawl2chat.curation.personal import KINDS
 from crawl2chat.errors import UserError
 from crawl2chat.tracking import Tracker
 from stages.deduplicate import deduplicate
@@ -33,15 +35,19 @@ def test_duplicates_are_found_and_can_be_traced_to_their_twin(curated: tuple[Pat
     scores = metrics["deduplicate"]
     assert scores["duplicate_recall"] == 1.0 and scores["duplicate_precision"] > 0.6
     corpus = pl.read_parquet(out / "corpus" / "*.parquet")
+    assert corpus["line_punctuation"].is_between(0, 1).all()
     clusters = dict(corpus.filter(pl.col("cluster") >= 0).select("cluster", "cluster_size").iter_rows())
     gone = [d["metadata"] for d in documents_in(out / "removed" / "deduplicate" / "minhash")]
     assert gone and {d["reason"] for d in gone} == {"near_duplicate"}
     assert all(d["minhash_cluster_id"] == d["value"] for d in gone)
     contaminated = {
-        d["metadata"].get("minhash_cluster_id")
+        d["metadata"].get("minhash_cluster_id"): d["id"]
         for d in documents_in(out / "removed" / "deduplicate" / "contamination")
     }
-    assert {d["value"] for d in gone} <= set(clusters) | contaminated
+    assert {d["value"] for d in gone} <= set(clusters) | set(contaminated)
+    twins = dict(corpus.filter(pl.col("cluster") >= 0).select("cluster", "id").iter_rows()) | contaminated
+    assert all(twins[d["value"]] == d["kept"] and d["kept_url"] for d in gone)
+    assert all(d["minhash_cluster_size"] >= 2 for d in gone)
 
 
 def test_personal_data_and_evaluation_items_are_gone(curated: tuple[Path, dict]) -> None:
@@ -49,9 +55,41 @@ def test_personal_data_and_evaluation_items_are_gone(curated: tuple[Path, dict])
     scores = metrics["deduplicate"]
     assert scores["pii_recall"] == 1.0 and scores["pii_recall_n"] > 0 and scores["pii_clean_touched"] == 0
     assert scores["contaminated_recall"] == 1.0 and scores["contaminated"] >= 1
+    assert sum(scores["personal"].values()) >= scores["pii_recall_n"] and set(scores["personal"]) <= set(
+        KINDS
+    )
+    assert scores["contaminated_by_set"] == {"word_problem": scores["contaminated"]}
+    assert scores["evaluation_items_by_set"] == {"word_problem": 3}
     text = " ".join(pl.read_parquet(out / "corpus" / "*.parquet")["text"])
     assert not re.search(r"\w@\w", text) and "[email]" in text or scores["pii_recall_n"] < 3
     assert "Old Dan takes 2" not in text
+
+
+def test_spans_are_cut_where_documents_are_to_stay(
+    curated: tuple[Path, dict], crawl: Path, tmp_path: Path
+) -> None:
+    """One's own chat data are evaluation sets too: a part of them is held out."""
+    document = next(d for d in documents_in(curated[0] / "filtered") if d["text"].count("\n") > 2)
+    line = document["text"].split("\n")[1]
+    said = {"messages": [{"role": "user", "content": line}, {"role": "assistant", "content": "Yes."}]}
+    jsonl(tmp_path / "chat" / "own.jsonl", said)
+    params = DEDUPLICATE.model_copy(update={"contamination": ContaminationParams(remove="span")})
+    (tmp_path / "work").mkdir()
+    metrics = deduplicate(
+        curated[0] / "filtered", crawl / "tasks", tmp_path / "chat", crawl / "preferences", crawl / "truth",
+        curated[0] / "extracted", tmp_path, tmp_path, tmp_path / "out", tmp_path / "removed", tmp_path / "report",
+        params, Tracker(), tmp_path / "work",
+    )  # fmt: skip
+    assert (
+        metrics["contaminated"] == 0 < metrics["contaminated_by_set"]["chat"] <= metrics["contaminated_cut"]
+    )
+    assert metrics["documents"] > curated[1]["deduplicate"]["documents"]
+    cut = {d["id"]: d for d in documents_in(tmp_path / "removed" / "contamination")}
+    assert cut[document["id"]]["metadata"]["reason"] == "evaluation_span"
+    corpus = pl.read_parquet(tmp_path / "out" / "*.parquet")
+    text = corpus.filter(pl.col("id") == document["id"])["text"].item()
+    assert line not in text and document["text"].split("\n")[0] in text
+    assert not corpus["text"].str.contains("Old Dan takes 2").any()
 
 
 def test_corpus_rows_are_complete(curated: tuple[Path, dict]) -> None:
@@ -81,8 +119,8 @@ def test_killed_between_shards_it_redoes_only_the_rest(
 
     def run() -> None:
         extract(
-            crawl / "pages", crawl / "truth", tmp_path / "out", tmp_path / "removed", EXTRACT, Tracker(), work
-        )
+            crawl / "pages", crawl / "blocklists", crawl / "truth", tmp_path / "out", tmp_path / "removed", EXTRACT, Tracker(), work
+        )  # fmt: skip
 
     run()
     first = digest(tmp_path / "out")
@@ -104,8 +142,9 @@ def test_too_many_invalid_rows_stop_the_stage(
     (tmp_path / "work").mkdir()
     with pytest.raises(UserError, match=r"\d+ of \d+ rows break the corpus schema.*column 'date'"):
         deduplicate(
-            curated[0] / "filtered", crawl / "tasks", crawl / "truth", curated[0] / "extracted", tmp_path, tmp_path,
-            tmp_path / "out", tmp_path / "removed", tmp_path / "report", DEDUPLICATE, Tracker(), tmp_path / "work"
+            curated[0] / "filtered", crawl / "tasks", crawl / "chat", crawl / "preferences", crawl / "truth",
+            curated[0] / "extracted", tmp_path, tmp_path, tmp_path / "out", tmp_path / "removed", tmp_path / "report",
+            DEDUPLICATE, Tracker(), tmp_path / "work",
         )  # fmt: skip
     failures = [json.loads(line) for line in (tmp_path / "work" / "invalid.jsonl").read_text().splitlines()]
     assert {(f["column"], f["check"], f["value"]) for f in failures} == {

@@ -1,5 +1,6 @@
 """Stage extract: every record is a document or has a reason, and damage is told in a sentence."""
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from stages.extract import extract
 def run(pages: Path, root: Path, **update: Any) -> dict[str, Any]:
     work = root / "work"
     work.mkdir(exist_ok=True)
-    truth = pages.parent / "truth"
+    crawl, params = pages.parent, EXTRACT.model_copy(update=update)
     return extract(
-        pages, truth, root / "out", root / "removed", EXTRACT.model_copy(update=update), Tracker(), work
+        pages, crawl / "blocklists", crawl / "truth", root / "out", root / "removed", params, Tracker(), work
     )
 
 
@@ -37,6 +38,21 @@ def test_tiny_web_text_comes_out_whole(tmp_path: Path) -> None:
     assert all("<p>" not in document["text"] for document in documents)
     for block in ("read", "address"):
         assert all(d["metadata"]["reason"] for d in documents_in(tmp_path / "removed" / block))
+
+
+def test_own_lists_of_domains_and_urls_are_obeyed(tmp_path: Path) -> None:
+    """Plain, packed and in the form of a hosts file; a URL blocks what begins with it, and no other page."""
+    urls = ["https://www.spam.example/", "https://sub.spam.example/a", "https://hosts.example/", "https://a.example/bad/1",
+            "http://a.example/bad?x=1", "https://a.example/badly", "https://a.example/", "https://notspam.example/"]  # fmt: skip
+    jsonl(tmp_path / "pages" / "a.jsonl", *({"text": "Fine.", "url": url} for url in urls))
+    (tmp_path / "blocklists").mkdir()
+    (tmp_path / "blocklists" / "domains.txt").write_text(
+        "# spam\nspam.example\n0.0.0.0 Hosts.example # ads\n\n"
+    )
+    (tmp_path / "blocklists" / "urls.gz").write_bytes(gzip.compress(b"https://a.example/bad\n"))
+    metrics = run(tmp_path / "pages", tmp_path)
+    assert metrics["dropped"] == {"address": {"blocked_domain": 3, "blocked_url": 2}}
+    assert [d["metadata"]["url"] for d in documents_in(tmp_path / "out")] == urls[5:]
 
 
 def test_broken_lines_are_counted_and_named(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from crawl2chat.curation import corpus, personal
 from crawl2chat.curation.addresses import AddressFilter, AddressParams
-from crawl2chat.curation.contamination import Overlap
+from crawl2chat.curation.contamination import Item, Overlap, without
 from crawl2chat.curation.extraction import CANARY, date_of, extract, split_text, title_of
 from crawl2chat.curation.language import identify
 
@@ -97,16 +97,33 @@ def test_personal_data_is_counted_by_kind() -> None:
 
 
 def test_contamination_needs_a_whole_run_of_words() -> None:
-    items = [
-        {"id": "long", "prompt": "one two three four five six seven eight nine ten"},
-        {"id": "whole", "prompt": "Which way to the old mill?"},
+    prompts = {
+        "long": "one two three four five six seven eight nine ten",
+        "whole": "Which way to the old mill?",
+        "short": "Who? Why?",
+    }
+    overlap = Overlap([Item(key, "set", prompt) for key, prompt in prompts.items()], n=8, least=4)
+
+    def found(text: str) -> list[str]:
+        return [text[match.start : match.end] + " " + match.item.id for match in overlap.matches(text)]
+
+    assert found("Zero, One two three; four five six SEVEN eight.") == [
+        "One two three; four five six SEVEN eight long"
     ]
-    find = Overlap([*items, {"id": "short", "prompt": "Who? Why?"}], n=8, least=4).find
-    assert find("Zero, One two three; four five six SEVEN eight.") == "long"
-    assert find("two three four five six seven eight x nine") is None
-    assert find("He asked: which way to the old mill") == "whole"
-    assert find("which way to the mill") is None
-    assert find("Who? Why?") is None
+    assert found("two three four five six seven eight x nine") == []
+    assert found("He asked: which way to the old mill") == ["which way to the old mill whole"]
+    assert found("İI: which way to the old mill?") == ["which way to the old mill whole"]
+    assert found("which way to the mill") == found("Who? Why?") == []
+
+
+def test_only_lines_that_show_an_item_are_cut() -> None:
+    text = "First line.\nWhich way to\nthe old mill? Left.\nLast line."
+    overlap = Overlap([Item("1", "set", "Which way to the old mill?")], n=8, least=4)
+    assert without(text, overlap.matches(text)) == (
+        "First line.\nLast line.",
+        "Which way to\nthe old mill? Left.",
+    )
+    assert without(text, []) == (text, "")
 
 
 def document(**more: object) -> dict:
