@@ -34,7 +34,9 @@ def deduplicate(
     """Write `documents-*.parquet` to `out`, what was dropped to `out_removed`, the report of curation to `out_report`."""
     from datatrove.data import Document
 
-    from crawl2chat.curation import blocks, contamination, corpus, duplicates, execution, report, score
+    from crawl2chat.curation import (
+        blocks, contamination, corpus, duplicates, evaluation_sets, execution, report, score,
+    )  # fmt: skip
     from crawl2chat.curation.quality import Drop
 
     if not any(filtered.glob("*.jsonl.zst")):
@@ -42,7 +44,7 @@ def deduplicate(
     shards, removed = work / "documents", work / "removed"
     clusters = duplicates.find(filtered, work, params.minhash, params.execution)
     kept = duplicates.twins(filtered, clusters, work, params.execution)
-    items = contamination.evaluation_items(tasks, chat, preferences)
+    items = evaluation_sets.evaluation_items(tasks, chat, preferences)
     overlap = contamination.Overlap(items, params.contamination.n_grams, params.contamination.least_words)
     pipeline = [
         blocks.reader(filtered),

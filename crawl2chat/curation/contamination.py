@@ -1,7 +1,6 @@
 """Finds evaluation items in the corpus, so that no model is asked what it has read word for word.
 
-In: evaluation sets (tasks of the splits `dev` and `test`; what users say in one's own chat data and preferences, of which
-a part is held out later) and text. Out: where the text shares a run of `n` words with a prompt. Only prompts count:
+In: the items of evaluation sets, and text. Out: where the text shares a run of `n` words with a prompt. Only prompts count:
 telling a fact is not contamination, showing the question of the exam is. Words are compared lower-case without
 punctuation. Source: Brown et al. 2020, appendix C (13-grams).
 """
@@ -9,7 +8,6 @@ punctuation. Source: Brown et al. 2020, appendix C (13-grams).
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from pydantic import PositiveInt
@@ -43,27 +41,6 @@ class Match:
     start: int
     end: int
     item: Item
-
-
-def evaluation_items(tasks: Path, chat: Path, preferences: Path) -> list[Item]:
-    """The prompts of every evaluation set, in a fixed order."""
-    from crawl2chat.chat.datasets import read_conversations
-    from crawl2chat.chat.preference_sets import read_preferences
-    from crawl2chat.jsonl import read_tasks
-
-    items = [
-        Item(task["id"], task["skill"], task["prompt"])
-        for task in read_tasks(tasks)
-        if task["split"] != "train"
-    ]
-    for name, rows in (
-        ("chat", read_conversations(chat)[0]),
-        ("preferences", read_preferences(preferences)[0]),
-    ):
-        for row in rows:
-            said = [message["content"] for message in row["messages"] if message["role"] == "user"]
-            items += [Item(f"{row['id']}#{turn}", name, text) for turn, text in enumerate(said)]
-    return items
 
 
 class Overlap:

@@ -71,10 +71,16 @@ def _fineweb(limits: dict[str, Any]) -> Iterator[Limit]:
     yield from _most("fineweb", limits, "short_lines", "duplicate_characters", "new_lines")
 
 
+def _classifier(limits: dict[str, Any]) -> Iterator[Limit]:
+    if limits["positive"]:
+        yield Limit("classifier", "quality", least=limits["min_score"], reasons=("quality",))
+
+
 READERS = {
     "language": _language,
     "repetition": _repetition,
     "gopher": _gopher,
     "c4": _c4,
     "fineweb": _fineweb,
+    "classifier": _classifier,
 }
