@@ -35,7 +35,14 @@ def deduplicate(
     from datatrove.data import Document
 
     from crawl2chat.curation import (
-        blocks, contamination, corpus, duplicates, evaluation_sets, execution, report, score,
+        blocks,
+        contamination,
+        corpus,
+        duplicates,
+        evaluation_sets,
+        execution,
+        report,
+        score,
     )  # fmt: skip
     from crawl2chat.curation.quality import Drop
 

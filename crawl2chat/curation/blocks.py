@@ -32,7 +32,7 @@ SHARD = "${rank}.jsonl.zst"
 STAGES = {  # which stage a block belongs to
     **dict.fromkeys(("read", "address", "extract"), "extract"),
     **dict.fromkeys(("language", "repetition", "gopher", "c4", "fineweb", "classifier"), "filter"),
-    **dict.fromkeys(("minhash", "contamination", "schema"), "deduplicate"),
+    **dict.fromkeys(("minhash", "contamination", "spans", "schema"), "deduplicate"),
 }
 BATCH = 32  # pages that cross to the extracting process at a time; one by one, a busy machine only switches
 logger.disable("datatrove")  # its pages of log lines; errors are raised all the same
@@ -381,6 +381,7 @@ class Decontaminate(Block):
     def __init__(self, overlap: Overlap, remove: str, removed: Path):
         super().__init__("contamination", removed)
         self.overlap, self.remove = overlap, remove
+        self.cut = writer(removed / "spans")  # apart, since these documents stay
 
     def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         for document in data:
@@ -397,10 +398,11 @@ class Decontaminate(Block):
                     self.drop(document, Drop("evaluation_item", item.id), rank)
                     continue
                 self.stat_update("cut")
-                metadata = dict(document.metadata) | marks("contamination", Drop("evaluation_span", item.id))
-                self.removed.write(Document(cut, document.id, metadata=metadata), rank)
+                metadata = dict(document.metadata) | marks("spans", Drop("evaluation_span", item.id))
+                self.cut.write(Document(cut, document.id, metadata=metadata), rank)
                 document.text = rest
                 document.metadata["words"] = len(quality.words_of(rest))
             self.stat_update("forwarded")
             yield document
         self.close()
+        self.cut.close()

@@ -75,16 +75,17 @@ def test_spans_are_cut_where_documents_are_to_stay(
     jsonl(tmp_path / "chat" / "own.jsonl", said)
     params = DEDUPLICATE.model_copy(update={"contamination": ContaminationParams(remove="span")})
     (tmp_path / "work").mkdir()
+    gone = curated[0] / "removed"
     metrics = deduplicate(
         curated[0] / "filtered", crawl / "tasks", tmp_path / "chat", crawl / "preferences", crawl / "truth",
-        curated[0] / "extracted", tmp_path, tmp_path, tmp_path / "out", tmp_path / "removed", tmp_path / "report",
+        curated[0] / "extracted", gone / "extract", gone / "filter", tmp_path / "out", tmp_path / "removed", tmp_path / "report",
         params, Tracker(), tmp_path / "work",
     )  # fmt: skip
     assert (
         metrics["contaminated"] == 0 < metrics["contaminated_by_set"]["chat"] <= metrics["contaminated_cut"]
     )
     assert metrics["documents"] > curated[1]["deduplicate"]["documents"]
-    cut = {d["id"]: d for d in documents_in(tmp_path / "removed" / "contamination")}
+    cut = {d["id"]: d for d in documents_in(tmp_path / "removed" / "spans")}
     assert cut[document["id"]]["metadata"]["reason"] == "evaluation_span"
     corpus = pl.read_parquet(tmp_path / "out" / "*.parquet")
     text = corpus.filter(pl.col("id") == document["id"])["text"].item()
@@ -140,10 +141,11 @@ def test_too_many_invalid_rows_stop_the_stage(
     real = corpus.row
     monkeypatch.setattr(corpus, "row", lambda document: real(document) | {"date": "yesterday"})
     (tmp_path / "work").mkdir()
+    gone = curated[0] / "removed"
     with pytest.raises(UserError, match=r"\d+ of \d+ rows break the corpus schema.*column 'date'"):
         deduplicate(
             curated[0] / "filtered", crawl / "tasks", crawl / "chat", crawl / "preferences", crawl / "truth",
-            curated[0] / "extracted", tmp_path, tmp_path, tmp_path / "out", tmp_path / "removed", tmp_path / "report",
+            curated[0] / "extracted", gone / "extract", gone / "filter", tmp_path / "out", tmp_path / "removed", tmp_path / "report",
             DEDUPLICATE, Tracker(), tmp_path / "work",
         )  # fmt: skip
     failures = [json.loads(line) for line in (tmp_path / "work" / "invalid.jsonl").read_text().splitlines()]
