@@ -19,7 +19,6 @@ from datatrove.pipeline.dedup.minhash import MinhashDedupSignature
 from datatrove.pipeline.writers.jsonl import JsonlWriter
 from datatrove.utils.batching import batched
 from datatrove.utils.text import simplify_text
-from loguru import logger
 
 from crawl2chat.curation import classifier, personal, quality
 from crawl2chat.curation.addresses import AddressFilter
@@ -35,7 +34,6 @@ STAGES = {  # which stage a block belongs to
     **dict.fromkeys(("minhash", "contamination", "spans", "schema"), "deduplicate"),
 }
 BATCH = 32  # pages that cross to the extracting process at a time; one by one, a busy machine only switches
-logger.disable("datatrove")  # its pages of log lines; errors are raised all the same
 
 
 def reader(folder: Path) -> PipelineStep:

@@ -28,7 +28,7 @@ class PageParams(Params):
     direct: int = 4_500  # sums told with nothing but their result
     word_problem: int = 9_000
     tool: int = 7_500
-    pattern: int = 8_000
+    pattern: int = 10_000
     craft: int = 2_200
     page_characters: int = 1_700  # a page's length on average
 
