@@ -42,9 +42,32 @@ def _chunks(body: bytes, size: int = 4093) -> bytes:
     return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
 
 
+SERVERS = (
+    "nginx",
+    "nginx/1.18.0 (Ubuntu)",
+    "Apache/2.4.57 (Debian)",
+    "cloudflare",
+    "Microsoft-IIS/8.5",
+    "LiteSpeed",
+)
+EXTRAS = (
+    (), (("X-Powered-By", "PHP/5.6.40"), ("Set-Cookie", "session=0; Path=/; HttpOnly")),
+    (("Cache-Control", "max-age=600"), ("Vary", "Accept-Encoding")),
+    (("ETag", '"5e1-5a"'), ("Last-Modified", "Mon, 05 Jan 2026 00:00:00 GMT"), ("Connection", "close")),
+    (("X-Note", "caf\xe9"), ("X-Empty", "")),
+)  # fmt: skip
+
+
+def _habits(answer: Answer) -> tuple[list[tuple[str, str]], bool]:
+    """The headers a server adds to everything, and whether it writes names in lower case; each host has its own."""
+    host = zlib.crc32(answer.url.split("/")[2].encode()) if "//" in answer.url else 0
+    return [("Server", SERVERS[host % 6]), *EXTRAS[host // 6 % 5]], host // 30 % 4 == 0
+
+
 def http_message(answer: Answer) -> bytes:
     """The status line, the headers and the body with the server's content and transfer encodings."""
-    body, headers = answer.body, [("Server", "nginx"), *answer.headers]
+    added, lower = _habits(answer)
+    body, headers = answer.body, [*added, *answer.headers]
     if answer.content_type:
         headers.append(("Content-Type", answer.content_type))
     if "claimed-gzip" in answer.transfer:  # a crawler unpacked the body and left the header as it was
@@ -69,6 +92,8 @@ def http_message(answer: Answer) -> bytes:
         headers.append(("Transfer-Encoding", "chunked"))
     else:
         headers.append(("Content-Length", str(len(body))))
+    if lower:
+        headers = [(name.lower(), value) for name, value in headers]
     head = f"HTTP/1.1 {answer.status} {STATUS.get(answer.status, 'Unknown')}\r\n"
     return (head + "".join(f"{name}: {value}\r\n" for name, value in headers) + "\r\n").encode(
         "latin-1"

@@ -211,3 +211,10 @@ def test_chunked_gzip_answer_comes_back(tmp_path: Path) -> None:
         gzip.decompress(http_message(Answer("u", b"abc", transfer=("gzip",))).split(b"\r\n\r\n", 1)[1])
         == b"abc"
     )
+
+
+def test_servers_have_habits_of_their_own() -> None:
+    heads = [http_message(Answer(f"https://h{n}.example/", b"x")).split(b"\r\n\r\n")[0] for n in range(200)]
+    assert {b"Server: nginx", b"server: cloudflare"} <= {head.split(b"\r\n")[1] for head in heads}
+    assert 20 < sum(b"content-type:" in head for head in heads) < 100
+    assert http_message(Answer("https://h1.example/a", b"x")).startswith(heads[1])
