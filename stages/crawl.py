@@ -24,7 +24,9 @@ class CrawlParams(Params):
     web: WebParams = WebParams()
 
 
-def crawl(inputs: Path, out: Path, params: CrawlParams, seed: int, tracker: Tracker) -> dict[str, Any]:
+def crawl(
+    inputs: Path, out: Path, params: CrawlParams, seed: int, tracker: Tracker, work: Path | None = None
+) -> dict[str, Any]:
     """Fill `out` with pages/, chat/, preferences/, verifiable/, tasks/ and truth/."""
     from crawl2chat.curation import sources
 
@@ -38,11 +40,11 @@ def crawl(inputs: Path, out: Path, params: CrawlParams, seed: int, tracker: Trac
             sources.about(out / kind, "none")
         tasks = sum(len(path.read_text().splitlines()) for path in (out / "tasks").glob("*.jsonl"))
         return {**counts, "tasks": tasks}
-    counts = sources.collect(inputs, out, params.collect, seed)
+    counts = sources.collect(inputs, out, params.collect, seed, work)
     tasks = _write_tasks(out, seed)
     sources.about(out / "truth", "none")
     tracker.dataset("pages", out / "pages")
-    return {"pages": sources.count_pages(out / "pages"), **counts, "tasks": tasks}
+    return {**counts, "tasks": tasks}
 
 
 def _write_tasks(out: Path, seed: int) -> int:
