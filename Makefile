@@ -1,6 +1,6 @@
 # make            install into .venv, run the pipeline on the embedded tiny web, show the results
 # make test       install and run the tests
-# make real DATA=<folder>   the same pipeline on your own files, in workspaces/real
+# make real DATA=<folder>   the same pipeline on your own files, in workspaces/real (or DATA=<file, pattern, list, address>)
 # make chat       talk to the final model (MODEL=base|sft|reasoner|chat; ROOT=workspaces/real for the one of `make real`)
 # make ui         MLflow and Prefect in the browser, until Ctrl-C (ROOT as above)
 # make cuda       exchange a CPU build of torch for the CUDA build

@@ -120,12 +120,8 @@ def markup(block: bytes, rng: Random) -> bytes:
     return answer(body)
 
 
-def attributes(block: bytes, rng: Random) -> bytes:
-    return answer(b"<div " + b" ".join(b"a%d='%d'" % (n, n) for n in range(20_000)) + b">" + body_of(block))
-
-
 ANSWERS: tuple[Callable[[bytes, Random], bytes], ...] = (
-    bits, cut, nulls, not_utf8, no_headers, wild_headers, chunks, packed, garbage, nested, markup, attributes
+    bits, cut, nulls, not_utf8, no_headers, wild_headers, chunks, packed, garbage, nested, markup
 )  # fmt: skip
 
 
@@ -143,6 +139,8 @@ def bombs(rng: Random) -> Iterator[tuple[str, bytes]]:
     yield "long_line", answer(b"<html><body><p>" + b"long " * 2_000_000)
     yield "long_word", answer(b"<html><body><p>" + b"x" * 10_000_000)
     yield "long_tag", answer(b"<" + b"y" * 10_000_000)
+    yield "long_line_4m", answer(b"<html><body><p>" + b"long " * 800_000)
+    yield "attributes", answer(b"<p " + b" ".join(b"a%d='%d'" % (n, n) for n in range(20_000)) + b">Text.")
     yield "entities", answer(b"<html><body><p>" + b"&amp;" * 2_000_000)
     yield "gzip_1gb", answer(zeros_gzip(1024), b"Content-Encoding: gzip")
     yield "brotli_1gb", answer(brotli.compress(bytes(256 * MEGABYTE), quality=2), b"Content-Encoding: br")
@@ -207,14 +205,27 @@ ENVELOPES = (
 )
 
 
+def tiny_pages(folder: Path) -> list[Path]:
+    """The WARC files of a small tiny web."""
+    from crawl2chat.tracking import Tracker
+    from stages.crawl import CrawlParams, PageParams, WebParams, WorldParams, crawl
+
+    few = dict.fromkeys(PageParams.model_fields, 150) | {"page_characters": 2_200}
+    params = CrawlParams(
+        world=WorldParams(mention_scale=5.0, mention_cap=3),
+        pages=PageParams(**few),
+        web=WebParams(domains=10, files=2),
+    )
+    crawl(folder / "none", folder, params, 1, Tracker())
+    return sorted((folder / "pages").glob("*.warc.gz"))
+
+
 def originals(data: Path | None, folder: Path) -> list[bytes]:
     """Whole answers of pages, as servers sent them."""
     from warcio.archiveiterator import ArchiveIterator
 
     if data is None:
-        from benchmarks.tiny import tiny_pages
-
-        files = tiny_pages(folder)
+        files = tiny_pages(folder / "tiny")
     else:
         files = sorted(data.glob("crawl/*.warc.gz")) or sorted(data.rglob("*.warc.gz"))
     blocks = []

@@ -1,13 +1,14 @@
 """The same pipeline on other input, beside the demo and without touching it: `make real DATA=<folder>`.
 
-    python -m flows.workspace real --inputs <folder> [--set pretrain.depth=4]
+    python -m flows.workspace real --inputs <folder|file|pattern|list|address> [--set pretrain.depth=4]
 
 In: this project's code, dvc.yaml and params.yaml; profiles/<name>.yaml, laid over the parameters; a folder of input
-files. Out: workspaces/<name>/ with its own data, models, metrics, report, DVC cache and MLflow store; a table of
+files, or whatever else names some. Out: workspaces/<name>/ with its own data, models, metrics, report, DVC cache and MLflow store; a table of
 results and the count of records that could not be read. Run again, it repeats only what a change touches.
 """
 
 import argparse
+import glob
 import shutil
 import subprocess
 import sys
@@ -22,9 +23,7 @@ from stages.files import read_yaml, remove
 CODE = ("crawl2chat", "stages", "dvc.yaml", "params.yaml", ".dvcignore")
 
 
-def prepare(
-    project: Path, folder: Path, profile: Path, inputs: Path | None, settings: dict[str, Any]
-) -> None:
+def prepare(project: Path, folder: Path, profile: Path, inputs: str | None, settings: dict[str, Any]) -> None:
     """Make `folder` a project of its own: today's code, the profile's parameters, the user's input."""
     if not profile.exists():
         profiles = ", ".join(sorted(path.stem for path in profile.parent.glob("*.yaml")))
@@ -39,8 +38,7 @@ def prepare(
     (folder / "metrics").mkdir(exist_ok=True)
     remove(folder / "inputs")
     if inputs:
-        # A link, so that dvc.lock names no path of this machine; DVC hashes what is behind it.
-        (folder / "inputs").symlink_to(inputs.resolve(), target_is_directory=True)
+        link_inputs(inputs, folder / "inputs")
     else:
         (folder / "inputs").mkdir()
         shutil.copy2(project / "inputs" / "README.md", folder / "inputs")
@@ -57,6 +55,31 @@ def prepare(
         (folder / ".dvc" / "config.local").write_text("[core]\n    no_scm = true\n")
 
 
+def link_inputs(given: str, target: Path) -> None:
+    """The folder `target` with what `given` names: links, so that dvc.lock names no path of this machine and DVC hashes
+    what is behind them; an address becomes a list of one line."""
+    path = Path(given).expanduser()
+    if path.is_dir():
+        target.symlink_to(path.resolve(), target_is_directory=True)
+        return
+    target.mkdir()
+    if "://" in given:
+        (target / "data.paths").write_text(given + "\n")
+        return
+    files, root = ([path], path.parent) if path.is_file() else matches(given)
+    for file in files:
+        link = target / file.relative_to(root)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(file.resolve())
+
+
+def matches(pattern: str) -> tuple[list[Path], Path]:
+    """The files that fit a pattern, and the folder before its first wildcard."""
+    pattern = str(Path(pattern).expanduser())
+    root = Path(pattern.split("*")[0].split("[")[0].rpartition("/")[0] or (pattern[0] == "/" and "/" or "."))
+    return [path for path in sorted(map(Path, glob.glob(pattern, recursive=True))) if path.is_file()], root
+
+
 def reproduce(folder: Path, stages: list[str] | None = None) -> int:
     """`dvc repro` in the workspace; its exit status."""
     return subprocess.call(
@@ -71,7 +94,9 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("profile", help="a file of profiles/, without .yaml")
     parser.add_argument(
-        "--inputs", default="", help="folder with WARC files, text, chats … (docs/own-data.md)"
+        "--inputs",
+        default="",
+        help="folder with WARC files, text, chats …; or a file, a pattern, a *.paths list, an s3:// or https:// address",
     )
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="values for params.yaml")
     given = parser.parse_args(arguments)
@@ -91,20 +116,27 @@ def main(arguments: list[str]) -> int:
     return subprocess.call([sys.executable, "-m", "flows.summary", "--root", str(folder)])
 
 
-def check_inputs(profile: str, inputs: str) -> Path | None:
-    """The input folder; UserError when there is none to read."""
+def check_inputs(profile: str, inputs: str) -> str:
+    """What names the input, or nothing for a profile without; UserError when there is nothing to read."""
     if not inputs:
         if profile == "real":
             raise UserError(
                 "name the folder with your files: make real DATA=<folder>; docs/own-data.md says what may be in it."
             )
-        return None
-    folder = Path(inputs).expanduser()
-    if not folder.is_dir():
-        raise UserError(f"{inputs} is not a folder; docs/own-data.md says how to lay out your files.")
-    if not any(path.is_file() for path in folder.rglob("*")):
+        return ""
+    path = Path(inputs).expanduser()
+    if "://" in inputs or path.is_file():
+        return inputs
+    if not path.is_dir():
+        if "*" not in inputs and "[" not in inputs:
+            raise UserError(
+                f"{inputs} is not a folder or file; docs/own-data.md says how to lay out your files."
+            )
+        if not matches(inputs)[0]:
+            raise UserError(f"the pattern {inputs} matches no file.")
+    elif not any(file.is_file() for file in path.rglob("*")):
         raise UserError(f"{inputs} is empty; docs/own-data.md says what may be in it.")
-    return folder
+    return inputs
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pydantic import NonNegativeInt, PositiveFloat
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from crawl2chat.curation.addresses import AddressParams
 from crawl2chat.curation.execution import ExecutionParams
@@ -20,9 +20,10 @@ class ExtractParams(Params):
     extractor: Extractor = "resiliparse"
     timeout: PositiveFloat = 10.0  # seconds for one page
     max_megabytes: PositiveFloat = 32.0  # a record larger than this after decompression is dropped
-    part_characters: NonNegativeInt = (
-        0  # documents that came as text are cut into parts of this size; 0 leaves them whole
-    )
+    max_html_megabytes: PositiveFloat = 5.0  # a page larger than this is dropped before it is parsed
+    max_depth: PositiveInt = 2_000  # a page with more open tags than this is too: parsers are quadratic in it
+    # Documents that came as text are cut into parts of this size; 0 leaves them whole.
+    part_characters: NonNegativeInt = 0
     addresses: AddressParams = AddressParams()
     execution: ExecutionParams = ExecutionParams()
 
@@ -62,7 +63,13 @@ def extract(
     addresses = AddressFilter(params.addresses, lists)
     shards, removed = work / "documents", work / "removed"
     pipeline = [
-        blocks.Records(pages, removed, int(params.max_megabytes * 2**20)),
+        blocks.Records(
+            pages,
+            removed,
+            int(params.max_megabytes * 2**20),
+            int(params.max_html_megabytes * 2**20),
+            params.max_depth,
+        ),
         blocks.Filter("address", blocks.AddressJudge(addresses), removed),
         blocks.Extract(params.extractor, params.timeout, params.part_characters, removed),
         blocks.writer(shards),

@@ -83,14 +83,18 @@ def marks(block: str, drop: Drop) -> dict[str, Any]:
 
 
 class Records(Block):
-    """Reads this shard's share of the files; whatever is no document is dropped with the reason."""
+    """Reads this shard's share of the files; whatever is no document, or a page that only harms, is dropped with the
+    reason."""
 
-    def __init__(self, folder: Path, removed: Path, max_bytes: int):
+    def __init__(
+        self, folder: Path, removed: Path, max_bytes: int, max_html: int = 1 << 24, max_depth: int = 2_000
+    ):
         super().__init__("read", removed)
         self.folder, self.max_bytes = folder, max_bytes
+        self.max_html, self.max_depth = max_html, max_depth
 
     def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        from crawl2chat.curation.records import Lost, read_file
+        from crawl2chat.curation.records import Lost, read_file, unparsable
 
         files = sorted(
             path for path in self.folder.rglob("*") if path.is_file() and path.name != "about.json"
@@ -100,6 +104,8 @@ class Records(Block):
             for found in read_file(path, self.max_bytes):
                 self.stat_update("total")
                 origin = {"file": name, "offset": found.place}
+                if not isinstance(found, Lost):
+                    found = unparsable(found, self.max_html, self.max_depth) or found
                 if isinstance(found, Lost):
                     metadata = {**origin, "url": found.url, "detail": found.detail}
                     self.drop(

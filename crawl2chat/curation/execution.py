@@ -106,10 +106,10 @@ def _watch_parent() -> None:
 
 
 def _run_local(name: str, pipeline: list[Any], tasks: int, logging: Path, execution: ExecutionParams) -> None:
-    from datatrove.executor.local import LocalPipelineExecutor
+    from crawl2chat.curation.pool import WatchedExecutor
 
     workers = min(execution.workers or os.cpu_count() or 1, tasks)
-    LocalPipelineExecutor(pipeline, tasks=tasks, workers=workers, logging_dir=str(logging)).run()
+    WatchedExecutor(pipeline, tasks=tasks, workers=workers, logging_dir=str(logging)).run()
 
 
 def _run_slurm(name: str, pipeline: list[Any], tasks: int, logging: Path, execution: ExecutionParams) -> None:

@@ -43,10 +43,13 @@ _WARC = re.compile(rb"WARC/\d\.\d+\s*$")
 # URL, IP address, date, media type, and in version 2 other fields, before the length.
 _ARC = re.compile(rb"(\w+:.*) \d+\.\d+\.\d+\.\d+ (\S+) (\S+)(?: [^ \r\n]+)* (-?\w{1,15})\r?\n$")
 _STARTS = re.compile(_WARC.pattern + b"|" + _ARC.pattern)
-_NEXT = re.compile(
-    rb"\n(?=WARC/1\.\d\r?\nWARC-|\w+://[^\n]* \d+\.\d+\.\d+\.\d+ \d{14} \S+(?: [^ \r\n]+)* \d+\r?\n)"
-)
+_NEXT_WARC = re.compile(rb"WARC/1\.\d\r?\nWARC-")
+_NEXT_ARC = re.compile(rb"(?<=\n)\w+://[^\n]* \d+\.\d+\.\d+\.\d+ \d{14} \S+(?: [^ \r\n]+)* \d+\r?\n")
 _MEMBER = re.compile(rb"\x1f\x8b\x08[\x00-\x1f][\s\S]{4}[\x00\x02\x04]")
+_NESTING = re.compile(
+    r"<(/?)(?!(?:area|base|br|col|embed|hr|img|input|link|meta|source|track|wbr|p|li|d[td]|t[rdh]|option)\b)[a-z]",
+    re.IGNORECASE,
+)
 _BLANK = re.compile(rb"\r?\n\r?\n")
 _MEDIA = (b"%PDF", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"PK\x03\x04", b"RIFF", b"\x00\x00\x00")
 
@@ -137,7 +140,7 @@ def read_file(path: Path, max_bytes: int) -> Iterator[Found | Lost]:
     try:
         yield from readers[kind](path, max_bytes)
     except (OSError, EOFError, zlib.error, ValueError, RuntimeError) as error:  # damage below the records
-        yield Lost("broken_file", -1, detail=f"{type(error).__name__}: {error}"[:200])
+        yield Lost("broken_file", 0, detail=f"{type(error).__name__}: {error}"[:200])
 
 
 # ---- archives
@@ -306,6 +309,7 @@ class _Head:
     date: str
     media: str
     length: int  # -1 where it is missing or no number
+    arc: bool = False
 
 
 def _frames(source: _Source, max_bytes: int, base: int) -> Iterator[Found | Lost]:
@@ -320,6 +324,9 @@ def _frames(source: _Source, max_bytes: int, base: int) -> Iterator[Found | Lost
     )  # where a stretch of bytes began that are no record; whether a reason covers it already
     while line := source.line():
         place = source.position - len(line)
+        if (begin := _WARC.search(line)) and begin.start():  # the record before was cut off within this line
+            source.unread(line[begin.start() :])
+            line = line[: begin.start()]
         head = _head(line, source)
         if head is None:
             if line.strip(b"\0\r\n ") and junk < 0:
@@ -330,13 +337,13 @@ def _frames(source: _Source, max_bytes: int, base: int) -> Iterator[Found | Lost
         junk = -1
         lost, detail = "", ""
         block = source.read(min(max(head.length, 0), max_bytes + 1))
-        swallowed = _NEXT.search(block) if b"\nWARC/1." in block or not head.id else None
-        if head.length < 0 or swallowed:
+        swallowed = _swallowed(head, block, source)
+        if head.length < 0 or swallowed is not None:
             lost, detail = (
                 "wrong_length",
                 "no length" if head.length < 0 else "the next record lies within it",
             )
-            source.unread(block[swallowed.end() :] if swallowed else block)
+            source.unread(block[swallowed or 0 :])
         elif not _skip(source, head.length - len(block)):
             lost, detail = "truncated_record", f"{len(block)} bytes there"
         else:
@@ -350,6 +357,19 @@ def _frames(source: _Source, max_bytes: int, base: int) -> Iterator[Found | Lost
         yield outcome
     if junk >= 0 and not known:
         yield Lost("broken_record", base + junk, detail="bytes that are no record")
+
+
+def _swallowed(head: _Head, block: bytes, source: _Source) -> int | None:
+    """Where in the block another record begins, perhaps only with its first bytes."""
+    following = _NEXT_ARC if head.arc else _NEXT_WARC
+    # To look for plain bytes first is many times faster than the expression.
+    if (head.arc or b"WARC/1." in block) and (match := following.search(block)):
+        return match.start()
+    ahead = source.read(32)
+    source.unread(ahead)
+    tail = block[-16:]
+    match = following.search(tail + ahead)
+    return len(block) - len(tail) + match.start() if match and match.start() < len(tail) else None
 
 
 def _skip(source: _Source, size: int) -> bool:
@@ -375,7 +395,9 @@ def _head(line: bytes, source: _Source) -> _Head | None:
     if match := _ARC.match(line):
         url, date, media, length = (part.decode("utf-8", "replace") for part in match.groups())
         kind = "warcinfo" if url.startswith("filedesc:") else "response"
-        return _Head(kind, "", url, _iso(date), media.lower(), int(length) if length.isdecimal() else -1)
+        return _Head(
+            kind, "", url, _iso(date), media.lower(), int(length) if length.isdecimal() else -1, True
+        )
     return None
 
 
@@ -386,8 +408,8 @@ def _fields(source: _Source) -> dict[str, str]:
         line = source.line()
         if not line.strip():
             break
-        if _WARC.match(line):  # the head was cut off, and another record begins
-            source.unread(line)
+        if begin := _WARC.search(line):  # the head was cut off, and another record begins
+            source.unread(line[begin.start() :])
             break
         name, colon, value = line.decode("utf-8", "replace").partition(":")
         if colon:
@@ -498,7 +520,7 @@ def _unbrotli(body: bytes, max_bytes: int) -> bytes:
         plain += decompressor.process(b"", output_buffer_limit=max_bytes + 1 - len(plain))
     if len(plain) <= max_bytes and not decompressor.is_finished():
         raise EOFError("ends early")
-    return plain
+    return plain[: max_bytes + 1]  # the decoder keeps to its limit by the block only
 
 
 def decode_body(body: bytes, encodings: str, max_bytes: int) -> bytes:
@@ -544,6 +566,30 @@ def is_html(body: bytes, media: str) -> bool:
         ("text/plain", "application/octet-stream", "unk", "no-type")
     )
     return not claims_other and bool(_HTML.search(body[:2048]))
+
+
+def unparsable(found: Found, max_bytes: int, max_depth: int) -> Lost | None:
+    """Why a page must not reach a parser: its size, or how deeply its tags are nested."""
+    if found.kind != "html":
+        return None
+    reason, value = "", 0
+    if len(found.text) > max_bytes:
+        reason, value = "too_large", len(found.text)
+    elif (
+        found.text.count("<") - 2 * found.text.count("</") > max_depth
+        and (depth := depth_of(found.text)) > max_depth
+    ):
+        reason, value = "too_deep", depth
+    return Lost(reason, found.place, found.id, found.metadata.get("url", ""), str(value)) if reason else None
+
+
+def depth_of(html: str) -> int:
+    """The most tags open at a time, without those that close themselves."""
+    depth = deepest = 0
+    for match in _NESTING.finditer(html):
+        depth = max(0, depth - 1) if match.group(1) else depth + 1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def decode_text(body: bytes, media: str) -> str:

@@ -209,7 +209,9 @@ def _expand(address: str, name: str, place: str, params: CollectParams) -> Itera
         else:
             found = [path]
             if not system.exists(path):
-                raise UserError(f"{place}: there is no file {_shown(address)}; mend or remove it.")
+                raise UserError(
+                    f"{place}: there is no file {_shown(address)}; mend the line, or set crawl.collect.prefix."
+                )
     for one in found:
         if _ADDRESS.match(address):
             yield Source(_clean(_without_scheme(one)), system.unstrip_protocol(one), place)

@@ -97,7 +97,8 @@ def test_a_workspace_leaves_the_project_alone(toys: Path, command) -> None:
     ("arguments", "sentence"),
     [
         (["real"], "name the folder with your files: make real DATA=<folder>"),
-        (["real", "--inputs", "nowhere"], "nowhere is not a folder"),
+        (["real", "--inputs", "nowhere"], "nowhere is not a folder or file"),
+        (["real", "--inputs", "full/*.warc.gz"], "the pattern full/*.warc.gz matches no file"),
         (["real", "--inputs", "empty"], "empty is empty"),
         (["rael", "--inputs", "full"], "there is no profile 'rael'; the profiles are real, smoke"),
     ],
@@ -113,6 +114,26 @@ def test_a_mistake_in_the_call_is_one_sentence(
     assert workspace(arguments) == 1
     error = capsys.readouterr().err
     assert sentence in error and error.count("\n") == 1
+
+
+def test_whatever_names_files_becomes_a_folder_of_links(tmp_path: Path) -> None:
+    from flows.workspace import link_inputs
+
+    for name in ("a/x.txt", "b/deep/y.txt", "b/z.bin"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+
+    def linked(given: str) -> dict[str, str]:
+        target = tmp_path / f"inputs-{len(list(tmp_path.iterdir()))}"
+        link_inputs(given, target)
+        return {
+            p.relative_to(target).as_posix(): p.read_text() for p in sorted(target.rglob("*")) if p.is_file()
+        }
+
+    assert linked(f"{tmp_path}/a") == {"x.txt": "a/x.txt"}
+    assert linked(f"{tmp_path}/a/x.txt") == {"x.txt": "a/x.txt"}
+    assert linked(f"{tmp_path}/b/**/*.txt") == {"deep/y.txt": "b/deep/y.txt"}
+    assert linked("s3://bucket/*.warc.gz") == {"data.paths": "s3://bucket/*.warc.gz\n"}
 
 
 EVALUATION = {

@@ -96,8 +96,8 @@ def test_a_folder_without_the_layout_is_documents(tmp_path: Path) -> None:
 
 
 def test_missing_and_empty_folders_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="input folder missing does not exist"):
+    with pytest.raises(UserError, match="input missing does not exist"):
         collect(tmp_path / "missing", tmp_path / "a")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="input folder empty holds no documents"):
+    with pytest.raises(UserError, match="input empty holds no documents"):
         collect(tmp_path / "empty", tmp_path / "b")
