@@ -68,11 +68,13 @@ def reasons(rows: list[Row], most: int = 40) -> str:
     if not rows:
         return ""
     canvas = Canvas(
-        8,
+        10,
         0.25 * len(rows) + 0.8,
         f"documents dropped, by block and reason{', the most frequent' * (len(often) == most)}",
     )
-    names = [f"{words(row['block'])}: {words(row['reason'])}" for row in rows]
+    names = [
+        f"{words(row['block'])}: {words(row['reason'].removeprefix(row['block'] + '_'))}" for row in rows
+    ]
     bars = canvas.axes.barh(
         range(len(rows)),
         [row["documents"] for row in rows],
@@ -96,7 +98,9 @@ def precision_recall(rows: list[Row]) -> str:
         measure: [row for row in rows if row["measure"] == measure] for measure in ("precision", "recall")
     }
     heights = [len(part) or 1 for part in parts.values()]
-    canvas = Canvas(8, 0.3 * sum(heights) + 1.6, nrows=2, gridspec_kw={"height_ratios": heights}, sharex=True)
+    canvas = Canvas(
+        10, 0.27 * sum(heights) + 1.6, nrows=2, gridspec_kw={"height_ratios": heights}, sharex=True
+    )
     titles = {
         "precision": "precision: of what a block dropped, how much was to go",
         "recall": "recall: of each kind of defect, how much was found",
@@ -156,7 +160,7 @@ def histogram(axes: Any, bins: list[Row]) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     axes.locator_params(axis="y", nbins=3)
     axes.tick_params(labelsize=8.5)
-    allowed = " and ".join(f"{side} {limit:g}" for side, limit in limits.items())
+    allowed = " and ".join(f"{side} {limit:,.10g}" for side, limit in limits.items())
     axes.set_title(f"{words(first['measure'])}: {allowed}", fontsize=9.5, color=INK)
     axes.set_xlabel(
         f"n = {first['kept_measured']:,} kept, {first['dropped_measured']:,} dropped", fontsize=8.5

@@ -85,7 +85,7 @@ def collect(folders: Folders, params: ReportParams, scores: Row) -> dict[str, li
             *after_blocks("deduplicate", DEDUPLICATE, filtered, gone["deduplicate"], corpus),
         ],
         "reasons": reason_rows(orders, gone),
-        "precision_recall": score_rows(folders, scores),
+        "precision_recall": score_rows(folders, orders, scores),
         "histograms": histogram_rows(found, kept.items(), gone["filter"]),
         "duplicate_recall": similarity_rows(scores),
         "cluster_sizes": cluster_sizes(folders.removed["deduplicate"]),
@@ -378,7 +378,7 @@ def reason_rows(orders: dict[str, tuple[str, ...]], gone: dict[str, dict[str, Re
     ]
 
 
-def score_rows(folders: Folders, scores: Row) -> list[Row]:
+def score_rows(folders: Folders, orders: dict[str, tuple[str, ...]], scores: Row) -> list[Row]:
     """Was it right to drop, by block; was found what should be, by kind of defect. Empty without truth."""
     truth = score.truth_of(folders.truth)
     if not truth:
@@ -395,8 +395,9 @@ def score_rows(folders: Folders, scores: Row) -> list[Row]:
         removed = folders.removed[stage]
         blocks = [path for path in sorted(removed.iterdir()) if path.is_dir() and path.name != "read"]
         right = score.precision_by_reason(chain.from_iterable(map(documents_in, blocks)), truth)
-        for block, found in right["precision_by_block"].items():
-            add(stage, "precision", block, found["precision"], found["n"])
+        for block in orders[stage]:
+            if found := right["precision_by_block"].get(block):
+                add(stage, "precision", block, found["precision"], found["n"])
         gone = score.ids_in(truth, *blocks)
         scored = score.dropping(gone, gone | score.ids_in(truth, out), truth, stage)
         for defect, found in scored["recall_by_defect"].items():
@@ -417,7 +418,8 @@ def similarity_rows(scores: Row) -> list[Row]:
     """Of pairs of a page and its copy, how many MinHash found, by similarity, against what its curve promises."""
     bands = scores.get("duplicate_recall_by_similarity", {})
     return [
-        {"similarity_from": float(band)} | {key: round(value, 6) for key, value in bands[band].items()}
+        {"similarity_from": float(band)}
+        | {key: round(bands[band][key], 6) for key in ("found", "low", "high", "expected", "n")}
         for band in sorted(bands)
     ]
 
@@ -436,24 +438,27 @@ def histogram_rows(found: list[Limit], kept: list[dict[str, float]], gone: dict[
             "block": limit.block, "measure": limit.measure, "least": limit.least, "most": limit.most,
             "kept_measured": len(stayed), "dropped_measured": len(dropped),
         }  # fmt: skip
-        rows += [common | row for row in bins(stayed, dropped)]
+        rows += [common | row for row in bins(stayed, dropped, limit)]
     return rows
 
 
-def bins(kept: list[float], dropped: list[float]) -> Iterator[Row]:
-    """Both counted in the same bins; numbers that run into hundreds get bins that grow, as they spread so."""
+def bins(kept: list[float], dropped: list[float], limit: Limit) -> Iterator[Row]:
+    """Both counted in the same bins, one of which begins at the limit; values that run into hundreds get bins that grow."""
     import numpy as np
 
-    values = [*kept, *dropped]
-    low, high = min(values), max(values)
+    low, high = min(*kept, *dropped), max(*kept, *dropped)
+    start = next(
+        (line for line in (limit.least, limit.most) if line is not None and low <= line <= high), low
+    )
     if high > 100:
-        edges = np.unique(np.floor(np.geomspace(max(low, 1.0), high + 1.0, BINS + 1)))
-        edges[0] = min(edges[0], low)
+        edges = np.unique(np.floor([start, *np.geomspace(max(low, 1.0), high + 1.0, BINS + 1)]))
     else:
-        edges = np.linspace(low, high if high > low else low + 1.0, BINS + 1)
+        step = (high - low) / BINS or 1.0
+        edges = start + step * np.arange(np.floor((low - start) / step), np.floor((high - start) / step) + 2)
+    edges[0] = min(edges[0], low)  # rounding may have left the outermost values outside
     counts = [np.histogram(part, edges)[0].tolist() for part in (kept, dropped)]
-    for start, end, stays, goes in zip(edges[:-1].tolist(), edges[1:].tolist(), *counts, strict=True):
-        yield {"from": round(start, 6), "to": round(end, 6), "kept": stays, "dropped": goes}
+    for first, last, stays, goes in zip(edges[:-1].tolist(), edges[1:].tolist(), *counts, strict=True):
+        yield {"from": round(first, 6), "to": round(last, 6), "kept": stays, "dropped": goes}
 
 
 def cluster_sizes(removed: Path) -> list[Row]:
