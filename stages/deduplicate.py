@@ -62,6 +62,7 @@ def deduplicate(
     ]
     statistics = execution.execute("remove", pipeline, work, params.execution)
     drops = execution.drop_counts(statistics)
+    tracker.table("blocks", execution.blocks_table(statistics))
     execution.require_documents(int(statistics["contamination"].get("forwarded", 0)), "deduplicate", drops)
 
     out.mkdir(parents=True)

@@ -76,6 +76,7 @@ def extract(
     ]
     statistics = execution.execute("extract", pipeline, work, params.execution)
     drops = execution.drop_counts(statistics)
+    tracker.table("blocks", execution.blocks_table(statistics))
     kept = int(statistics["extract"].get("forwarded", 0))
     execution.require_documents(kept, "extract", drops)
     execution.publish(shards, out)

@@ -66,6 +66,7 @@ def filter(  # noqa: A001 - a stage is called like its row in dvc.yaml
     ]
     statistics = execution.execute("filter", pipeline, work, params.execution)
     drops = execution.drop_counts(statistics)
+    tracker.table("blocks", execution.blocks_table(statistics))
     kept = int(statistics[next(reversed(judges))].get("forwarded", 0))
     execution.require_documents(kept, "filter", drops)
     execution.publish(shards, out)

@@ -85,7 +85,8 @@ class MlflowTracker(RunTracker):
         self.send("metrics", values={name: float(value) for name, value in values.items()}, step=step or 0)
 
     def table(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
-        self.send("table", name=name, rows=list(rows))
+        if rows:  # a table without rows has no columns either
+            self.send("table", name=name, rows=list(rows))
 
     def figure(self, name: str, figure: Any) -> None:
         path = self.folder / f"{name}.png"

@@ -242,7 +242,8 @@ def lengths(rows: list[Row]) -> str:
     places = range(len(rows))
     canvas.axes.bar([place - 0.2 for place in places], [row["kept"] for row in rows], 0.4, color=KEPT)
     canvas.axes.bar([place + 0.2 for place in places], [row["dropped"] for row in rows], 0.4, color=DROPPED)
-    canvas.axes.set_xticks(places, [short(row["words_from"]) for row in rows], fontsize=9)
+    step = 1 if len(rows) <= 12 else 2
+    canvas.axes.set_xticks(places[::step], [short(row["words_from"]) for row in rows[::step]], fontsize=9)
     canvas.axes.set(xlabel="words, from this number to less than the next", ylabel="documents")
     canvas.axes.grid(axis="x", visible=False)
     legend(canvas.axes, {"kept": KEPT, "dropped": DROPPED}, loc="best")

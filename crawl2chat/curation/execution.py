@@ -192,6 +192,20 @@ def counts(statistics: dict[str, dict[str, float]], block: str, prefix: str) -> 
     return {key.removeprefix(prefix): int(n) for key, n in values if key.startswith(prefix)}
 
 
+def blocks_table(statistics: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
+    """A row a block: documents that reached it, how many it dropped, and its mean time for one."""
+    times = milliseconds(statistics)
+    return [
+        {
+            "block": block,
+            "documents": int(statistics[block]["total"]),
+            "dropped": int(statistics[block].get("dropped", 0)),
+            "ms_per_document": round(times[block], 4),
+        }
+        for block in times
+    ]
+
+
 def drop_counts(statistics: dict[str, dict[str, float]]) -> dict[str, dict[str, int]]:
     """{block: {reason: documents}} from the `dropped_<reason>` statistics."""
     drops = {block: counts(statistics, block, "dropped_") for block in statistics}
