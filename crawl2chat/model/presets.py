@@ -8,7 +8,7 @@ the batch, the learning rates and the token budget. The rule, in this order, eac
     context   the power of two from the width up, between 256 and 2,048 tokens
     budget    12 tokens for each weight that multiplies (matrices and head, not the embedding): D = 12 N
     batch     .58 D^.571 tokens, in whole rows
-    rates     AdamW 1.79 N^-.713 D^.307, with N of the blocks alone; Muon 6.25 times that
+    rates     AdamW 1.79 N^-.713 D^.307, with N of the blocks alone, at most .01; Muon 6.25 times that
 
 Batch and AdamW's rate are the Step Law (Li et al. 2025, arXiv 2503.04715), fitted there on models of 60 M parameters and
 more. At the default run, tuned by hand four orders of magnitude of compute further down, it gives 3.8 thousand tokens and
@@ -91,8 +91,8 @@ def batch_tokens(tokens: float) -> float:
 
 
 def adamw_rate(blocks: int, tokens: float) -> float:
-    """The best peak rate for so many weights in blocks and so many tokens (Step Law)."""
-    return 1.79 * blocks**-0.713 * tokens**0.307
+    """The best peak rate for so many weights in blocks and so many tokens (Step Law); no higher than was ever tried."""
+    return min(0.01, 1.79 * blocks**-0.713 * tokens**0.307)
 
 
 def shape(

@@ -298,9 +298,7 @@ def test_a_foreign_model_is_taken_as_it_is(inputs, foreign, tmp_path) -> None:
     from crawl2chat.tokens.adopt import adopt
 
     adopt(foreign, tmp_path / "tokenizer")
-    tokens, trained = inputs
-    assert (tmp_path / "tokenizer/tokenizer.json").read_text() and trained
-    metrics = run((tokens, tmp_path / "tokenizer"), tmp_path, init_from=foreign, steps=0, **UNSHAPED)
+    metrics = run((inputs[0], tmp_path / "tokenizer"), tmp_path, init_from=foreign, steps=0, **UNSHAPED)
     assert metrics["steps"] == 0 and metrics["val_bpb"] > 0
     ours, theirs = load_model(tmp_path / "out").state_dict(), load_weights(foreign)
     table, source = ours["model.embed_tokens.weight"], theirs["model.embed_tokens.weight"]

@@ -1,6 +1,7 @@
 """Stages tokenizer and tokenize on a corpus of a few rows."""
 
 import base64
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -154,3 +155,25 @@ def test_missing_corpus(ranks: Path, tmp_path: Path) -> None:
         UserError, match="documents-00000.parquet has no column language; run the stage dedup"
     ):
         tokenizer(tmp_path, NOTHING, ranks, tmp_path / "tokenizer", TokenizerParams(), Tracker())
+
+
+def test_the_tokenizer_of_a_model_to_start_from_is_taken_over(
+    corpus: Path, ranks: Path, tmp_path: Path
+) -> None:
+    params = TokenizerParams(vocab_size=270)
+    tokenizer(corpus, NOTHING, ranks, tmp_path / "theirs", params, Tracker())
+    words = json.loads((tmp_path / "theirs/tokenizer.json").read_text())
+    ends = [{**words["added_tokens"][0], "content": "<|endoftext|>"}]  # special tokens of its own
+    words |= {"added_tokens": ends, "normalizer": {"type": "NFC"}}
+    (tmp_path / "theirs/tokenizer.json").write_text(json.dumps(words))
+    metrics = tokenizer(corpus, tmp_path / "theirs", ranks, tmp_path / "ours", TokenizerParams(), Tracker())
+    ours = Tokenizer.load(tmp_path / "ours")
+    assert metrics["vocab_size"] == 270 and metrics["merges"] == 6
+    assert ours.bos == 262 and ours.decode([ours.end], specials=True) == "<|end|>"
+
+
+def test_a_tokenizer_of_another_kind_is_refused(corpus: Path, ranks: Path, tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs/tokenizer.json").write_text(json.dumps({"model": {"type": "Unigram"}}))
+    with pytest.raises(UserError, match="is no byte-level BPE with a split pattern"):
+        tokenizer(corpus, tmp_path / "theirs", ranks, tmp_path / "ours", TokenizerParams(), Tracker())

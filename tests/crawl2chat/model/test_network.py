@@ -221,6 +221,21 @@ def test_llama_3_rope_scaling_is_transformers_own() -> None:
     )  # short waves, long waves
 
 
+def test_nine_thousand_tokens_with_stretched_positions_equal_transformers(tmp_path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    scaling = network.RopeScaling(8.0, 1.0, 4.0, 2_048)
+    shape = {"num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1}
+    model = noisy(
+        replace(SMALL, **shape, max_position_embeddings=16_384, qk_norm=False, rope_scaling=scaling)
+    )
+    save_model(model, tmp_path)
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32).eval()
+    batch = ids(1, 9_000)
+    with torch.no_grad():
+        assert (theirs(batch).logits - model.logits(model(batch))).abs().max() < 2e-4
+
+
 def test_one_document_in_a_row_is_plain_causal_attention() -> None:
     model, batch = noisy(SMALL), ids(2, 30)
     with torch.no_grad():
