@@ -15,10 +15,16 @@ from torch import Tensor
 
 from crawl2chat.errors import UserError
 from crawl2chat.model.network import ModelConfig, Transformer
+from crawl2chat.tokens import ranks
 from crawl2chat.tokens.tokenizer import split_pattern
 
 # llama.cpp's names of our splits. Llama 3's also lets a word that is a token skip the merges, as our own encoder does.
-SPLITS = {split_pattern(1): "qwen2", split_pattern(3): "llama-bpe"}
+SPLITS = {
+    split_pattern(1): "qwen2",
+    split_pattern(3): "llama-bpe",
+    ranks.SPLITS["gpt2"]: "gpt-2",
+    ranks.SPLITS["gpt4o"]: "gpt-4o",
+}
 NAMES = {
     "self_attn.q_proj": "attn_q",
     "self_attn.k_proj": "attn_k",

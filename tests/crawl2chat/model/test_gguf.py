@@ -10,7 +10,7 @@ import torch
 from crawl2chat.chat.conversation import CHAT_TEMPLATE
 from crawl2chat.errors import UserError
 from crawl2chat.model.generate import generate
-from crawl2chat.model.gguf import interleave, save_gguf
+from crawl2chat.model.gguf import SPLITS, interleave, save_gguf
 from crawl2chat.model.network import ModelConfig, RopeScaling, Transformer
 from crawl2chat.tokens.tokenizer import SPECIALS, Tokenizer
 
@@ -122,6 +122,22 @@ def test_a_split_that_llama_cpp_does_not_know_is_a_sentence(qwen, tmp_path) -> N
     (tmp_path / "tokenizer.json").write_text(json.dumps(words))
     with pytest.raises(UserError, match="set export.gguf to false"):
         save_gguf(model, tmp_path / "model.gguf", tmp_path, "toy")
+
+
+@pytest.mark.parametrize("split", SPLITS.values())
+def test_llama_cpp_splits_text_as_we_do(qwen, tmp_path, split: str) -> None:
+    llama_cpp = pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
+    folder, model = qwen
+    words = json.loads((folder / "tokenizer.json").read_text())
+    pattern = next(pattern for pattern, name in SPLITS.items() if name == split)
+    words["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = pattern
+    (tmp_path / "tokenizer.json").write_text(json.dumps(words))
+    save_gguf(model, tmp_path / "model.gguf", tmp_path, "toy")
+    engine = llama_cpp.Llama(str(tmp_path / "model.gguf"), n_ctx=64, verbose=False, vocab_only=True)
+    for text in TEXTS:
+        assert engine.tokenize(text.encode(), add_bos=False, special=False) == Tokenizer.load(
+            tmp_path
+        ).encode(text)
 
 
 @pytest.mark.parametrize("which", ["qwen", "llama"])
