@@ -274,8 +274,16 @@ def run(pages: Path, folder: Path, workers: int, result: Path) -> None:
 
     (folder / "work").mkdir()
     params = ExtractParams(execution=ExecutionParams(tasks=FILES, workers=workers))
+    (folder / "blocklists").mkdir()
     metrics = extract(
-        pages, folder / "truth", folder / "out", folder / "removed", params, Tracker(), folder / "work"
+        pages=pages,
+        blocklists=folder / "blocklists",
+        truth=folder / "truth",
+        out=folder / "out",
+        out_removed=folder / "removed",
+        params=params,
+        tracker=Tracker(),
+        work=folder / "work",
     )
     result.write_text(json.dumps(metrics))
 
