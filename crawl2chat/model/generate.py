@@ -173,6 +173,9 @@ def for_inference(model: Transformer, dtype: torch.dtype | None = None) -> Trans
     for name, weight in frozen.named_parameters():
         if weight.ndim == 2 and ".layers." in name:
             weight.data = weight.data.to(dtype)
+    for block in frozen.model.layers:
+        block.self_attn.freeze()
+        block.mlp.freeze()
     return frozen
 
 

@@ -184,10 +184,30 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat((left * cos - right * sin, right * cos + left * sin), dim=-1)
 
 
-def linear(x: Tensor, *weights: Tensor) -> Tensor:
-    """x times one or several stacked matrices, in the precision of the matrices: one product is faster than three."""
-    weight = weights[0] if len(weights) == 1 else torch.cat(weights)
+def linear(x: Tensor, weight: Tensor) -> Tensor:
+    """x times a matrix, in the precision of the matrix."""
     return F.linear(x.to(weight.dtype), weight)
+
+
+class Stack(nn.Module):
+    """A module whose first matrices read the same input: as one matrix they make one product, faster than three. A frozen
+    module keeps that matrix instead of making it anew for every token."""
+
+    first: tuple[str, ...]
+    frozen: Tensor | None = None
+
+    def freeze(self) -> None:
+        self.frozen = self.stacked
+        matrices = [getattr(self, name) for name in self.first]
+        parts = self.frozen.split([len(matrix.weight) for matrix in matrices])
+        for matrix, part in zip(matrices, parts, strict=True):
+            matrix.weight.data = part  # a view: the weights exist once
+
+    @property
+    def stacked(self) -> Tensor:
+        if self.frozen is not None:
+            return self.frozen
+        return torch.cat([getattr(self, name).weight for name in self.first])
 
 
 Mask = Tensor | BlockMask | None
@@ -216,8 +236,10 @@ def document_mask(document_ids: Tensor, blocks: bool) -> Mask:
     return create_block_mask(visible, B, None, T, T, device=document_ids.device)
 
 
-class Attention(nn.Module):
+class Attention(Stack):
     """Grouped-query attention with rotary positions and, if asked for, normalised queries and keys."""
+
+    first = ("q_proj", "k_proj", "v_proj")
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
@@ -240,7 +262,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Mask, cache: Cache | None) -> Tensor:
         B, T, _ = x.shape
-        qkv = linear(x, self.q_proj.weight, self.k_proj.weight, self.v_proj.weight)
+        qkv = linear(x, self.stacked)
         qkv = qkv.view(B, T, self.heads + 2 * self.kv_heads, self.head_dim).transpose(
             1, 2
         )  # (B, H + 2 Hkv, T, D)
@@ -251,8 +273,10 @@ class Attention(nn.Module):
         return linear(out.transpose(1, 2).reshape(B, T, -1), self.o_proj.weight)
 
 
-class MLP(nn.Module):
+class MLP(Stack):
     """SwiGLU: down(silu(gate(x)) · up(x)) (Shazeer 2020)."""
+
+    first = ("gate_proj", "up_proj")
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -261,7 +285,7 @@ class MLP(nn.Module):
         self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate, up = linear(x, self.gate_proj.weight, self.up_proj.weight).chunk(2, dim=-1)
+        gate, up = linear(x, self.stacked).chunk(2, dim=-1)
         return linear(F.silu(gate) * up, self.down_proj.weight)
 
 
