@@ -89,13 +89,13 @@ def _own(folder: Path) -> tuple[list[bytes], list[bytes]]:
         with open_binary(path) as file:
             for line in file:
                 words = line.split(b"#")[0].split()
-                entry = _bare(words[-1].decode("utf-8", "replace")).rstrip("/") if words else ""
+                entry = bare(words[-1].decode("utf-8", "replace")).rstrip("/") if words else ""
                 if entry:
                     (pages if "/" in entry else hosts).append(entry.encode())
     return hosts, pages
 
 
-def _bare(url: str) -> str:
+def bare(url: str) -> str:
     """A URL without its scheme and `www.`, the host in lower case."""
     host, slash, rest = _SCHEME.sub("", url).partition("/")
     return host.lower().removeprefix("www.") + slash + rest
@@ -108,8 +108,8 @@ def _words(name: str) -> frozenset[str]:
 
 def _beginnings(url: str) -> list[str]:
     """The URL without its scheme, and what it says up to each `/`, `?` and `#`."""
-    bare = _bare(url)
-    return [bare, *(bare[: match.start()] for match in re.finditer(r"[/?#]", bare))]
+    whole = bare(url)
+    return [whole, *(whole[: match.start()] for match in re.finditer(r"[/?#]", whole))]
 
 
 class AddressFilter:

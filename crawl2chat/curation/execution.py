@@ -17,12 +17,15 @@ from threading import Thread
 from typing import Any, Literal
 
 from loguru import logger
+from loguru import logger
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from crawl2chat.errors import UserError
 from crawl2chat.parameters import Params
 
 logger.disable("datatrove")  # its pages of log lines, in every worker; errors are raised all the same
+
+logger.disable("datatrove")  # its pages of log lines; errors are raised all the same
 
 
 class SlurmParams(Params):
