@@ -17,7 +17,6 @@ from threading import Thread
 from typing import Any, Literal
 
 from loguru import logger
-from loguru import logger
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from crawl2chat.errors import UserError
