@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from curation_toys import DEDUPLICATE, EXTRACT, curate, digest, jsonl, tiny_crawl
 
+from crawl2chat.curation import report
 from crawl2chat.curation.contamination import ContaminationParams
 from crawl2chat.curation.execution import documents_in
 from crawl2chat.curation.personal import KINDS
@@ -104,6 +105,24 @@ def test_corpus_rows_are_complete(curated: tuple[Path, dict]) -> None:
     assert corpus["quality"].is_null().all()  # no classifier was asked for
     assert (corpus["domain"] != "").all() and corpus["date"].str.contains(r"^\d{4}-\d\d-\d\d$").all()
     assert (out / "removed" / "deduplicate" / "invalid.jsonl").read_text() == ""
+
+
+def test_the_report_tells_what_the_stages_did(curated: tuple[Path, dict]) -> None:
+    out, metrics = curated
+    tables, figures = report.read(out / "report")
+    left = {row["block"]: row["documents"] for row in tables["waterfall"]}
+    for stage, block in {"extract": "extract", "filter": "fineweb", "deduplicate": "schema"}.items():
+        assert left[block] == metrics[stage]["documents"]
+    dropped = {(row["block"], row["reason"]): row["documents"] for row in tables["reasons"]}
+    for block, reasons in metrics["filter"]["dropped"].items():
+        assert all(dropped[block, reason] == count for reason, count in reasons.items())
+    precision = {row["of"]: row for row in tables["precision_recall"] if row["measure"] == "precision"}
+    assert precision["minhash"]["value"] == pytest.approx(metrics["deduplicate"]["duplicate_precision"])
+    assert all(row["low"] <= row["value"] <= row["high"] and row["n"] for row in precision.values())
+    assert {"gopher", "language", "repetition"} <= precision.keys()
+    sizes = [next(row["bytes"] for row in tables["waterfall"] if row["block"] == b) for b in ("read", "extract")]
+    assert sizes[0] > 1.5 * sizes[1]  # HTML is more than its text
+    assert set(figures) >= {"waterfall", "reasons", "precision_recall", "histograms", "duplicate_recall"}
 
 
 def test_same_bytes_with_two_workers(crawl: Path, curated: tuple[Path, dict], tmp_path: Path) -> None:
