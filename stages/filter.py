@@ -71,7 +71,7 @@ def filter(  # noqa: A001 - a stage is called like its row in dvc.yaml
     execution.require_documents(kept, "filter", drops)
     execution.publish(shards, out)
     execution.publish(removed, out_removed)
-    judged_by = params.model_dump(mode="json", exclude={"execution"})
+    judged_by = params.model_dump(mode="json", include=set(judges))
     (out_removed / "rules.json").write_text(json.dumps(judged_by, indent=2) + "\n")
 
     manifest = score.truth_of(truth)

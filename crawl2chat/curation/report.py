@@ -70,12 +70,15 @@ def collect(folders: Folders, params: ReportParams, scores: Row) -> dict[str, li
     for document in documents_in(folders.filtered):
         filtered.add(document["text"])
         kept.add(document["id"], values_of(document))
-    gone = {stage: read_removed(folder, census, params) for stage, folder in folders.removed.items()}
+    rules = folders.removed["filter"] / "rules.json"
+    orders = {"extract": EXTRACT, "filter": (*json.loads(rules.read_text()),), "deduplicate": DEDUPLICATE}
+    gone = {
+        stage: {block: read_removed(folders.removed[stage] / block, census, params) for block in order}
+        for stage, order in orders.items()
+    }
     for row in corpus_rows(folders.corpus, "domain", "language", "text"):
         corpus.add(row["text"])
         census.add(row["language"], row["domain"], row["text"], kept=True)
-    rules = folders.removed["filter"] / "rules.json"
-    orders = {"extract": EXTRACT, "filter": (*json.loads(rules.read_text()),), "deduplicate": DEDUPLICATE}
     found = limits(rules)
     return {
         "waterfall": [
@@ -307,27 +310,26 @@ def values_of(document: Row) -> dict[str, float]:
     return {"language_score": metadata.get("language_score"), **metadata.get("measured", {})}
 
 
-def read_removed(folder: Path, census: Census, params: ReportParams) -> dict[str, Removed]:
-    """What the blocks of a stage dropped, by block."""
-    found: dict[str, Removed] = defaultdict(Removed)
+def read_removed(folder: Path, census: Census, params: ReportParams) -> Removed:
+    """What a block dropped."""
+    removed = Removed()
     for document in documents_in(folder):
         metadata, text = document["metadata"], document.get("text", "")
-        block, reason, value = metadata["block"], metadata["reason"], metadata.get("value")
-        removed = found[block]
+        reason, value = metadata["reason"], metadata.get("value")
         removed.size.add(text)
         removed.page_bytes += metadata.get("page_bytes", 0)
         removed.reasons[reason] += 1
         removed.values[reason].add(document["id"], values_of(document))
-        if block == "address":  # still HTML
+        if folder.name == "address":  # still HTML
             text = title_of(text)
         removed.samples.setdefault(reason, Sample(params.samples)).add(
             document["id"],
             {"value": value, "detail": metadata.get("detail"), "url": metadata.get("url", ""), "id": document["id"],
              "text": clip(text, params.characters)},
         )  # fmt: skip
-        if block not in EXTRACT:
+        if folder.name not in EXTRACT:
             census.add(metadata.get("language", ""), metadata.get("domain", ""), text, kept=False)
-    return found
+    return removed
 
 
 # ---- tables
@@ -360,8 +362,8 @@ def after_blocks(
     for place, block in enumerate(order):
         rewritten = rewritten or block in REWRITES
         if rewritten:
-            left = sum((gone[later].size for later in order[place + 1 :] if later in gone), after)
-        elif block in gone:
+            left = sum((gone[later].size for later in order[place + 1 :]), after)
+        else:
             left = left - gone[block].size
         rows.append({"stage": stage, "block": block, **left.row()})
     return rows
@@ -373,7 +375,6 @@ def reason_rows(orders: dict[str, tuple[str, ...]], gone: dict[str, dict[str, Re
         {"stage": stage, "block": block, "reason": reason, "documents": count}
         for stage, order in orders.items()
         for block in order
-        if block in gone[stage]
         for reason, count in sorted(gone[stage][block].reasons.items(), key=lambda pair: (-pair[1], pair[0]))
     ]
 
@@ -428,7 +429,7 @@ def histogram_rows(found: list[Limit], kept: list[dict[str, float]], gone: dict[
     """For each limit that dropped something: values of kept and of dropped documents in bins, and where the limit is."""
     rows: list[Row] = []
     for limit in found:
-        removed = gone.get(limit.block, Removed())
+        removed = gone[limit.block]
         samples = [removed.values[reason] for reason in limit.reasons if reason in removed.values]
         dropped = [values[limit.measure] for sample in samples for values in sample.items()]
         if not dropped:
@@ -534,7 +535,6 @@ def sample_rows(
         {"stage": stage, "block": block, "reason": reason, "limit": broken.get((block, reason))} | sample
         for stage, order in orders.items()
         for block in order
-        if block in gone[stage]
         for reason, samples in sorted(gone[stage][block].samples.items())
         for sample in samples.items()
     ]

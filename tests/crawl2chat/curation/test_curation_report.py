@@ -79,6 +79,9 @@ def folders(root: Path, count: int = 1) -> Folders:
     (root / "removed" / "filter" / "rules.json").write_text(
         json.dumps({name: limits.model_dump() for name, limits in rules.items()})
     )
+    # Texts from which an evaluation item was cut: they stay, and count as nothing that was dropped.
+    cut = dropped("k", "a passage", "contamination", "evaluation_span", "t2", **good)
+    shards(root / "removed" / "deduplicate" / "spans", [cut], count)
     (root / "corpus").mkdir()
     rows = [
         {"id": d["id"], "url": d["metadata"]["url"], "domain": d["metadata"]["domain"], "language": "en", "text": d["text"],
