@@ -1,1 +1,26 @@
-"""Paired measurements against peers, each one command."""
+"""Paired measurements against peers, each one command: `python -m benchmarks.<name> [--data <folder of real data>]`.
+
+A benchmark prints what a person wants to read and ends with one line of JSON.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from crawl2chat.errors import UserError
+
+
+def data_folder(about: str) -> Path | None:
+    """The folder given as `--data`, or None. `about` is the benchmark's docstring."""
+    parser = argparse.ArgumentParser(description=about.split("\n")[0])
+    parser.add_argument("--data", type=Path, help="folder with real data; without it the tiny web serves")
+    folder = parser.parse_args().data
+    if folder and not folder.is_dir():
+        raise UserError(f"The folder {folder} does not exist; give --data a folder with crawl/, gold/ and filters/.")
+    return folder
+
+
+def finish(figures: dict[str, Any]) -> None:
+    """The last line: all figures as JSON."""
+    print(json.dumps(figures, sort_keys=True))
