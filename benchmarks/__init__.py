@@ -4,9 +4,9 @@ A benchmark prints what a person wants to read and ends with one line of JSON.
 """
 
 import argparse
-import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from crawl2chat.errors import UserError
 
@@ -17,10 +17,15 @@ def data_folder(about: str) -> Path | None:
     parser.add_argument("--data", type=Path, help="folder with real data; without it the tiny web serves")
     folder = parser.parse_args().data
     if folder and not folder.is_dir():
-        raise UserError(f"The folder {folder} does not exist; give --data a folder with crawl/, gold/ and filters/.")
+        raise UserError(
+            f"The folder {folder} does not exist; give --data a folder with crawl/, gold/ and filters/."
+        )
     return folder
 
 
-def finish(figures: dict[str, Any]) -> None:
-    """The last line: all figures as JSON."""
-    print(json.dumps(figures, sort_keys=True))
+def command(main: Callable[[], None]) -> None:
+    """Run a benchmark; a user's mistake is one sentence and exit code 1."""
+    try:
+        main()
+    except UserError as error:
+        sys.exit(str(error))

@@ -19,8 +19,9 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from benchmarks import data_folder, finish, language
+from benchmarks import command, data_folder, language
 from benchmarks.chains import CHAINS, Outcome, Worker
+from benchmarks.measure import show
 from crawl2chat.curation import extraction, records
 from crawl2chat.curation.score import truth_of, word_f1
 from crawl2chat.errors import UserError
@@ -123,7 +124,8 @@ def speed(outcomes: dict[str, list[Outcome]], pages: int) -> dict[str, Any]:
         figures[f"pages_per_second_{chain}"] = statistics.median(pages / run.seconds for run in runs)
         figures[f"peak_rss_mb_{chain}"] = max(run.peak_mb for run in runs)
         figures[f"ms_{chain}"] = {
-            block: round(statistics.median(run.block_ms[block] for run in runs), 3) for block in runs[0].block_ms
+            block: round(statistics.median(run.block_ms[block] for run in runs), 3)
+            for block in runs[0].block_ms
         }
     for name, chain in (("speed_ratio", "ours"), ("speed_ratio_same_extractor", "same")):
         ratios = [a.seconds / b.seconds for a, b in zip(outcomes["stock"], outcomes[chain], strict=False)]
@@ -189,7 +191,9 @@ def tiny_web(folder: Path) -> dict[str, str]:
     from crawl2chat.tinyweb.world import WorldParams, build_world
 
     generate(build_world(1, WorldParams()), PageParams(), folder, WebParams(), 1)
-    return {row["url"]: row["text"] for row in truth_of(folder / "truth").values() if row["expected"] == "keep"}
+    return {
+        row["url"]: row["text"] for row in truth_of(folder / "truth").values() if row["expected"] == "keep"
+    }
 
 
 def main() -> None:
@@ -211,7 +215,7 @@ def main() -> None:
         speech = language.compare(data / "filters" / "language_sentences")
         print("\nLanguages\n" + language.table(speech))
         figures |= {f"language_{name}": value for name, value in speech.items() if name != "by_language"}
-    finish({name: round(v, 4) if isinstance(v, float) else v for name, v in figures.items()})
+    show(figures)
 
 
 def _show(figures: dict[str, Any], apart: list[str]) -> None:
@@ -225,4 +229,4 @@ def _show(figures: dict[str, Any], apart: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import data_folder, finish
+from benchmarks import command, data_folder
+from benchmarks.measure import show
 from crawl2chat.curation import language
 from crawl2chat.errors import UserError
 from crawl2chat.evaluation.statistics import accuracy, paired_difference
@@ -28,7 +29,7 @@ def sentences(folder: Path) -> dict[str, list[str]]:
     """{language: sentences}."""
     found = {}
     for path in sorted(folder.glob("*.txt.gz")):
-        lines = [line.strip() for line in gzip.open(path, "rt", encoding="utf-8") if line.strip()]
+        lines = gzip.decompress(path.read_bytes()).decode().splitlines()
         found[path.name.split(".")[0]] = lines[:: max(1, len(lines) // SENTENCES)][:SENTENCES]
     if not found:
         raise UserError(f"No <language>.txt.gz in {folder}; the benchmark needs sentences by language.")
@@ -41,7 +42,10 @@ def compare(folder: Path) -> dict[str, Any]:
 
     py3langid.classify("Load the model.")
     language.identify("Load the model.")
-    peers = {"ours": lambda text: language.identify(text)[0], "py3langid": lambda text: py3langid.classify(text)[0]}
+    peers = {
+        "ours": lambda text: language.identify(text)[0],
+        "py3langid": lambda text: py3langid.classify(text)[0],
+    }
     known = {"ours": set(language.known()), "py3langid": {name for name, _ in py3langid.rank("")}}
     by_language, hits, spent = {}, {name: {} for name in peers}, dict.fromkeys(peers, 0.0)
     kept: dict[bool, list[bool]] = {True: [], False: []}  # by the filter; {is English: […]}
@@ -106,8 +110,8 @@ def main() -> None:
     figures = compare(data / "filters" / "language_sentences")
     print(table(figures))
     figures.pop("by_language")
-    finish(figures)
+    show(figures)
 
 
 if __name__ == "__main__":
-    main()
+    command(main)
