@@ -2,7 +2,7 @@
 the base model, an internet document simulator, as a Hugging Face folder; its training curve."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -35,6 +35,8 @@ class PretrainParams(TrainingParams):
     tie_word_embeddings: bool | None = None
     vocab_multiple: int = Field(64, ge=1)  # rows of the vocabulary's tables are padded to a multiple of this
     document_mask: bool = True  # packed documents do not see each other
+    # documents: whole, each row begins with one; windows: the text end to end, cut wherever a row is full
+    packing: Literal["documents", "windows"] = "documents"
 
     batch_rows: int | None = Field(None, ge=1)
     epochs: float | None = Field(None, gt=0)
@@ -80,7 +82,7 @@ def pretrain(
             f"pretrain.context is {context} tokens and the whole training split has {len(train.ids)}: "
             "shorten the context or add text"
         )
-    rows = Rows(train, context, seed)
+    rows = Rows(train, context, seed, params.packing)
     settled = recipe(config, given, context, len(rows) * context)
     batches = Batches([Part(rows, settled["batch_rows"])], params.document_mask)
     validation = Rows(held_out, context, seed)
@@ -126,6 +128,7 @@ def pretrain(
             tracker,
             step,
         ),
+        flops_per_token=flops_per_token(config, context),
     )
     save_model(model, out, tokenizer)
     return {
@@ -134,6 +137,9 @@ def pretrain(
         "train_tokens": seen,
         "flops": derived["flops"],
         "tokens_per_second": fitted.tokens_per_second,
+        "mfu": fitted.mfu,
+        "checkpoint_share": fitted.checkpoint_share,
+        "spikes": fitted.spikes,
         "train_loss": fitted.train_loss,
         **fitted.evaluation,
     }

@@ -19,6 +19,7 @@ class RewardParams(TrainingParams):
     """Section `reward` of params.yaml: the shared training dials and the loss. A batch row is one ranking."""
 
     batch_rows: int = Field(8, ge=1)
+    micro_rows: None = None  # a ranking's rows belong together
     epochs: float = Field(2.0, gt=0)
     muon_lr: float = Field(0.0, ge=0)
     adamw_lr: float = Field(5e-4, gt=0)

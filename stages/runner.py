@@ -3,8 +3,12 @@
 In: `<stage> --<argument> <path> …`; params.yaml and dvc.yaml in the current folder. Out: the stage's outs and
 `metrics/<stage>.json`, whole or not at all: the function writes aside, the runner syncs to disk and renames.
 A killed stage finds its checkpoints again in `.work/<stage>/<hash of parameters and inputs>/`, and nobody else's.
+
+A stage on several devices runs as several processes (torchrun, srun, Lightning's launcher), each through here. The one of
+rank 0 does all that others see: it prints, tracks and publishes; what the others write goes to a folder that is thrown away.
 """
 
+import contextlib
 import difflib
 import hashlib
 import importlib
@@ -15,8 +19,9 @@ import os
 import resource
 import shutil
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -36,7 +41,8 @@ def main(arguments: list[str]) -> int:
     try:
         run(arguments, Path.cwd())
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if rank_of(os.environ) == 0:
+            print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 
@@ -66,6 +72,8 @@ def run(arguments: list[str], root: Path) -> dict[str, Any]:
             )
     deps = dependency_hashes(root, call.stage, read_yaml(root / "dvc.yaml"), list(call.inputs.values()))
     work = root / ".work" / call.stage / fingerprint(call, deps)
+    if rank_of(os.environ) != 0:
+        return help_out(call, root, work)
     aside = work / "outs"
     shutil.rmtree(aside, ignore_errors=True)  # half-written by a run that was killed
     aside.mkdir(parents=True)
@@ -86,11 +94,7 @@ def run(arguments: list[str], root: Path) -> dict[str, Any]:
 
 def perform(call: Call, root: Path, aside: Path, work: Path, tracker: Tracker) -> dict[str, Any]:
     """Call the stage's function with outs aside, then put outs and metrics in their places."""
-    # Suffixes are kept: a writer may choose its format by them.
-    written = {name: aside / f"{name}{path.suffix}" for name, path in call.outs.items()}
-    own = {"params": call.params, "seed": call.seed, "tracker": tracker, "work": work}
-    inputs = {name: root / path for name, path in call.inputs.items()}
-    metrics = clean(call.function(**inputs, **written, **{name: own[name] for name in call.wants}))
+    metrics, written = invoke(call, root, aside, work, tracker)
     missing = [name for name, path in written.items() if not path.exists()]
     if missing:
         raise RuntimeError(f"stage {call.stage} returned without writing {', '.join(missing)}")
@@ -98,6 +102,39 @@ def perform(call: Call, root: Path, aside: Path, work: Path, tracker: Tracker) -
         publish(written[name], root / path)
     write_json(root / "metrics" / f"{call.stage}.json", metrics)
     return metrics
+
+
+def invoke(
+    call: Call, root: Path, aside: Path, work: Path, tracker: Tracker
+) -> tuple[dict[str, Any], dict[str, Path]]:
+    """Call the stage's function; its metrics, and where in `aside` it was told to write each out."""
+    # Suffixes are kept: a writer may choose its format by them.
+    written = {name: aside / f"{name}{path.suffix}" for name, path in call.outs.items()}
+    own = {"params": call.params, "seed": call.seed, "tracker": tracker, "work": work}
+    inputs = {name: root / path for name, path in call.inputs.items()}
+    metrics = call.function(**inputs, **written, **{name: own[name] for name in call.wants})
+    return clean(metrics), written
+
+
+def help_out(call: Call, root: Path, work: Path) -> dict[str, Any]:
+    """The part of a process that is not of rank 0: it takes part in the training, silently."""
+    with (
+        tempfile.TemporaryDirectory() as nowhere,
+        open(os.devnull, "w") as silence,
+        contextlib.redirect_stdout(silence),
+    ):
+        return invoke(call, root, Path(nowhere), work, Tracker())[0]
+
+
+def rank_of(environment: Mapping[str, str]) -> int:
+    """0 in the one process that may print, log and write; another number in all others. Set by torchrun (RANK), by SLURM's
+    srun (SLURM_PROCID), or by Lightning's launcher (NODE_RANK, LOCAL_RANK), and known before anything is initialised."""
+    if "RANK" in environment:
+        return int(environment["RANK"])
+    if int(environment.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in environment:
+        return int(environment["SLURM_PROCID"])
+    node, local = int(environment.get("NODE_RANK", "0")), int(environment.get("LOCAL_RANK", "0"))
+    return node * 4096 + local  # Lightning's launcher does not say how many each node has; no node has 4,096
 
 
 def open_tracker(call: Call, root: Path, deps: dict[str, str], work: Path) -> RunTracker:
@@ -108,8 +145,11 @@ def open_tracker(call: Call, root: Path, deps: dict[str, str], work: Path) -> Ru
 
 
 def fingerprint(call: Call, deps: dict[str, str]) -> str:
-    """Hash of all that decides the outs: only a run with the same one may go on from this run's checkpoints."""
-    identity = {"stage": call.stage, "seed": call.seed, "params": dumped(call), "deps": deps}
+    """Hash of all that decides the outs: only a run with the same one may go on from this run's checkpoints. Where it runs
+    does not decide them."""
+    placement = call.params.placement if call.params else frozenset()
+    params = {key: value for key, value in dumped(call).items() if key not in placement}
+    identity = {"stage": call.stage, "seed": call.seed, "params": params, "deps": deps}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
 
 

@@ -42,6 +42,7 @@ def sft(
     from crawl2chat.chat.conversation import render_prompt
     from crawl2chat.errors import UserError
     from crawl2chat.model.folder import load_model, save_model
+    from crawl2chat.model.network import flops_per_token
     from crawl2chat.tokens.tokenizer import Tokenizer
     from crawl2chat.training.batches import Batches, Part, Rows, read_tokens, weighted_loss
     from crawl2chat.training.conversations import read_conversations, start_special_tokens
@@ -107,6 +108,7 @@ def sft(
         look=lambda m, step: show_samples(
             m, tokenizer, prompts, {tokenizer.end}, params.sample_tokens, tracker, step
         ),
+        flops_per_token=flops_per_token(model.config, context),
     )
     save_model(model, out, base)
     return {

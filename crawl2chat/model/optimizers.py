@@ -1,16 +1,19 @@
 """Muon for the blocks' matrices, AdamW for everything else (embeddings, head, norms).
 
 Muon replaces each matrix's momentum by the nearest orthogonal matrix, so that every direction learns at the same rate.
-Matrices of one shape are worked off as one batch. Source: Jordan et al. 2024, "Muon"; the five polynomials are Polar
-Express (Amsel et al. 2025, arXiv 2505.16932).
+Matrices of one shape are worked off as one batch; several devices share the work, each matrix is done by one of them.
+Source: Jordan et al. 2024, "Muon"; the five polynomials are Polar Express (Amsel et al. 2025, arXiv 2505.16932).
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
+AT_ONCE = 2**28  # elements of the matrices orthogonalised together: a GiB in float32
 # Each pulls the singular values of a matrix of norm ≤ 1 closer to 1; computed for five steps and a bfloat16 safety factor.
 POLAR_EXPRESS = (
     (8.156554524902461, -22.48329292557795, 15.878769915207462),
@@ -60,20 +63,81 @@ class Muon(torch.optim.Optimizer):
         return loss
 
     def update(self, matrices: list[Tensor], lr: float, momentum: float, weight_decay: float) -> None:
-        """One step for matrices whose shapes agree, up to transposition."""
-        grads = [matrix.grad for matrix in matrices]
+        """One step for matrices whose shapes agree, up to transposition. Those cut over several devices (DTensor) are put
+        together for the orthogonalisation alone."""
         for matrix in matrices:
             if not self.state[matrix]:
                 self.state[matrix]["momentum"] = torch.zeros_like(matrix)
-        buffers = [self.state[matrix]["momentum"] for matrix in matrices]
+        grads = [local(matrix.grad) for matrix in matrices]
+        buffers = [local(self.state[matrix]["momentum"]) for matrix in matrices]
         torch._foreach_lerp_(buffers, grads, 1 - momentum)
         ahead = torch._foreach_lerp(grads, buffers, momentum)
-        wide = [g.mT if g.shape[0] > g.shape[1] else g for g in ahead]
-        steps = orthogonalize(torch.stack(wide), self.dtype).float()
-        for matrix, step in zip(matrices, steps, strict=True):
+        for matrix, step in zip(matrices, self.directions(matrices, ahead), strict=True):
             rows, columns = matrix.shape
-            matrix.mul_(1 - lr * weight_decay)
-            matrix.add_(step.mT if rows > columns else step, alpha=-lr * max(1, rows / columns) ** 0.5)
+            step = step.mT if rows > columns else step
+            here = local(matrix)
+            here.mul_(1 - lr * weight_decay)
+            here.add_(part_of(step, matrix), alpha=-lr * max(1, rows / columns) ** 0.5)
+
+    def directions(self, matrices: list[Tensor], ahead: list[Tensor]) -> Iterator[Tensor]:
+        """The orthogonal factor of each matrix, the longer side last, float32, in order."""
+        world = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+        rank = dist.get_rank() if world > 1 else 0
+        together = max(1, AT_ONCE // matrices[0].numel() // world) * world
+        orthogonal = compiled_orthogonalize() if matrices[0].is_cuda else orthogonalize
+        for first in range(0, len(matrices), together):
+            mine = []
+            chunk = list(zip(matrices, ahead, strict=True))[first : first + together]
+            for place, (matrix, gradient) in enumerate(chunk):
+                whole = whole_of(gradient, matrix)  # every device takes part, whoever needs it
+                if place % world == rank:
+                    mine.append(whole.mT if whole.shape[0] > whole.shape[1] else whole)
+            if world == 1:
+                yield from orthogonal(torch.stack(mine), self.dtype).float()
+                continue
+            share = -(-len(chunk) // world)
+            wide = (
+                matrices[0].shape if matrices[0].shape[0] <= matrices[0].shape[1] else matrices[0].shape[::-1]
+            )
+            done = torch.zeros((share, *wide), dtype=self.dtype, device=local(matrices[0]).device)
+            if mine:
+                done[: len(mine)] = orthogonal(torch.stack(mine), self.dtype)
+            gathered = [torch.empty_like(done) for _ in range(world)]
+            dist.all_gather(gathered, done)
+            for place in range(len(chunk)):
+                yield gathered[place % world][place // world].float()
+
+
+def local(tensor: Tensor) -> Tensor:
+    """This device's part of a tensor that is cut over devices; any other tensor as it is."""
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
+
+
+def whole_of(part: Tensor, like: Tensor) -> Tensor:
+    """The tensor of which every device holds a `part`, cut as `like` is."""
+    if not hasattr(like, "to_local"):
+        return part
+    from torch.distributed.tensor import DTensor  # takes a while to import, and few need it
+
+    cut = DTensor.from_local(
+        part, like.device_mesh, like.placements, shape=like.shape, stride=like.stride(), run_check=False
+    )
+    return cut.full_tensor()
+
+
+def part_of(whole: Tensor, like: Tensor) -> Tensor:
+    """This device's part of a tensor that every device has, cut as `like` is."""
+    if not hasattr(like, "to_local"):
+        return whole
+    from torch.distributed.tensor import distribute_tensor
+
+    return distribute_tensor(whole, like.device_mesh, like.placements, src_data_rank=None).to_local()
+
+
+@cache
+def compiled_orthogonalize() -> Callable[..., Tensor]:
+    """On a GPU the five polynomials are many small steps between products: compiled, they are fused with them."""
+    return torch.compile(orthogonalize, dynamic=False)
 
 
 def by_shape(matrices: Iterable[Tensor]) -> list[list[Tensor]]:

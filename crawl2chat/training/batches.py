@@ -1,15 +1,17 @@
 """Which tokens a training step sees: a pure function of (seed, step, rank), so that nothing about the data has to be saved
 to resume exactly, and any number of devices works off the same global batches.
 
-Documents are packed whole into rows of the context's length by best fit (Ding et al. 2024, "Fewer Truncations"); only
-documents longer than a row are cut. Each token is a target once per epoch. What remains of a row is padding, numbered
-document 0 and without weight. Conversations take the same road, with weight only on what the assistant says.
+Documents are packed whole into rows of the context's length by best fit (Ding et al. 2024, "Fewer Truncations"), each from
+its bos on; only documents longer than a row are cut. What remains of a row is padding, numbered document 0 and without
+weight. The other packing, windows, cuts the stream every `width` tokens wherever documents begin: no padding, but most rows
+begin in the middle of a document. Either way each token is an input once per epoch. Conversations take the same road, with weight only on what the assistant says.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -90,8 +92,17 @@ def pack(lengths: Sequence[int], width: int, rng: np.random.Generator) -> list[l
 class Rows:
     """A stream packed into rows of `width` positions, with an endless order: a fresh permutation every epoch."""
 
-    def __init__(self, stream: Stream, width: int, seed: int) -> None:
+    def __init__(
+        self, stream: Stream, width: int, seed: int, packing: Literal["documents", "windows"] = "documents"
+    ) -> None:
         self.stream, self.width, self.seed = stream, width, seed
+        self._epoch, self._order = -1, np.empty(0, np.int64)
+        if packing == "windows":
+            self.starts = np.union1d(stream.starts, np.arange(0, len(stream.ids), width))
+            self.sizes = np.diff(self.starts, append=len(stream.ids))
+            borders = np.flatnonzero(self.starts % width == 0)[1:]
+            self.rows = [part.tolist() for part in np.split(np.arange(len(self.starts)), borders)]
+            return
         lengths = stream.lengths
         pieces = -(-lengths // width)  # long documents are cut into pieces of at most `width`
         owner = np.repeat(np.arange(len(lengths)), pieces)
@@ -99,7 +110,6 @@ class Rows:
         self.starts = stream.starts[owner] + number * width
         self.sizes = np.minimum(lengths[owner] - number * width, width)
         self.rows = pack(self.sizes, width, np.random.default_rng([seed, 0]))
-        self._epoch, self._order = -1, np.empty(0, np.int64)
 
     def __len__(self) -> int:
         """Rows in one epoch."""

@@ -3,11 +3,13 @@ work on devices; this module says what a step is, what is logged, saved and look
 
 `fit` takes a model, its batches (a pure function of the step), a loss and an evaluation. A run that is killed at any
 step and started again with the same arguments ends with the same bytes: weights, optimizer state and curve come from the
-newest checkpoint, batches from the step's number, and nothing else is random.
+newest checkpoint, batches from the step's number, and nothing else is random. On another number of devices it goes on with
+the same batches; sums in another order then differ in the last digits.
 
 Importing this module imports Lightning, which takes seconds: import it inside the function that trains.
 """
 
+import copy
 import csv
 import logging
 import math
@@ -24,14 +26,23 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from crawl2chat.errors import UserError
-from crawl2chat.model.optimizers import build_optimizers, fast_bfloat16
+from crawl2chat.model.optimizers import build_optimizers
 from crawl2chat.tracking import Tracker
 from crawl2chat.training.batches import Batch
-from crawl2chat.training.checkpoints import load_newest, save_checkpoint, save_weights
+from crawl2chat.training.checkpoints import (
+    gathered,
+    load_checkpoint,
+    newest_sound,
+    save_checkpoint,
+    save_weights,
+    saved,
+)
+from crawl2chat.training.devices import build_strategy, choose_devices, choose_precision, peak_flops, shard
 from crawl2chat.training.settings import TrainingParams, learning_rate_factor
 
 BatchFunction = Callable[[int, int, int], Batch]  # (step, rank, world) → this device's batch
@@ -49,7 +60,12 @@ class Progress:
     pending: list[float] = field(default_factory=list)  # losses since the last row
     evaluated: dict[str, float] = field(default_factory=dict)  # the newest evaluation
     best: dict[str, float] = field(default_factory=dict)  # the evaluation with the lowest val_loss
-    step_seconds: list[float] = field(default_factory=list)  # of the last steps
+    step_seconds: list[float] = field(default_factory=list)  # of a step, mean between rows of the curve
+    seconds: float = 0.0  # in steps
+    checkpoint_seconds: float = 0.0
+    usual: list[float] = field(default_factory=list)  # the last losses that were no spikes
+    spikes: int = 0  # steps not taken
+    spikes_in_a_row: int = 0
 
 
 class Steps(IterableDataset):
@@ -76,6 +92,21 @@ class TrainingModule(LightningModule):
         self.automatic_optimization = False
         self.model, self.batches, self.loss_function = model, batches, loss
         self.steps, self.params, self.progress = steps, params, Progress()
+        self.compile_blocks = False  # of a model that is cut over devices
+
+    def configure_model(self) -> None:
+        """Where the strategy cuts the model over devices, it does so here."""
+        if self.sharded:
+            mesh = self.device_mesh["data_parallel"]
+            shard(self.model, mesh, self.mixed, compiled=self.compile_blocks)
+
+    @property
+    def sharded(self) -> bool:
+        return isinstance(self.trainer.strategy, ModelParallelStrategy)
+
+    @property
+    def mixed(self) -> bool:
+        return self.trainer.precision == "bf16-mixed"
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         return build_optimizers(
@@ -83,7 +114,7 @@ class TrainingModule(LightningModule):
             self.params.muon_lr,
             self.params.adamw_lr,
             weight_decay=self.params.weight_decay,
-            dtype=torch.bfloat16 if self.trainer.precision == "bf16-mixed" else torch.float32,
+            dtype=torch.bfloat16 if self.mixed else torch.float32,
         )
 
     def train_dataloader(self) -> DataLoader:
@@ -95,47 +126,106 @@ class TrainingModule(LightningModule):
         return self.loss_function(self.model, batch)
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        loss = self(batch)
-        self.manual_backward(loss)
+        loss = torch.zeros((), device=self.device)
+        for part in parts(batch, self.params.micro_rows):
+            share = self(part)
+            self.manual_backward(share)
+            loss = loss + share.detach()
         if self.params.gradient_clip:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.params.gradient_clip)
         factor = self.rate_factor(self.progress.step)
         for optimizer in self.trainer.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group.setdefault("full_lr", group["lr"]) * factor
+        skip = self.params.spike is not None and self.is_spike(loss)
         optimizers = self.optimizers()
         for optimizer in optimizers if isinstance(optimizers, list) else [optimizers]:
-            optimizer.step()
+            if not skip:
+                optimizer.step()
             optimizer.zero_grad()
         return loss
+
+    def is_spike(self, loss: Tensor) -> bool:
+        """Whether the loss over all devices stands out from the last ones. UserError when nothing else comes any more."""
+        limits, progress = self.params.spike, self.progress
+        value = float(self.trainer.strategy.reduce(loss.detach(), reduce_op="mean"))
+        if spike_score(value, progress.usual, limits.window) > limits.z:
+            progress.spikes += 1
+            progress.spikes_in_a_row += 1
+            if progress.spikes_in_a_row >= limits.window:
+                raise UserError(
+                    f"{limits.window} steps in a row up to step {progress.step} had a loss more than {limits.z:g} standard "
+                    "deviations above the usual: training has diverged; lower the learning rates or raise spike.z"
+                )
+            return True
+        progress.usual = [*progress.usual, value][-limits.window :]
+        progress.spikes_in_a_row = 0
+        return False
 
     def rate_factor(self, step: int) -> float:
         return learning_rate_factor(step, self.steps, self.params.warmup, self.params.decay)
 
 
+def parts(batch: Batch, rows: int | None) -> Iterator[Batch]:
+    """A batch in parts of at most `rows` rows. Their losses, weighted sums, add up to the batch's."""
+    if rows is None:
+        yield batch
+        return
+    for first in range(0, len(batch["ids"]), rows):
+        yield {key: value[first : first + rows] for key, value in batch.items()}
+
+
+def spike_score(loss: float, usual: list[float], window: int) -> float:
+    """How many standard deviations a loss lies above the mean of the last ones; 0 until the window is full."""
+    if len(usual) < window:
+        return 0.0
+    return (loss - statistics.fmean(usual)) / (statistics.stdev(usual) + 1e-12)
+
+
 class Conductor(Callback):
-    """What happens between steps, in this order: note the loss, save, then evaluate and show samples."""
+    """What happens between steps, in this order: note the loss, save, then evaluate and show samples.
+
+    Every process goes through all of it, as a model may be cut over them; the one of rank 0 writes, and only its tracker
+    keeps anything."""
 
     def __init__(
-        self, work: Path, tracker: Tracker, evaluate: Evaluation | None, look: Look | None, tokens: int
+        self,
+        work: Path,
+        tracker: Tracker,
+        evaluate: Evaluation | None,
+        look: Look | None,
+        tokens: int,
+        flops: float,
+        model: nn.Module,
     ) -> None:
         self.folder, self.tracker, self.evaluate, self.look = work / "checkpoints", tracker, evaluate, look
-        self.tokens = tokens  # in a global batch
+        self.tokens, self.flops = tokens, flops  # in a global batch; 0: not known
+        self.whole = model  # as given to fit; trained in place unless it is cut over devices
+        self.peak = 0.0  # FLOP/s of all devices together
         self.losses: list[Tensor] = []
-        self.clock = time.perf_counter()
+        self.clock, self.since = (
+            time.perf_counter(),
+            0,
+        )  # of the steps since the last row: their start and number
 
     def on_fit_start(self, trainer: Trainer, module: TrainingModule) -> None:
-        state = load_newest(self.folder, module.model, trainer.optimizers)
-        if state is not None:
+        if self.flops:
+            peak, source = peak_flops(module.device, module.mixed)
+            self.peak = peak * trainer.world_size
+            self.tracker.params({"peak_flops": round(self.peak), "peak_flops_source": source})
+            if trainer.is_global_zero:
+                print(f"peak of {trainer.world_size} device(s): {self.peak / 1e12:,.2f} TFLOP/s ({source})")
+        newest = newest_sound(self.folder) if trainer.is_global_zero else None
+        name = trainer.strategy.broadcast(newest.name if newest else None)
+        if name is not None:
+            state = load_checkpoint(self.folder / name, module.model, trainer.optimizers)
             module.progress = Progress(**{key: state[key] for key in Progress.__dataclass_fields__})
             self.losses = [torch.tensor(value) for value in module.progress.pending]
             if trainer.is_global_zero:
                 print(f"resuming at step {module.progress.step:,} of {module.steps:,}", file=sys.stderr)
             self.examine(trainer, module)  # the kill may have come between saving and evaluating
 
-    def on_train_batch_start(
-        self, trainer: Trainer, module: TrainingModule, batch: Batch, index: int
-    ) -> None:
+    def on_train_start(self, trainer: Trainer, module: TrainingModule) -> None:
         self.clock = time.perf_counter()
 
     def on_train_batch_end(
@@ -143,46 +233,75 @@ class Conductor(Callback):
     ) -> None:
         progress, params = module.progress, module.params
         progress.step += 1
+        self.since += 1
         self.losses.append((outputs["loss"] if isinstance(outputs, dict) else outputs).detach())
         last = progress.step == module.steps
         if progress.step % params.log_every == 0 or last:
             self.note(trainer, module)
-        progress.step_seconds = [*progress.step_seconds[-99:], time.perf_counter() - self.clock]
+        began = time.perf_counter()
         if progress.step % params.checkpoint_every == 0 or last:
             self.save(trainer, module)
         self.examine(trainer, module)
+        self.clock += time.perf_counter() - began  # what is no step does not count as one
 
     def note(self, trainer: Trainer, module: TrainingModule) -> None:
         """One row of the curve: the mean loss since the row before."""
         progress = module.progress
-        losses = self.values(progress.step)
+        losses = self.values(trainer, progress.step)  # waits for the device: only now the steps are done
         self.losses.clear()
+        if self.since:
+            seconds = time.perf_counter() - self.clock
+            progress.step_seconds = [*progress.step_seconds[-99:], seconds / self.since]
+            progress.seconds += seconds
+        self.clock, self.since = time.perf_counter(), 0
+        loss = sum(losses) / len(losses)
         row = {
             "step": progress.step,
-            "train_loss": round(sum(losses) / len(losses), 6),
+            "train_loss": round(loss, 6),
             "learning_rate_factor": round(module.rate_factor(progress.step - 1), 6),
         }
+        if module.params.spike:
+            row["spikes"] = progress.spikes
         progress.curve.append(row)
-        measured = {key: value for key, value in row.items() if key != "step"}
+        measured = {key: value for key, value in row.items() if key != "step"} | {"train_loss": loss}
         if progress.step_seconds:
-            measured["tokens_per_second"] = self.tokens / statistics.median(progress.step_seconds[-10:])
+            seconds = progress.step_seconds[-1]
+            measured["tokens_per_second"] = self.tokens / seconds
+            if self.peak:
+                measured["mfu"] = self.flops / seconds / self.peak
         self.tracker.metrics(measured, step=progress.step)
 
-    def values(self, step: int) -> list[float]:
-        """The losses since the last row as numbers. A loss that is none ends the run."""
-        losses = torch.stack(self.losses).tolist() if self.losses else []
+    def values(self, trainer: Trainer, step: int) -> list[float]:
+        """The losses since the last row as numbers, each the mean over all devices. A loss that is none ends the run."""
+        if not self.losses:
+            return []
+        stacked = torch.stack([loss.to(trainer.strategy.root_device) for loss in self.losses])
+        losses = trainer.strategy.reduce(stacked, reduce_op="mean").tolist()
         if not all(map(math.isfinite, losses)):
-            raise UserError(
-                f"the loss stopped being a number at or before step {step}: lower the learning rates, "
-                "or set gradient_clip to 1.0"
-            )
+            raise self.diverged(step)
         return losses
 
+    def diverged(self, step: int) -> UserError:
+        kept = saved(self.folder)
+        kept = f"; the last good checkpoint is {kept[-1]}" if kept else ""
+        return UserError(
+            f"the loss stopped being a number at or before step {step}: lower the learning rates, "
+            f"or set gradient_clip to 1.0{kept}"
+        )
+
     def save(self, trainer: Trainer, module: TrainingModule) -> None:
-        module.progress.pending = self.values(module.progress.step)
-        if trainer.is_global_zero:
-            state, keep = vars(module.progress), module.params.keep
-            save_checkpoint(self.folder, module.progress.step, module.model, trainer.optimizers, state, keep)
+        """A checkpoint, unless the weights are no numbers any more: the last good one must stay the newest."""
+        began, progress = time.perf_counter(), module.progress
+        progress.pending = self.values(trainer, progress.step)
+        sound = torch.stack(
+            [weight.detach().isfinite().all() for weight in local_weights(module.model)]
+        ).all()
+        if not float(trainer.strategy.reduce(sound.float(), reduce_op="mean")) == 1.0:
+            raise self.diverged(progress.step)
+        state, keep = vars(progress), module.params.keep
+        writes = trainer.is_global_zero
+        save_checkpoint(self.folder, progress.step, module.model, trainer.optimizers, state, keep, writes)
+        progress.checkpoint_seconds += time.perf_counter() - began
 
     def examine(self, trainer: Trainer, module: TrainingModule) -> None:
         """Evaluates and shows samples where that is due and not yet done."""
@@ -191,7 +310,7 @@ class Conductor(Callback):
         if not due or not progress.step or progress.evaluated.get("step") == progress.step:
             return
         module.model.eval()
-        with torch.no_grad(), autocast(module.device, module.trainer.precision == "bf16-mixed"):
+        with torch.no_grad(), autocast(module.device, module.mixed):
             if self.evaluate:
                 numbers = self.evaluate(module.model)
                 progress.evaluated = {**numbers, "step": progress.step}
@@ -202,17 +321,27 @@ class Conductor(Callback):
                     progress.curve.append({"step": progress.step, **rounded})
                 self.tracker.metrics(numbers, step=progress.step)
                 self.keep_if_best(trainer, module)
-            if self.look and trainer.is_global_zero:
-                self.look(module.model, progress.step)
+            if self.look:
+                shown = self.whole_model(trainer, module)
+                if trainer.is_global_zero:
+                    self.look(shown, progress.step)
         module.model.train()
+
+    def whole_model(self, trainer: Trainer, module: TrainingModule) -> nn.Module:
+        """The model on one device. One that is cut over several is put together on rank 0's CPU."""
+        if not module.sharded:
+            return module.model
+        weights = gathered(module.model.state_dict().items(), keep=trainer.is_global_zero)
+        if weights:
+            self.whole.load_state_dict(weights)
+        return self.whole
 
     def keep_if_best(self, trainer: Trainer, module: TrainingModule) -> None:
         """Sets the weights aside when no earlier evaluation was better: for people to open, training goes on as it was."""
         now, best = module.progress.evaluated, module.progress.best
         if "val_loss" in now and now["val_loss"] < best.get("val_loss", math.inf):
             module.progress.best = now
-            if trainer.is_global_zero:
-                save_weights(self.folder.parent / "best", module.model)
+            save_weights(self.folder.parent / "best", module.model, trainer.is_global_zero)
 
 
 @dataclass(frozen=True)
@@ -223,6 +352,9 @@ class Fitted:
     tokens_per_second: float
     evaluation: dict[str, float]  # of the final model
     train_loss: float  # mean over the last logged steps
+    mfu: float | None = None  # share of the devices' peak that training used; None where FLOPs are not known
+    checkpoint_share: float = 0.0  # of the time of steps and checkpoints
+    spikes: int = 0  # steps not taken
 
 
 def fit(
@@ -237,6 +369,7 @@ def fit(
     out_curve: Path,
     evaluate: Evaluation | None = None,
     look: Look | None = None,
+    flops_per_token: float = 0.0,
 ) -> Fitted:
     """Trains `model` in place for `steps` steps and writes the curve as CSV.
 
@@ -249,15 +382,21 @@ def fit(
         model.recompute_activations = params.recompute_activations
         model.flex_attention = params.attention == "flex"
     compiled = maybe_compile(loss, params.compile, work)
-    module = TrainingModule(model.train(), batches, compiled, steps, params)
-    conductor = Conductor(work, tracker, evaluate, look, tokens)
-    trainer = build_trainer(params, conductor, work)
+    conductor = Conductor(work, tracker, evaluate, look, tokens, tokens * flops_per_token, model)
+    trainer = build_trainer(params, conductor, work, sum(weight.numel() for weight in model.parameters()))
     if params.batch_rows % trainer.world_size:
         raise UserError(
             f"batch_rows is {params.batch_rows} and cannot be shared evenly by {trainer.world_size} devices"
         )
+    sharded = isinstance(trainer.strategy, ModelParallelStrategy)
+    # Cutting a model over devices changes it for good: a copy is cut, and the result copied back.
+    trained = copy.deepcopy(model) if sharded else model
+    module = TrainingModule(trained.train(), batches, loss if sharded else compiled, steps, params)
+    module.compile_blocks = sharded and compiled is not loss
     with reproducible(trainer.strategy.root_device):
         trainer.fit(module)
+    if sharded:
+        model.load_state_dict(gathered(trained.state_dict().items(), keep=True))
     progress = module.progress
     write_curve(out_curve, progress.curve)
     model.eval()
@@ -265,27 +404,29 @@ def fit(
         numbers = {key: value for key, value in progress.best.items() if key != "step"}
         tracker.model("best", work / "best", numbers, int(progress.best["step"]))
     seconds = statistics.median(progress.step_seconds) if progress.step_seconds else math.nan
-    evaluation = {key: value for key, value in progress.evaluated.items() if key != "step"}
-    train_loss = next(row["train_loss"] for row in reversed(progress.curve) if "train_loss" in row)
-    return Fitted(steps, tokens / seconds, evaluation, train_loss)
+    return Fitted(
+        steps,
+        tokens / seconds,
+        {key: value for key, value in progress.evaluated.items() if key != "step"},
+        next(row["train_loss"] for row in reversed(progress.curve) if "train_loss" in row),
+        conductor.flops / seconds / conductor.peak if conductor.peak else None,
+        progress.checkpoint_seconds / max(1e-9, progress.seconds + progress.checkpoint_seconds),
+        progress.spikes,
+    )
 
 
-def build_trainer(params: TrainingParams, conductor: Conductor, work: Path) -> Trainer:
+def build_trainer(params: TrainingParams, conductor: Conductor, work: Path, parameters: int) -> Trainer:
     """Lightning's Trainer, doing nothing of its own accord that the conductor does."""
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-    on_cpu = params.accelerator == "cpu" or (params.accelerator == "auto" and not torch.cuda.is_available())
-    precision = params.precision
-    if precision == "auto":
-        fast = fast_bfloat16(torch.device("cpu" if on_cpu else "cuda"))
-        precision = "bf16-mixed" if fast else "32-true"
+    devices, nodes, world = choose_devices(params, os.environ)
     try:
         return Trainer(
             accelerator=params.accelerator,
-            devices=params.devices,
-            num_nodes=params.num_nodes,
-            strategy=params.strategy,
-            precision=precision,
+            devices=devices,
+            num_nodes=nodes,
+            strategy=build_strategy(params, world, parameters),
+            precision=choose_precision(params),
             max_epochs=1,
             callbacks=[conductor],
             logger=False,
@@ -296,11 +437,17 @@ def build_trainer(params: TrainingParams, conductor: Conductor, work: Path) -> T
             num_sanity_val_steps=0,
             default_root_dir=work,
         )
-    except (MisconfigurationException, ValueError) as error:
+    except (MisconfigurationException, ValueError, ModuleNotFoundError) as error:
         raise UserError(
             f"no such accelerator ({params.accelerator}), devices ({params.devices}) or strategy "
             f"({params.strategy}) on this machine: {error}"
         ) from None
+
+
+def local_weights(model: nn.Module) -> Iterator[Tensor]:
+    """What of each parameter lies on this device."""
+    for weight in model.parameters():
+        yield weight.to_local() if hasattr(weight, "to_local") else weight
 
 
 @contextmanager

@@ -19,7 +19,10 @@ def show_samples(
     tracker: Tracker,
     step: int,
 ) -> None:
-    """Sends the tracker a table `samples`: step, prompt, greedy continuation, and the three likeliest next tokens."""
+    """Sends the tracker two tables: `next_tokens`, the map of what the model thought at each position of what it wrote
+    (the token it took and the three likeliest with their probabilities), and `samples`, a row for each prompt."""
+    if not prompts:
+        return
     written = generate(
         model,
         list(prompts.values()),
@@ -28,16 +31,31 @@ def show_samples(
         temperature=0.0,
         alternatives=3,
     )
-    rows = [
-        {
-            "step": step,
-            "prompt": prompt,
-            "continuation": tokenizer.decode(completion.ids),
-            "next_token": " · ".join(
-                f"{tokenizer.decode([i], specials=True)!r} {math.exp(logprob):.2f}"
-                for i, logprob in completion.alternatives[0]
-            ),
-        }
+    likeliest = {
+        prompt: [
+            [(tokenizer.decode([i], specials=True), math.exp(logprob)) for i, logprob in position]
+            for position in completion.alternatives
+        ]
         for prompt, completion in zip(prompts, written, strict=True)
-    ]
-    tracker.table("samples", rows)
+    }
+    tracker.table(
+        "next_tokens",
+        [
+            {"step": step, "prompt": prompt, "position": position, "token": top[0][0]}
+            | {f"top_{place}": f"{text!r} {chance:.3f}" for place, (text, chance) in enumerate(top, start=1)}
+            for prompt, positions in likeliest.items()
+            for position, top in enumerate(positions)
+        ],
+    )
+    tracker.table(
+        "samples",
+        [
+            {
+                "step": step,
+                "prompt": prompt,
+                "continuation": tokenizer.decode(completion.ids),
+                "next_token": " · ".join(f"{text!r} {chance:.2f}" for text, chance in likeliest[prompt][0]),
+            }
+            for prompt, completion in zip(prompts, written, strict=True)
+        ],
+    )

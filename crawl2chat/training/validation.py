@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import nn
 
 from crawl2chat.training.batches import Rows
@@ -16,11 +17,17 @@ def validate(
 ) -> dict[str, float]:
     """`val_loss` in nats per supervised token and `val_bpb` in bits per byte of text, over the first `most_rows` rows.
 
-    token_bytes (V,): how many bytes each id stands for; a special token stands for none, but its loss counts.
+    token_bytes (V,): how many bytes each id stands for; a special token stands for none, but its loss counts. Several
+    devices share the rows; empty ones make the shares equal, as a model cut over devices needs all at every forward pass.
     """
     device = next(model.parameters()).device
+    world = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
     nats, tokens, size = 0.0, 0, 0
     chosen: Sequence[list[int]] = rows.rows[:most_rows]
+    if world > 1:
+        share = -(-len(chosen) // world)
+        chosen = chosen[dist.get_rank() :: world]
+        chosen = [*chosen, *[[]] * (share - len(chosen))]
     for first in range(0, len(chosen), batch_rows):
         filled = [rows.fill(pieces) for pieces in chosen[first : first + batch_rows]]
         ids, targets, supervised, documents = (np.stack(part) for part in zip(*filled, strict=True))
@@ -29,4 +36,8 @@ def validate(
         nats += float((losses * supervised).sum())
         tokens += int(supervised.sum())
         size += int((token_bytes[targets] * supervised).sum())
+    if world > 1:
+        sums = torch.tensor([nats, tokens, size], dtype=torch.float64, device=device)
+        dist.all_reduce(sums)
+        nats, tokens, size = sums.tolist()
     return {"val_loss": nats / max(1, tokens), "val_bpb": nats / math.log(2) / max(1, size)}

@@ -65,6 +65,28 @@ def test_a_row_starts_with_the_begin_of_a_document_or_the_rest_of_a_long_one(str
                 assert (place - stream.starts[owner]) % WIDTH == 0
 
 
+@pytest.mark.parametrize("packing", ["documents", "windows"])
+def test_either_packing_shows_every_token_once_per_epoch(stream, packing: str) -> None:
+    rows = Rows(stream, WIDTH, 3, packing)
+    for epoch in range(2):
+        seen = []
+        for index in range(len(rows)):
+            ids, _, supervised, _ = rows.row(epoch * len(rows) + index)
+            seen += ids[supervised].tolist()
+        assert sorted(seen) == sorted(stream.ids.tolist())
+
+
+def test_windows_are_full_and_keep_documents_apart(stream) -> None:
+    rows = Rows(stream, WIDTH, 3, "windows")
+    assert len(rows) == -(-len(stream.ids) // WIDTH)
+    for window in range(len(rows) - 1):
+        ids, targets, supervised, documents = rows.fill(rows.rows[window])
+        assert supervised.all() and np.array_equal(ids[1:], targets[:-1])
+        assert np.array_equal(ids, stream.ids[window * WIDTH : (window + 1) * WIDTH])
+        begins = np.diff(documents, prepend=documents[0]) > 0
+        assert np.array_equal(begins[1:], (ids == BOS)[1:])
+
+
 def test_epochs_differ_in_order_and_hold_the_same_rows(stream) -> None:
     rows = Rows(stream, WIDTH, seed=3)
     first = [tuple(rows.row(i)[0]) for i in range(len(rows))]
@@ -80,7 +102,7 @@ def test_a_batch_depends_on_seed_and_step_alone(stream) -> None:
     assert not torch.equal(one(3)["ids"], Batches([Part(Rows(stream, WIDTH, 4), 4)])(3)["ids"])
 
 
-@pytest.mark.parametrize("world", [2, 4])
+@pytest.mark.parametrize("world", [1, 2, 4])
 def test_devices_together_see_what_one_device_would(stream, world: int) -> None:
     batches = Batches([Part(Rows(stream, WIDTH, 3), 8)])
     whole = batches(5)

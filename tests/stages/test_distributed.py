@@ -1,0 +1,145 @@
+"""Two processes train what one would: the same batches, and the same losses and weights within rounding. One process goes
+on from two processes' checkpoint and the other way round. A stage on several devices speaks and publishes once."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from distributed_toy import STEPS, run
+from safetensors.torch import load_file
+from training_toys import SHAPE, TINY, make_tokenizer, make_tokens
+
+ROOT = Path(__file__).parents[2]
+# Two processes add the same numbers in another order. Muon and AdamW enlarge that where gradients are next to nothing, as
+# those of queries, keys and values are at first, behind output matrices of zeros.
+LOSS = 2e-4  # nats
+WEIGHT = 0.01  # norm of a matrix's difference over its norm, after 8 steps at full rate
+
+
+def torchrun(folder: Path, *command: str) -> "subprocess.CompletedProcess[str]":
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests/stages")])
+    return subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *command],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "CRAWL2CHAT_TRACKING": "off"},
+        capture_output=True,
+        text=True,
+        timeout=550,
+    )
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    """The folder of one run by this process and four by two."""
+    folder = tmp_path_factory.mktemp("distributed")
+    make_tokens(folder / "tokens", make_tokenizer(folder / "tokenizer"))
+    run(folder, "one", 0, devices=1)
+    run(folder, "grown", 0, stop=4, devices=1, checkpoint_every=4)
+    done = torchrun(folder, str(ROOT / "tests/stages/distributed_toy.py"), str(folder))
+    assert done.returncode == 0, done.stderr
+    (folder / "stderr").write_text(done.stderr)
+    return folder
+
+
+def losses(folder: Path) -> list[float]:
+    rows = list(csv.DictReader((folder / "curve0.csv").open()))
+    return [float(row["train_loss"]) for row in rows] + [float(rows[-1]["val_bpb"])]
+
+
+def close(one: Path, other: Path) -> None:
+    assert losses(one) == pytest.approx(losses(other), abs=LOSS)
+    assert len(losses(one)) == STEPS + 1
+    weights, others = (load_file(folder / "rank0/model.safetensors") for folder in (one, other))
+    assert weights.keys() == others.keys()
+    apart = {name: float((w - others[name]).norm() / w.norm()) for name, w in weights.items()}
+    assert max(apart.values()) < WEIGHT, apart
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+def test_two_processes_train_what_one_would(runs, strategy: str) -> None:
+    close(runs / strategy, runs / "one")
+
+
+@pytest.mark.slow
+def test_every_process_ends_with_the_same_whole_model(runs) -> None:
+    for strategy in ("ddp", "fsdp2"):
+        one, other = (load_file(runs / strategy / f"rank{rank}/model.safetensors") for rank in (0, 1))
+        assert all(torch.equal(weight, other[name]) for name, weight in one.items())
+
+
+@pytest.mark.slow
+def test_one_process_goes_on_where_two_were(runs) -> None:
+    begun = runs / "begun"
+    assert [path.name for path in (begun / "work/checkpoints").iterdir()] == ["step-00000004"]
+    run(runs, "begun", 0, devices=1, checkpoint_every=4)
+    close(begun, runs / "one")
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_where_one_was_with_the_model_cut_over_them(runs) -> None:
+    assert "resuming at step 4 of 8" in (runs / "stderr").read_text()
+    close(runs / "grown", runs / "one")
+
+
+def project(folder: Path, inputs: Path, **changes) -> Path:
+    """A project with this one's pretrain stage alone."""
+    folder.mkdir()
+    params = {**TINY, **SHAPE, "steps": 4, "devices": "auto", "strategy": "ddp", **changes}
+    (folder / "params.yaml").write_text(yaml.safe_dump({"seed": 1, "pretrain": params}))
+    (folder / "dvc.yaml").write_text("stages:\n  pretrain:\n    cmd: python -m stages pretrain\n")
+    (folder / "none").mkdir()
+    for name in ("tokens", "tokenizer"):
+        (folder / name).symlink_to(inputs / name)
+    return folder
+
+
+STAGE = (
+    "stages pretrain --tokens tokens --tokenizer tokenizer --init-from none --out base --out-curve curve.csv"
+).split()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["torchrun", "lightning"])
+def test_a_stage_on_two_devices_speaks_and_publishes_once(runs, tmp_path, command, launcher: str) -> None:
+    if launcher == "torchrun":
+        folder = project(tmp_path / "project", runs)
+        done = torchrun(folder, "-m", *STAGE)
+    else:
+        folder = project(tmp_path / "project", runs, devices=2)
+        done = command(folder, *STAGE, PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("pretrain: parameters") == 1 and "2 device(s)" in done.stdout
+    assert sorted(path.name for path in (folder / "base").iterdir())[-3:] == [
+        "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+    ]  # fmt: skip
+    assert json.loads((folder / "metrics/pretrain.json").read_text())["steps"] == 4
+    assert not list((folder / ".work/pretrain").iterdir())  # nothing is left of either process
+
+
+def test_another_number_of_devices_finds_the_same_checkpoints() -> None:
+    from stages.pretrain import PretrainParams, pretrain
+    from stages.runner import Call, fingerprint
+
+    def of(**changes) -> str:
+        return fingerprint(Call("pretrain", pretrain, {}, {}, PretrainParams(**changes), 1, frozenset()), {})
+
+    assert of(devices=8, num_nodes=2, strategy="fsdp2", micro_rows=1) == of()
+    assert of(batch_rows=8) != of()
+
+
+def test_the_rank_is_known_however_the_process_was_started() -> None:
+    from stages.runner import rank_of
+
+    assert rank_of({}) == 0
+    assert rank_of({"RANK": "3", "LOCAL_RANK": "1"}) == 3  # torchrun
+    assert rank_of({"SLURM_NTASKS": "8", "SLURM_PROCID": "5", "SLURM_LOCALID": "1"}) == 5
+    assert rank_of({"SLURM_NTASKS": "1", "SLURM_PROCID": "0"}) == 0
+    assert rank_of({"NODE_RANK": "0", "LOCAL_RANK": "1"}) == 1  # Lightning's launcher
+    assert rank_of({"NODE_RANK": "1"}) != 0
