@@ -44,7 +44,7 @@ def main() -> int:
             hit = kill(project, stage, moment)
             hits += hit
             print(f"{stage} {'killed' if hit else 'had ended'} at {moment:.2f} s", flush=True)
-            run(project, stage)
+            seconds[stage] = min(seconds[stage], run(project, stage))
             if stage == STAGES[-1] or number == options.kills - 1:
                 for rest in STAGES[STAGES.index(stage) + 1 :]:
                     run(project, rest)

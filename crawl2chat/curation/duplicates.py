@@ -42,7 +42,10 @@ def find(documents: Path, work: Path, params: MinhashParams, execution: Executio
         execution,
     )
     buckets = MinhashDedupBuckets(str(signatures), str(pairs), config=config)
-    execute("buckets", [buckets], work, execution, params.buckets)
+    # On one machine, processes for these steps would take longer to start than to work.
+    here = execution.executor == "local"
+    alone = execution.model_copy(update={"workers": 1}) if here else execution
+    execute("buckets", [buckets], work, alone, params.buckets)
     cluster = MinhashDedupCluster(
         str(pairs), str(clusters), config, save_cluster_id=True, save_cluster_size=True
     )

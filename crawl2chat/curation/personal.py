@@ -32,7 +32,7 @@ def _public(text: str) -> bool:
 
 
 def _phone(text: str) -> bool:
-    return 9 <= sum(c.isdigit() for c in text) <= 15
+    return 9 <= sum(c.isdigit() for c in text.split("x")[0]) <= 15  # x: an extension follows
 
 
 _BYTE = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
