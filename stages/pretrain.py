@@ -47,6 +47,7 @@ class PretrainParams(TrainingParams):
     validation_rows: int = Field(256, ge=1)  # rows of validation text at each evaluation
     sample_prompts: tuple[str, ...] = ("The capital of France is", "How to", "Question:")
     sample_tokens: int = Field(32, ge=1)
+    price_per_device_hour: float = Field(0.05, ge=0)  # dollars, for the cost of the run
 
 
 def pretrain(
@@ -61,6 +62,9 @@ def pretrain(
     work: Path,
 ) -> dict[str, Any]:
     """Trains the base model; returns its size, its loss on held-out text, and what it cost."""
+    import torch.distributed as dist
+
+    from crawl2chat.model.costs import H100, costs, told_costs
     from crawl2chat.model.folder import save_model
     from crawl2chat.model.network import flops_per_token, parameter_count
     from crawl2chat.model.presets import SHAPE, context_of, recipe
@@ -109,6 +113,9 @@ def pretrain(
         out_curve.write_text("step,val_loss,val_bpb\n0,{val_loss:.6f},{val_bpb:.6f}\n".format(**measured))
         return {"parameters": derived["parameters"], "steps": 0, "train_tokens": 0, "flops": 0, **measured}
 
+    bill = costs(derived["parameters"], seen, derived["flops"])
+    tracker.table("costs", bill)
+    print(f"pretrain: what it costs on one {H100}", *told_costs(bill), sep="\n  ", flush=True)
     fitted = fit(
         model,
         batches,
@@ -131,11 +138,15 @@ def pretrain(
         flops_per_token=flops_per_token(config, context),
     )
     save_model(model, out, tokenizer)
+    devices = dist.get_world_size() if dist.is_initialized() else 1
+    device_hours = devices * seen / fitted.tokens_per_second / 3600
     return {
         "parameters": derived["parameters"],
         "steps": steps,
         "train_tokens": seen,
         "flops": derived["flops"],
+        "device_hours": device_hours,
+        "cost": device_hours * params.price_per_device_hour,
         "tokens_per_second": fitted.tokens_per_second,
         "mfu": fitted.mfu,
         "checkpoint_share": fitted.checkpoint_share,

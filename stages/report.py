@@ -20,7 +20,7 @@ from crawl2chat.tracking import Tracker
 from stages.files import read_yaml
 
 MODELS = {"base": "base", "sft": "assistant", "reasoner": "reasoner", "chat": "chat"}
-TIMED = ("tokens_per_second", "ms_per_document")
+TIMED = ("tokens_per_second", "ms_per_document", "device_hours", "cost")
 # The exam's rows are grouped by how their names begin: knowledge, honesty, sums, tools, self, text; the rest follows.
 TOPICS = (
     "fact", "recall", "pattern", "refusal", "false_refusal", "arithmetic", "addition", "subtraction", "multiplication",
@@ -58,6 +58,7 @@ def report(
             skills=skills(evaluation),
             samples=samples(plots / "evaluate" / "samples.jsonl", params),
             questions=questions(plots / "evaluate" / "answers.jsonl", params),
+            bill=bill(numbers.get("pretrain", {})),
             lineage=lineage(lock),
             stages=STAGES,
         )
@@ -150,6 +151,16 @@ def questions(path: Path, params: ReportParams) -> list[dict[str, Any]]:
     turns = [[row for row in complete if row["kind"] == kind] for kind in kinds]
     longest = max(map(len, turns), default=0)
     return [rows[turn] for turn in range(longest) for rows in turns if turn < len(rows)][: params.questions]
+
+
+def bill(pretraining: dict[str, Any]) -> dict[str, Any]:
+    """What pretraining costs on a stated device, and what it would at the sizes of the talk; empty without a run."""
+    if not pretraining.get("flops"):
+        return {}
+    from crawl2chat.model.costs import H100, costs, for_people
+
+    rows = costs(pretraining["parameters"], pretraining["train_tokens"], pretraining["flops"])
+    return {"device": str(H100), "rows": for_people(rows)}
 
 
 def lineage(lock: Path) -> list[dict[str, Any]]:

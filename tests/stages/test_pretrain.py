@@ -109,6 +109,8 @@ def test_metrics_and_outs(undisturbed) -> None:
     assert metrics["train_tokens"] == 10 * 4 * 48
     assert 0 < metrics["val_bpb"] < 8 and metrics["val_loss"] < np.log(320)
     assert metrics["tokens_per_second"] > 0 and metrics["flops"] > 0
+    assert metrics["device_hours"] == pytest.approx(1920 / metrics["tokens_per_second"] / 3600)
+    assert metrics["cost"] == pytest.approx(0.05 * metrics["device_hours"])
     assert {file.name for file in (undisturbed / "out").iterdir()} == {
         "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
     }  # fmt: skip

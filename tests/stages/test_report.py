@@ -47,6 +47,12 @@ def test_curation_is_shown_in_tokens_of_the_tokenizer(page: str) -> None:
     assert "&lt;i&gt;twin&lt;/i&gt;" in page and "<i>thin</i>" not in page
 
 
+def test_what_pretraining_costs_here_and_at_the_talks_sizes(page: str) -> None:
+    assert "On one H100, 40 % of 989 TFLOP/s, $2.00 an hour" in page
+    assert "<td>gpt2-1558m, its own tokens</td>" in page and "$442" in page
+    assert "6.0e+13" in page
+
+
 def test_nothing_is_fetched_from_elsewhere(page: str) -> None:
     for tag in ("<script", "<link", "<img", "@import", 'src="'):
         assert tag not in page
@@ -58,7 +64,7 @@ def test_what_models_say_is_text_not_markup(page: str) -> None:
 
 
 def test_times_do_not_enter_the_page(tmp_path: Path, page: str) -> None:
-    slower = METRICS | {"pretrain": METRICS["pretrain"] | {"tokens_per_second": 9.0}}
+    slower = METRICS | {"pretrain": METRICS["pretrain"] | {"tokens_per_second": 9.0, "device_hours": 1.0, "cost": 1.0}}
     assert make(tmp_path, slower) == page
 
 
