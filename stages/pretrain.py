@@ -2,7 +2,7 @@
 the base model, an internet document simulator, as a Hugging Face folder; its training curve."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 class PretrainParams(TrainingParams):
     """Shape of the model, and what to look at while it learns. What is None follows from `init_from`, `depth` or
     `preset`, in this order (crawl2chat/model/presets.py)."""
+
+    placement: ClassVar[frozenset[str]] = TrainingParams.placement | {"price_per_device_hour"}
 
     preset: str = "tiny"
     depth: int | None = Field(None, ge=1)  # one dial: shape, batch, learning rates and token budget follow

@@ -20,7 +20,7 @@ from crawl2chat.tracking import Tracker
 from stages.files import read_yaml
 
 MODELS = {"base": "base", "sft": "assistant", "reasoner": "reasoner", "chat": "chat"}
-TIMED = ("tokens_per_second", "ms_per_document", "device_hours", "cost")
+TIMED = ("tokens_per_second", "ms_per_document", "device_hours", "cost", "mfu", "checkpoint_share")
 # The exam's rows are grouped by how their names begin: knowledge, honesty, sums, tools, self, text; the rest follows.
 TOPICS = (
     "fact", "recall", "pattern", "refusal", "false_refusal", "arithmetic", "addition", "subtraction", "multiplication",
