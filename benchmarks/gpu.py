@@ -26,7 +26,7 @@ def measure(depth: int, arguments: argparse.Namespace) -> dict[str, Any]:
     from crawl2chat.tracking import Tracker
     from crawl2chat.training.batches import Batches, Part, Rows, Stream, weighted_loss
     from crawl2chat.training.fit import fit
-    from stages.pretrain import PretrainParams
+    from crawl2chat.training.settings import TrainingParams
 
     vocabulary, context, width = 32_768, arguments.context, 64 * depth
     heads = max(1, width // 128)
@@ -46,7 +46,7 @@ def measure(depth: int, arguments: argparse.Namespace) -> dict[str, Any]:
     batches = Batches(
         [Part(Rows(stream, context, 0, "windows"), arguments.rows)], document_mask=arguments.document_mask
     )
-    params = PretrainParams(
+    params = TrainingParams(
         batch_rows=arguments.rows,
         micro_rows=arguments.micro_rows,
         log_every=5,

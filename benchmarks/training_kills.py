@@ -130,7 +130,11 @@ def stages(inputs: Path) -> dict[str, Stage]:
 
 def newest(folder: Path) -> int:
     """Number of the newest checkpoint's step, 0 without one."""
-    return max((int(path.name[5:]) for path in folder.glob("work/**/step-*")), default=0)
+    while True:
+        try:
+            return max((int(path.name[5:]) for path in folder.glob("work/**/step-*")), default=0)
+        except FileNotFoundError:  # an old one went while we looked
+            continue
 
 
 def attempt(stage: Stage, folder: Path, step: int | None = None, seconds: float = 0.0) -> bool:
