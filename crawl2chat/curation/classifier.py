@@ -76,6 +76,11 @@ def train(
     options = {"epoch": params.epochs, "dim": params.dimensions, "bucket": params.buckets}
     _learn(learned, path, options)
     right = sum((score(text, path) >= 0.5) == (label == "good") for label, _, text in held)
+    if right <= len(held) / 2:
+        raise UserError(
+            f"filter: the classifier is right on {right} of {len(held)} held-out samples, no better than chance; "
+            "give it more samples or raise filter.classifier.epochs."
+        )
     return path, {
         "positives": len(positive),
         "negatives": len(negative),
