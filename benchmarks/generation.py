@@ -8,7 +8,6 @@ JSON.
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -16,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+
+from benchmarks.measure import show
 
 PROMPT = 32  # tokens
 
@@ -42,7 +43,7 @@ def main() -> None:
                 if dtype == torch.float32:
                     result[f"equal_texts_batch{batch}"] = equal
                 print(f"batch {batch}, {dtype}: {ours:,.0f} against {theirs:,.0f} tokens/s", flush=True)
-    print(json.dumps({key: round(v, 3) if isinstance(v, float) else v for key, v in result.items()}))
+    show(result)
 
 
 def untrained(folder: Path) -> Path:

@@ -14,7 +14,6 @@ as its bits per byte. The last line is JSON.
 import argparse
 import gzip
 import hashlib
-import json
 import math
 import re
 import statistics
@@ -30,6 +29,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.measure import show
 from crawl2chat.model.network import IGNORED, ModelConfig, Transformer, parameter_count
 from crawl2chat.model.optimizers import build_optimizers, fast_bfloat16
 from crawl2chat.records import Broken, read_records
@@ -70,7 +70,7 @@ def main() -> None:
         result |= against_trainer(text, place)
         if options.external:
             result["external"] = {"bpb": external(options.external, place, seconds)}
-    print(json.dumps(result))
+    show(result)
 
 
 # ---- the text
