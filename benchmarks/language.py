@@ -29,7 +29,8 @@ def sentences(folder: Path) -> dict[str, list[str]]:
     """{language: sentences}."""
     found = {}
     for path in sorted(folder.glob("*.txt.gz")):
-        lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+        text = gzip.decompress(path.read_bytes()).decode()
+        lines = [line for line in text.splitlines() if line.strip()]
         found[path.name.split(".")[0]] = lines[:: max(1, len(lines) // SENTENCES)][:SENTENCES]
     if not found:
         raise UserError(f"No <language>.txt.gz in {folder}; the benchmark needs sentences by language.")
