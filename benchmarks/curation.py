@@ -223,7 +223,7 @@ def main() -> None:
 
 def _show(figures: dict[str, Any], apart: list[str]) -> None:
     columns = [f"ms_{chain}" for chain in CHAINS]
-    print(f"{'ms a document':16}" + "".join(f"{chain:>10}" for chain in CHAINS))
+    print(f"{'ms (wall)':16}" + "".join(f"{chain:>10}" for chain in CHAINS))
     for block in dict.fromkeys(block for column in columns for block in figures[column]):
         print(f"{block:16}" + "".join(f"{figures[column].get(block, 0.0):10.3f}" for column in columns))
     print(f"{'pages/s/core':16}" + "".join(f"{figures[f'pages_per_second_{c}']:10.1f}" for c in CHAINS))
