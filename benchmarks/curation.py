@@ -156,7 +156,10 @@ def main_text(pages: list[records.Found], gold: dict[str, str]) -> dict[str, Any
     """Word-level F1 of our extractors and of trafilatura as datatrove calls it, on the pages that have a gold text."""
     from datatrove.pipeline.extractors import Trafilatura
 
-    settings, alone = Trafilatura(favour_precision=True), Trafilatura(favour_precision=True, deduplicate=False)
+    settings, alone = (
+        Trafilatura(favour_precision=True),
+        Trafilatura(favour_precision=True, deduplicate=False),
+    )
     peers = {
         "ours": lambda html: extraction.extract(html, "resiliparse"),
         "auto": lambda html: extraction.extract(html, "auto"),
