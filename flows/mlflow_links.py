@@ -18,10 +18,11 @@ EXPERIMENT = "pipeline"
 
 
 class PipelineRun:
-    """A run in the experiment `pipeline`, parent of its stages' runs. What fails in MLflow is a warning, no more."""
+    """A run in the experiment `pipeline`, or another, parent of its stages' runs. What fails in MLflow is a warning, no
+    more."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, experiment: str = EXPERIMENT, name: str = EXPERIMENT) -> None:
+        self.root, self.experiment, self.name = root, experiment, name
         self.run_id: str | None = None
         self.client: Any = None
 
@@ -34,14 +35,14 @@ class PipelineRun:
         try:
             from stages.mlflow_writer import open_client, surroundings
 
-            self.client, experiment = open_client(uri, self.root, EXPERIMENT)
+            self.client, experiment = open_client(uri, self.root, self.experiment)
             self.run_id = self.client.create_run(
-                experiment, run_name=EXPERIMENT, tags=surroundings(self.root)
+                experiment, run_name=self.name, tags=surroundings(self.root)
             ).info.run_id
         except Exception as error:
             self.client = None
             warn(
-                f"MLflow at {uri} cannot be used ({type(error).__name__}); the pipeline's own run is not tracked."
+                f"MLflow at {uri} cannot be used ({type(error).__name__}); the {self.name}'s own run is not tracked."
             )
         return self
 

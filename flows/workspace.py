@@ -12,6 +12,7 @@ import glob
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,7 @@ def prepare(project: Path, folder: Path, profile: Path, inputs: str | None, sett
         profiles = ", ".join(sorted(path.stem for path in profile.parent.glob("*.yaml")))
         raise UserError(f"there is no profile {profile.stem!r}; the profiles are {profiles}.")
     folder.mkdir(parents=True, exist_ok=True)
-    for name in CODE:
-        remove(folder / name)
-        if (project / name).is_dir():
-            shutil.copytree(project / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy2(project / name, folder / name)
+    copy(project, folder, CODE)
     (folder / "metrics").mkdir(exist_ok=True)
     remove(folder / "inputs")
     if inputs:
@@ -48,6 +44,21 @@ def prepare(project: Path, folder: Path, profile: Path, inputs: str | None, sett
             (folder / name).symlink_to((project / name).resolve(), target_is_directory=True)
     overlay(folder / "params.yaml", read_yaml(profile))
     overlay(folder / "params.yaml", nested(settings))
+    make_repository(project, folder)
+
+
+def copy(project: Path, folder: Path, names: Sequence[str]) -> None:
+    """Files and folders of the project as they are today."""
+    for name in names:
+        remove(folder / name)
+        if (project / name).is_dir():
+            shutil.copytree(project / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(project / name, folder / name)
+
+
+def make_repository(project: Path, folder: Path) -> None:
+    """DVC in `folder`, with the project's settings and a cache of its own."""
     if not (folder / ".dvc").exists():
         (folder / ".dvc").mkdir()
         shutil.copy2(project / ".dvc" / "config", folder / ".dvc" / "config")

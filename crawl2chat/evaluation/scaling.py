@@ -10,6 +10,7 @@ four, within this one 19 times in 20.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -108,3 +109,47 @@ def _slopes(theta: np.ndarray, u: np.ndarray) -> np.ndarray:
     whole = above + (theta[2] if len(theta) > 2 else 0.0)
     columns = [above / whole, -u * above / whole, 1 / whole]
     return np.stack(columns[: len(theta)], axis=1)
+
+
+def draw(
+    runs: Sequence[dict[str, Any]],
+    axis: str,
+    label: str,
+    law: Law,
+    ahead: tuple[str, float, Estimate] | None = None,
+) -> str:
+    """Loss against `axis` on two logarithmic scales: the runs by depth, the law with the 95 % band of a new run, and what
+    is foretold of one, (its name, x, loss). SVG."""
+    from crawl2chat.page import COLOURS, SOFT, Canvas
+
+    canvas = Canvas(5.6, 4.0, f"loss against {label}")
+    axes = canvas.axes
+    x, losses = [run[axis] for run in runs], [run["val_loss"] for run in runs]
+    line = np.geomspace(min(x) / 1.5, max([*x, *([ahead[1]] if ahead else [])]) * 1.5, 80)
+    named = f"law of {law.n} runs: " + (f"{law.floor:.2f} + " if law.floor else "")
+    axes.plot(line, [law(value) for value in line], color=COLOURS["blue"], linewidth=1.6, label=f"{named}{law.scale:.3g} x^-{law.exponent:.3f}")  # fmt: skip
+    if law.freedom:
+        band = [law.predict(value) for value in line]
+        axes.fill_between(
+            line, [one.low for one in band], [one.high for one in band], color=COLOURS["blue"], alpha=0.12, linewidth=0,
+            label="95 % of new runs",
+        )  # fmt: skip
+    axes.plot(x, losses, "o", color=COLOURS["orange"], label="measured")
+    for run in runs:
+        axes.annotate(
+            run["depth"], (run[axis], run["val_loss"]), (5, 5), textcoords="offset points", color=SOFT
+        )
+    if ahead:
+        name, place, guess = ahead
+        sides = [[guess.value - guess.low], [guess.high - guess.value]] if law.freedom else None
+        axes.errorbar(
+            [place], [guess.value], yerr=sides, fmt="D", markerfacecolor="white", capsize=3, color=COLOURS["blue"], label=name
+        )  # fmt: skip
+    axes.set(xscale="log", yscale="log", xlabel=label, ylabel="loss on held-out text, nats per token")
+    low, high = min(losses), max(losses)  # the band of few runs would flatten everything else
+    axes.set_ylim(low / (high / low) ** 0.8, high * (high / low) ** 0.4)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
+    axes.yaxis.set_minor_formatter(lambda value, _: f"{value:.3g}")
+    axes.tick_params(axis="y", which="minor", labelsize=8)
+    axes.legend(fontsize=8.5, loc="lower left")
+    return canvas.svg()

@@ -98,7 +98,5 @@ def amount(count: float) -> str:
 
 
 def few_digits(value: float) -> str:
-    """542,113; 25.7; 0.000043"""
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 1 else f"{value:.6f}".rstrip("0").rstrip(".") or "0"
+    """542,113; 25.7; 0.0104; 4.3e-05"""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.3g}"
