@@ -1,6 +1,6 @@
 """Stage evaluate: every model of the run on every task, each number with its interval.
 
-Reads the four models, tasks, probes and validation tokens; writes answers.jsonl, skills.csv, recall.csv and arena.csv for
+Reads the four models, tasks, probes and validation tokens; writes answers.jsonl, samples.jsonl and skills.csv for
 plots and the report. Nothing asked here was trained on: facts are split by entity, sums by operands.
 """
 
@@ -80,7 +80,6 @@ def evaluate(
     write_jsonl(out / "answers.jsonl", answers)
     write_jsonl(out / "samples.jsonl", samples)
     _write_skills(out / "skills.csv", metrics)
-    _write_recall(out / "recall.csv", exam.probes)
     tracker.table("samples", samples)
     tracker.table("skills", [row for model in metrics for row in _skill_rows(model, metrics[model])])
     return metrics
@@ -101,21 +100,3 @@ def _write_skills(path: Path, metrics: dict) -> None:
         writer.writerow(["model", "skill", "value", "low", "high", "n"])
         for model, numbers in metrics.items():
             writer.writerows(row.values() for row in _skill_rows(model, numbers))
-
-
-def _write_recall(path: Path, probes: list[dict]) -> None:
-    """Recall of the base model by number of mentions, as a curve DVC can plot."""
-    counts = sorted({row["mentions"] for row in probes})
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["mentions", "recall", "answered", "n"])
-        for low, high in _bins(counts):
-            rows = [row for row in probes if low <= row["mentions"] <= high]
-            cloze, rate = (sum(row[key] for row in rows) / len(rows) for key in ("cloze", "rate"))
-            writer.writerow([low, round(cloze, 4), round(rate, 4), len(rows)])
-
-
-def _bins(counts: list[int]) -> list[tuple[int, int]]:
-    """Powers of two, where there is anything: 1, 2-3, 4-7, …"""
-    edges = [(2**k, 2 ** (k + 1) - 1) for k in range(20)]
-    return [(low, high) for low, high in edges if any(low <= count <= high for count in counts)]

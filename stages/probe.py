@@ -69,21 +69,17 @@ def probe(
     metrics |= accuracy("recall_frequent", [row["cloze"] for row in rows if row["mentions"] >= FREQUENT])
     apart = [row["cloze_apart"] for row in rows if "cloze_apart" in row and row["mentions"] >= FREQUENT]
     metrics |= accuracy("recall_other_words", apart)
-    recalled = []
     for low, high in MENTIONS:
         hits = [row["cloze"] for row in rows if low <= row["mentions"] <= high]
         metrics |= accuracy(f"recall_{low}_{high}" if high < MANY else f"recall_{low}_up", hits)
-        recalled += [(f"{low}-{high}" if high < MANY else f"{low}+", hits)] if hits else []
     commonest = max((sum(r["answer"] == a for r in rows), a) for a in sorted({r["answer"] for r in rows}))[0]
     metrics["majority_baseline"] = commonest / len(rows)
-    return metrics | _simulate(
-        model, tokenizer, tokens, tasks, rows, recalled, out_tables, params, seed, tracker
-    )
+    return metrics | _simulate(model, tokenizer, tokens, tasks, rows, out_tables, params, seed, tracker)
 
 
 def _simulate(
-    model, tokenizer, tokens: Path, tasks: Path, facts: list[dict], recalled: list[tuple[str, list[bool]]],
-    out: Path, params: ProbeParams, seed: int, tracker: Tracker,
+    model, tokenizer, tokens: Path, tasks: Path, facts: list[dict], out: Path, params: ProbeParams, seed: int,
+    tracker: Tracker,
 ) -> dict:  # fmt: skip
     """Write the tables of the simulator; its metrics are the ends of the memorization curve."""
     from crawl2chat.evaluation import simulator
@@ -98,7 +94,7 @@ def _simulate(
     shown = [row for row in facts if row["split"] == "train" and row["cloze"]]
     prompted, answers = simulator.assistant_by_prompt(model, tokenizer, asked, shown, seed)
     tables = {
-        "recall": [simulator.row(name, hits) for name, hits in recalled],
+        **_by_mentions(facts, params.samples),
         "regurgitation": simulator.regurgitation(model, tokenizer, windows),
         "shots": simulator.patterns_by_shots(model, tokenizer, read_tasks(tasks, "pattern"), seed),
         "prompted": prompted,
@@ -137,3 +133,19 @@ def _sample(row: dict) -> dict:
         "rate": row["rate"],
         "answers": json.dumps(row["answers"], ensure_ascii=False),
     }
+
+
+def _by_mentions(facts: list[dict], samples: int) -> dict[str, list[dict]]:
+    """How often a fact is recalled: its sentence completed, and its question answered in `samples` tries, by mentions in
+    powers of two."""
+    from crawl2chat.evaluation.simulator import row
+
+    tables: dict[str, list[dict]] = {"recall": [], "answered": []}
+    for low in (2**k for k in range(30)):
+        told = [fact for fact in facts if low <= fact["mentions"] < 2 * low]
+        if told:
+            name = str(low) if low == 1 else f"{low}-{2 * low - 1}"
+            tables["recall"].append(row(name, [fact["cloze"] for fact in told]))
+            tries = [n < round(fact["rate"] * samples) for fact in told for n in range(samples)]
+            tables["answered"].append(row(name, tries))
+    return tables

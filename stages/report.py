@@ -192,7 +192,27 @@ def draw_charts(numbers: dict[str, Any], plots: Path) -> dict[str, str]:
         "pretrain": lambda: training_chart(
             read_curve(plots / "pretrain.csv"), "tokens seen → surprise at the next one"
         ),
-        "recall": lambda: recall_chart(read_curve(plots / "evaluate" / "recall.csv")),
+        "recall": lambda: intervals_chart(
+            plots / "probe",
+            {"recall": "completes the sentence", "answered": "answers the question (sampled)"},
+            "a fact is recalled, by the number of its mentions",
+            "mentions in the corpus",
+        ),
+        "regurgitation": lambda: intervals_chart(
+            plots / "probe",
+            {"regurgitation": ""},
+            "sixteen tokens recited word for word",
+            "occurrences in training",
+        ),
+        "shots": lambda: intervals_chart(
+            plots / "probe",
+            {"shots": ""},
+            "a pattern continued, by examples before it",
+            "examples in the prompt",
+        ),
+        "prompted": lambda: intervals_chart(
+            plots / "probe", {"prompted": ""}, "facts answered by a prompt alone, before any fine-tuning"
+        ),
         "sft": lambda: training_chart(read_curve(plots / "sft.csv"), "loss on the assistant's words"),
         "reason": lambda: reason_chart(read_curve(plots / "reason.csv")),
         "reward": lambda: training_chart(read_curve(plots / "reward.csv"), "ranking loss"),
@@ -204,10 +224,7 @@ def draw_charts(numbers: dict[str, Any], plots: Path) -> dict[str, str]:
 
 def read_curve(path: Path) -> dict[str, list[float | None]]:
     """Columns of a CSV; None where a number was not measured. Empty without the file."""
-    if not path.exists():
-        return {}
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_table(path)
     return {
         name: [float(row[name]) if row[name] else None for row in rows] for name in (rows[0] if rows else {})
     }
@@ -244,38 +261,42 @@ def training_chart(curve: dict[str, list[float | None]], title: str) -> str:
     return canvas.svg()
 
 
-def recall_chart(curve: dict[str, list[float | None]]) -> str:
-    """How often a fact is recalled, by how often the pages mention it."""
-    mentions, recall = measured(curve, "mentions", "recall")
-    if not mentions:
+def intervals_chart(folder: Path, tables: dict[str, str], title: str, x: str = "") -> str:
+    """Shares with their 95 % intervals: a line for each of the tables {file name: label} that exists and has rows."""
+    lines = {label: read_table(folder / f"{name}.csv") for name, label in tables.items()}
+    lines = {label: rows for label, rows in lines.items() if rows}
+    if not lines:
         return ""
-    sizes = curve["n"]
-    canvas = Canvas(title="recall of a fact by the number of its mentions")
-    bands = [wilson(share, size or 0) for share, size in zip(recall, sizes, strict=True)]
-    canvas.axes.fill_between(
-        mentions, *zip(*bands, strict=True), color=COLOURS["blue"], alpha=0.15, linewidth=0
-    )
-    canvas.axes.plot(mentions, recall, "o-", color=COLOURS["blue"], label="completes the sentence")
-    x, y = measured(curve, "mentions", "answered")
-    canvas.axes.plot(
-        x, y, "o--", color=COLOURS["orange"], markersize=4, label="answers the question (sampled)"
-    )
-    canvas.axes.set(
-        xscale="log", ylim=(-0.03, 1.03), xlabel="mentions in the corpus (and up to the next point)"
-    )
-    canvas.axes.set_xticks(mentions, [f"{count:.0f}" for count in mentions])
-    canvas.axes.minorticks_off()
-    canvas.axes.legend(fontsize=9, loc="lower right")
+    canvas = Canvas(title=title)
+    for (label, rows), colour in zip(lines.items(), ("blue", "orange"), strict=False):
+        value, low, high = ([float(row[key]) for row in rows] for key in ("value", "low", "high"))
+        spread = [
+            [v - a for v, a in zip(value, low, strict=True)],
+            [b - v for v, b in zip(value, high, strict=True)],
+        ]
+        names = [f"{row['what']}\nn {row['n']}" for row in rows]
+        canvas.axes.errorbar(
+            names,
+            value,
+            spread,
+            fmt="o-",
+            color=COLOURS[colour],
+            markersize=4,
+            linewidth=1.2,
+            capsize=3,
+            label=label,
+        )
+    canvas.axes.set(ylim=(-0.03, 1.03), xlabel=x)
+    if len(lines) > 1:
+        canvas.axes.legend(fontsize=9, loc="lower right")
     return canvas.svg()
 
 
-def wilson(share: float, n: float) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927)."""
-    if not n:
-        return 0.0, 1.0
-    z = 1.96
-    centre, spread = share + z * z / (2 * n), z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
-    return (centre - spread) / (1 + z * z / n), (centre + spread) / (1 + z * z / n)
+def read_table(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def reason_chart(curve: dict[str, list[float | None]]) -> str:

@@ -140,11 +140,19 @@ def write_plots(folder: Path) -> Path:
             for step in range(0, 31, 3)
         ],
     )
-    recall = [
-        {"mentions": 2**k, "recall": min(1.0, 0.2 + 0.15 * k), "answered": 0.1 * k, "n": 200}
-        for k in range(7)
-    ]
-    write_csv(folder / "evaluate" / "recall.csv", recall)
+    (folder / "evaluate").mkdir()
+    for name in ("recall", "answered", "regurgitation", "shots", "prompted"):
+        shares = [
+            {
+                "what": 2**k,
+                "value": 0.1 * k,
+                "low": max(0.0, 0.1 * k - 0.05),
+                "high": 0.1 * k + 0.05,
+                "n": 200,
+            }
+            for k in range(7)
+        ]
+        write_csv(folder / "probe" / f"{name}.csv", shares)
     answers, samples = [], []
     for name in ("base", "sft", "reasoner", "chat"):
         for kind, prompt, truth in (

@@ -86,7 +86,12 @@ def test_probe_says_when_nothing_can_be_asked(place, tmp_path):
 
 def test_probe_shows_the_simulator_in_tables_with_intervals(place, probed):
     folder = probed.with_name("probes-tables")
-    for name, first in (("recall", "1-2"), ("shots", "0"), ("prompted", "the question alone")):
+    for name, first in (
+        ("recall", "1"),
+        ("answered", "1"),
+        ("shots", "0"),
+        ("prompted", "the question alone"),
+    ):
         with (folder / f"{name}.csv").open() as file:
             rows = list(csv.DictReader(file))
         assert rows[0]["what"] == first

@@ -38,7 +38,7 @@ def test_every_chapter_shows_its_numbers(page: str) -> None:
         "Ada Quill",
     ):
         assert text in page, text
-    assert page.count("<svg") == 7 + 2
+    assert page.count("<svg") == 10 + 2
 
 
 def test_curation_is_shown_in_tokens_of_the_tokenizer(page: str) -> None:
@@ -64,7 +64,9 @@ def test_what_models_say_is_text_not_markup(page: str) -> None:
 
 
 def test_times_do_not_enter_the_page(tmp_path: Path, page: str) -> None:
-    slower = METRICS | {"pretrain": METRICS["pretrain"] | {"tokens_per_second": 9.0, "device_hours": 1.0, "cost": 1.0}}
+    slower = METRICS | {
+        "pretrain": METRICS["pretrain"] | {"tokens_per_second": 9.0, "device_hours": 1.0, "cost": 1.0}
+    }
     assert make(tmp_path, slower) == page
 
 
