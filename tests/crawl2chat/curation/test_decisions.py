@@ -81,9 +81,18 @@ def test_language(text: str, language: str) -> None:
         ("Write to anna.berg+news@post.co.uk, please.", "Write to [email], please."),
         ("Call +49 30 1234567 or (212) 555-1234 or 212-555-1234.", "Call [phone] or [phone] or [phone]."),
         ("From 93.184.216.34, not 192.168.0.1 or 1.2.3.4.5.", "From [ip], not 192.168.0.1 or 1.2.3.4.5."),
-        ("Call (07) 5331 0577, 001-420-335-7509x385 or 986.291.2294 x751.", "Call [phone], [phone] or [phone]."),
+        ("It runs version 7.19.2.197, or v2.20.7.50.", "It runs version 7.19.2.197, or v2.20.7.50."),
+        # no account's number, though a part of it has the check digit of a card
+        ("Listed as ES12 4908 4995 6047 2838 3425 here.", "Listed as ES12 4908 4995 6047 2838 3425 here."),
+        (
+            "Call (07) 5331 0577, 001-420-335-7509x385 or 986.291.2294 x751.",
+            "Call [phone], [phone] or [phone].",
+        ),
         ("Account DE89 3704 0044 0532 0130 00.", "Account [iban]."),
-        ("Account gb50mvfc38361978683032, not gb51mvfc38361978683032.", "Account [iban], not gb51mvfc38361978683032."),
+        (
+            "Account gb50mvfc38361978683032, not gb51mvfc38361978683032.",
+            "Account [iban], not gb51mvfc38361978683032.",
+        ),
         ("Account DE88 3704 0044 0532 0130 00.", "Account DE88 3704 0044 0532 0130 00."),
         ("Card 4111 1111 1111 1111 or 4111111111111112.", "Card [card] or 4111111111111112."),
         ("What is 1234+5678? 6912. And 12-3-4567=? On 2021-03-04 at 10:30 in 1990.", None),
