@@ -5,10 +5,10 @@
 Contestants share the tokenizer, the text, the order of batches, the threads and the time, which they spend in turns of a
 few seconds in one process: `ours` (Muon and AdamW), `adamw` (the same network under AdamW alone) and `gpt2` (transformers'
 GPT-2 of equal size as plain code bases train it: AdamW, weight decay, clipping, cosine). All run compiled and in the
-device's fast precision; learning rates were chosen by short trials of each. `trainer` trains our very network, in its
-transformers form, by transformers' Trainer, for the comparison of speed. An external command is run for as many seconds;
-{train}, {validation} and {seconds} in it become paths of plain text and the time, and the last number it prints is taken
-as its bits per byte. The last line is JSON.
+device's fast precision. `ours` has the rates of the default run; those of the other two are chosen by short trials on this
+text. `trainer` trains our very network, in its transformers form, by transformers' Trainer, for the comparison of speed. An
+external command is run for as many seconds; {train}, {validation} and {seconds} in it become paths of plain text and the
+time, and the last number it prints is taken as its bits per byte. The last line is JSON.
 """
 
 import argparse
@@ -43,18 +43,21 @@ from crawl2chat.training.validation import validate
 
 CONTEXT, ROWS, VOCABULARY, TURN = 256, 16, 4096, 5.0  # tokens, rows a step, ids, seconds
 VALIDATION_ROWS = 512
+RATES = (1e-3, 2e-3, 4e-3, 8e-3)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="real data folder; the tiny web's pages without it")
     parser.add_argument("--minutes", type=float, default=20.0, help="of training, all contestants together")
+    parser.add_argument("--trial", type=float, default=40.0, help="seconds of each rate of each rival")
     parser.add_argument("--external", help="a command that trains on {train} for {seconds}")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         text = prepare(real_texts(options.data) if options.data else tiny_web_texts(), place)
-        contestants = [ours(text, place), adamw(text, place), gpt2(text, place)]
+        rivals = [tuned(make, text, place, options.trial) for make in (adamw, gpt2)]
+        contestants = [ours(text, place), *rivals]
         seconds = 60 * options.minutes / len(contestants)
         take_turns(contestants, seconds)
         result: dict[str, Any] = {"seconds_each": seconds, "threads": torch.get_num_threads()}
@@ -163,7 +166,13 @@ def bfloat16() -> torch.autocast:
     return torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16(torch.device("cpu")))
 
 
-def ours(text: Text, place: Path, name: str = "ours", muon: float = 0.02, rate: float = 8e-3) -> Contestant:
+def bits_per_byte(model: nn.Module, text: Text) -> float:
+    with bfloat16():
+        measured = validate(model.eval(), text.held_out, text.tokenizer.token_bytes(), VALIDATION_ROWS)
+    return measured["val_bpb"]
+
+
+def ours(text: Text, place: Path, rate: float = 8e-3, muon: float = 0.05, name: str = "ours") -> Contestant:
     model = Transformer(text.config)
     model.initialize(1)
     optimizers = build_optimizers(model, muon, rate, dtype=torch.bfloat16)
@@ -180,20 +189,23 @@ def ours(text: Text, place: Path, name: str = "ours", muon: float = 0.02, rate: 
             optimizer.step()
             optimizer.zero_grad()
 
-    def evaluate() -> float:
-        with bfloat16():
-            return validate(model.eval(), text.held_out, text.tokenizer.token_bytes(), VALIDATION_ROWS)[
-                "val_bpb"
-            ]
-
-    return Contestant(name, parameter_count(text.config), step, evaluate)
+    return Contestant(name, parameter_count(text.config), step, lambda: bits_per_byte(model, text))
 
 
-def adamw(text: Text, place: Path) -> Contestant:
-    return ours(text, place, "adamw", muon=0.0, rate=ADAMW_RATE)
+def adamw(text: Text, place: Path, rate: float) -> Contestant:
+    return ours(text, place, rate, 0.0, "adamw")
 
 
-ADAMW_RATE, GPT2_RATE = 4e-3, 2e-3  # the best of 1e-3, 2e-3, 4e-3, 8e-3 in trials of two minutes
+def tuned(
+    make: Callable[[Text, Path, float], Contestant], text: Text, place: Path, seconds: float
+) -> Contestant:
+    """The contestant with the rate that was best in short trials."""
+    trials = {rate: make(text, place, rate) for rate in RATES}
+    take_turns(list(trials.values()), seconds)
+    found = {rate: one.evaluate() for rate, one in trials.items()}
+    best = min(found, key=found.__getitem__)
+    print(f"{trials[best].name}: bits per byte by learning rate {found}, taken {best}", flush=True)
+    return make(text, place, best)
 
 
 class Gpt2(nn.Module):
@@ -227,7 +239,7 @@ class Gpt2(nn.Module):
         ).view(targets.shape)
 
 
-def gpt2(text: Text, place: Path) -> Contestant:
+def gpt2(text: Text, place: Path, rate: float) -> Contestant:
     torch.manual_seed(1)
     model = Gpt2(text.config)
     batches, loss = text.batches, maybe_compile(weighted_loss, "auto", place)
@@ -235,7 +247,7 @@ def gpt2(text: Text, place: Path) -> Contestant:
     others = [w for w in model.parameters() if w.ndim < 2]
     optimizer = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}],
-        lr=GPT2_RATE,
+        lr=rate,
         betas=(0.9, 0.95),
         fused=True,
     )
@@ -246,17 +258,12 @@ def gpt2(text: Text, place: Path) -> Contestant:
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         factor = min(1.0, share / 0.02) if share < 0.02 else 0.55 + 0.45 * math.cos(math.pi * share)
         for group in optimizer.param_groups:
-            group["lr"] = GPT2_RATE * factor
+            group["lr"] = rate * factor
         optimizer.step()
         optimizer.zero_grad()
 
-    def evaluate() -> float:
-        with bfloat16():
-            return validate(model.eval(), text.held_out, text.tokenizer.token_bytes(), VALIDATION_ROWS)[
-                "val_bpb"
-            ]
-
-    return Contestant("gpt2", sum(w.numel() for w in model.parameters()), step, evaluate)
+    parameters = sum(weight.numel() for weight in model.parameters())
+    return Contestant("gpt2", parameters, step, lambda: bits_per_byte(model, text))
 
 
 # ---- speed at equal size
