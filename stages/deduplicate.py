@@ -96,7 +96,7 @@ def deduplicate(
     metrics = {
         "documents": written,
         "invalid": invalid,
-        "duplicates": int(statistics.get("🎯 MinHash stage 4", {}).get("dropped", 0)),
+        "duplicates": int(statistics.get("MinHash stage 4", {}).get("dropped", 0)),
         "personal": execution.counts(statistics, "personal", "replaced_"),
         "personal_documents": int(statistics.get("personal", {}).get("documents", 0)),
         "contaminated": drops.get("contamination", {}).get("evaluation_item", 0),

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -313,10 +314,11 @@ def link(source: Path, location: str) -> None:
 
 
 def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} → {"a.b": 1}"""
+    """{"a": {"b+c": 1}} → {"a.b_c": 1}; MLflow refuses names with other characters, and with them the whole batch."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+        name = prefix + re.sub(r"[^\w\-. :/]", "_", str(key), flags=re.ASCII)
+        flat |= flatten(value, f"{name}.") if isinstance(value, dict) else {name: value}
     return flat
 
 

@@ -158,7 +158,15 @@ def merged_statistics(folder: Path) -> dict[str, dict[str, float]]:
     merged: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for path in sorted(folder.glob("[0-9]*.json")):
         for block in json.loads(path.read_text()):
-            name = block["name"].split(" - ", 1)[-1].split(": ", 1)[-1]
+            # datatrove writes "🫂 - DEDUP: 🎯 MinHash stage 4"
+            name = (
+                block["name"]
+                .split(" - ", 1)[-1]
+                .split(": ", 1)[-1]
+                .encode("ascii", "ignore")
+                .decode()
+                .strip()
+            )
             times = block["time_stats"]
             merged[name]["seconds"] += float(times["total"] if isinstance(times, dict) else times)
             for key, value in block["stats"].items():

@@ -281,9 +281,7 @@ def deduplication(
     before = {d["id"]: d["text"] for d in documents_in(filtered)}
     after = dict(pl.read_parquet(corpus / "*.parquet", columns=["id", "text"]).iter_rows())
     copies = {d["id"] for d in documents_in(removed / "minhash")}
-    shown = {
-        d["id"] for block in ("contamination", "spans") for d in documents_in(removed / block)
-    }
+    shown = {d["id"] for block in ("contamination", "spans") for d in documents_in(removed / block)}
     metrics = duplicates(copies, set(before), truth, similarity(before, minhash), minhash)
     metrics |= personal_data(before, after, truth)
     due = [key for key in before if key in truth and truth[key]["contaminants"] and key not in copies]

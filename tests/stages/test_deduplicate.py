@@ -120,7 +120,9 @@ def test_the_report_tells_what_the_stages_did(curated: tuple[Path, dict]) -> Non
     assert precision["minhash"]["value"] == pytest.approx(metrics["deduplicate"]["duplicate_precision"])
     assert all(row["low"] <= row["value"] <= row["high"] and row["n"] for row in precision.values())
     assert {"gopher", "language", "repetition"} <= precision.keys()
-    sizes = [next(row["bytes"] for row in tables["waterfall"] if row["block"] == b) for b in ("read", "extract")]
+    sizes = [
+        next(row["bytes"] for row in tables["waterfall"] if row["block"] == b) for b in ("read", "extract")
+    ]
     assert sizes[0] > 1.5 * sizes[1]  # HTML is more than its text
     assert set(figures) >= {"waterfall", "reasons", "precision_recall", "histograms", "duplicate_recall"}
 

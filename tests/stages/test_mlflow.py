@@ -14,7 +14,7 @@ import pytest
 
 from stages.files import read_yaml
 from stages.hashes import outs_digest
-from stages.mlflow_writer import link
+from stages.mlflow_writer import flatten, link
 
 SECOND = ["second", "--source", "data/first", "--out", "models/second", "--out-curve", "plots/second.csv"]
 ON = {"CRAWL2CHAT_TRACKING": "on"}
@@ -82,6 +82,17 @@ def test_models_can_be_opened_and_carry_their_numbers_and_hash(reproduced: Path)
     assert kept.read_text() == "xxx7"
     (version,) = [model.tags["dvc.md5"] for model in models.values() if "dvc.md5" in model.tags]
     assert version == read_yaml(reproduced / "dvc.lock")["stages"]["second"]["outs"][1]["md5"]
+
+
+def test_every_number_gets_a_name_that_the_store_takes(tmp_path: Path) -> None:
+    from mlflow.entities import Metric
+
+    client = client_of(tmp_path)
+    run = client.create_run(client.create_experiment("names"))
+    numbers = flatten({"transfer": {"gzip+chunked": 0.5, "a/b": {"🎯 c": 2}}, "kept": 1})
+    client.log_batch(run.info.run_id, metrics=[Metric(name, value, 0, 0) for name, value in numbers.items()])
+    stored = client.get_run(run.info.run_id).data.metrics
+    assert stored == {"transfer.gzip_chunked": 0.5, "transfer.a/b._ c": 2, "kept": 1}
 
 
 def test_models_are_linked_not_copied(tmp_path: Path) -> None:
