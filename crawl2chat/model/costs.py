@@ -54,13 +54,13 @@ def costs(parameters: int, tokens: int, flops: int, device: Device = H100) -> li
     return rows
 
 
-def row(run: str, parameters: int, tokens: int, flops: int, device: Device) -> dict[str, Any]:
+def row(run: str, parameters: int, tokens: int, flops: float, device: Device) -> dict[str, Any]:
     hours = device.hours(flops)
     return {
         "run": run,
         "parameters": parameters,
         "tokens": tokens,
-        "flops": flops,
+        "flops": float(flops),  # of large models no table's whole number holds as many
         "device_hours": hours,
         "cost": hours * device.dollars_per_hour,
     }
