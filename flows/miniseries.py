@@ -174,10 +174,9 @@ def study(root: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
             "error": guess.value / largest["val_loss"] - 1,
             "inside": guess.low <= largest["val_loss"] <= guess.high if law.freedom else None,
         }
-        drawn, shown = (
-            law,
-            (f"depth {largest['depth']}, foretold by the smaller", largest["flops"], guess),
-        )
+        if law.freedom:  # else it has no band to show
+            name = f"depth {largest['depth']}, foretold by the smaller"
+            drawn, shown = law, (name, largest["flops"], guess)
     charts = [draw(rows, "flops", AXES["flops"], drawn, shown)]
     charts += [draw(rows, axis, AXES[axis], laws[axis]) for axis in ("parameters", "train_tokens")]
     place = root / PLACE

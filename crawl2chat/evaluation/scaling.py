@@ -150,6 +150,7 @@ def draw(
     axes.set_ylim(low / (high / low) ** 0.8, high * (high / low) ** 0.4)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
     axes.yaxis.set_minor_formatter(lambda value, _: f"{value:.3g}")
+    axes.xaxis.set_minor_formatter("")
     axes.tick_params(axis="y", which="minor", labelsize=8)
     axes.legend(fontsize=8.5, loc="lower left")
     return canvas.svg()
