@@ -274,18 +274,12 @@ def intervals_chart(folder: Path, tables: dict[str, str], title: str, x: str = "
             [v - a for v, a in zip(value, low, strict=True)],
             [b - v for v, b in zip(value, high, strict=True)],
         ]
-        names = [f"{row['what']}\nn {row['n']}" for row in rows]
         canvas.axes.errorbar(
-            names,
-            value,
-            spread,
-            fmt="o-",
-            color=COLOURS[colour],
-            markersize=4,
-            linewidth=1.2,
-            capsize=3,
-            label=label,
-        )
+            range(len(rows)), value, spread, fmt="o-", color=COLOURS[colour], markersize=4, linewidth=1.2,
+            capsize=3, label=label,
+        )  # fmt: skip
+    rows = next(iter(lines.values()))  # the tables of one drawing have the same lines
+    canvas.axes.set_xticks(range(len(rows)), [f"{row['what']}\nn {row['n']}" for row in rows], fontsize=8)
     canvas.axes.set(ylim=(-0.03, 1.03), xlabel=x)
     if len(lines) > 1:
         canvas.axes.legend(fontsize=9, loc="lower right")
