@@ -6,7 +6,6 @@ again alone, and if that worker dies too the stage ends with a sentence. In: a p
 """
 
 from copy import deepcopy
-from queue import Empty
 from typing import Any
 
 from datatrove.executor.local import LocalPipelineExecutor
@@ -33,50 +32,50 @@ class WatchedExecutor(LocalPipelineExecutor):
                 )
 
     def _run(self, ranks: list[int], workers: int) -> list[int]:
-        """Do the shards; the exit codes of workers that died."""
+        """Do the shards; the exit codes of workers that died. Each worker has a pipe of its own: nothing is shared that
+        one of them could leave locked, and no process outlives this one."""
         import multiprocess
         from multiprocess.connection import wait
 
         context = multiprocess.get_context(self.start_method)
-        with context.Manager() as manager:
-            shards, failures = manager.Queue(), manager.Queue()
-            for rank in ranks:
-                shards.put(rank)
-            running = [
-                context.Process(target=_work, args=(self, number, shards, failures), daemon=True)
-                for number in range(workers)
-            ]
-            for process in running:
-                process.start()
-            try:
-                dead = []
-                while running:
-                    wait([process.sentinel for process in running])
-                    if not failures.empty():
-                        raise failures.get()
-                    ended = [process for process in running if not process.is_alive()]
-                    running = [process for process in running if process.is_alive()]
-                    dead += [process.exitcode for process in ended if process.exitcode]
-                return dead
-            finally:
-                for process in running:
-                    process.terminate()
-
-
-def _work(executor: WatchedExecutor, number: int, shards: Any, failures: Any) -> None:
-    """Do shards until none is left, each with blocks as they were at the start."""
-    pipeline = executor.pipeline
-    while True:
+        todo, dead = iter(ranks), []
+        running = {}
+        for number in range(workers):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_work, args=(self, number, theirs), daemon=True)
+            process.start()
+            theirs.close()
+            running[ours] = process
         try:
-            rank = shards.get_nowait()
-        except Empty:
-            return
+            while running:
+                for pipe in wait(list(running)):
+                    try:
+                        failure = pipe.recv()
+                        if failure:
+                            raise failure
+                        pipe.send(next(todo, None))
+                    except (EOFError, OSError):  # it ended, as asked or not
+                        process = running.pop(pipe)
+                        process.join()
+                        dead += [process.exitcode] if process.exitcode else []
+            return dead
+        finally:
+            for process in running.values():
+                process.terminate()
+
+
+def _work(executor: WatchedExecutor, number: int, pipe: Any) -> None:
+    """Ask for a shard and do it until there is none, each with blocks as they were at the start."""
+    pipeline = executor.pipeline
+    pipe.send(None)
+    while (rank := pipe.recv()) is not None:
         executor.pipeline = deepcopy(pipeline)
         try:
             executor._run_for_rank(rank, number)
         except UserError as error:
-            failures.put(error)
+            pipe.send(error)
             return
         except Exception as error:  # an exception may hold what cannot cross to another process
-            failures.put(RuntimeError(f"shard {rank}: {type(error).__name__}: {error}"))
+            pipe.send(RuntimeError(f"shard {rank}: {type(error).__name__}: {error}"))
             return
+        pipe.send(None)
