@@ -216,7 +216,7 @@ def tiny_pages(folder: Path) -> list[Path]:
         pages=PageParams(**few),
         web=WebParams(domains=10, files=2),
     )
-    crawl(folder / "none", folder, params, 1, Tracker())
+    crawl(folder / "none", folder, params, 1)
     return sorted((folder / "pages").glob("*.warc.gz"))
 
 

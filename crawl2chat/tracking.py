@@ -23,9 +23,6 @@ class Tracker:
     def artifact(self, path: Path, folder: str = "") -> None:
         """A small file to keep with the run."""
 
-    def dataset(self, name: str, path: Path) -> None:
-        """A dataset the run read."""
-
     def model(
         self, name: str, path: Path, metrics: dict[str, float] | None = None, step: int | None = None
     ) -> None:

@@ -10,7 +10,6 @@ from crawl2chat.parameters import Params
 from crawl2chat.tinyweb.pages import PageParams
 from crawl2chat.tinyweb.site import WebParams
 from crawl2chat.tinyweb.world import WorldParams
-from crawl2chat.tracking import Tracker
 
 
 class CrawlParams(Params):
@@ -25,7 +24,7 @@ class CrawlParams(Params):
 
 
 def crawl(
-    inputs: Path, out: Path, params: CrawlParams, seed: int, tracker: Tracker, work: Path | None = None
+    inputs: Path, out: Path, params: CrawlParams, seed: int, work: Path | None = None
 ) -> dict[str, Any]:
     """Fill `out` with pages/, chat/, preferences/, verifiable/, tasks/ and truth/."""
     from crawl2chat.curation import sources
@@ -43,7 +42,6 @@ def crawl(
     counts = sources.collect(inputs, out, params.collect, seed, work)
     tasks = _write_tasks(out, seed)
     sources.about(out / "truth", "none")
-    tracker.dataset("pages", out / "pages")
     return {**counts, "tasks": tasks}
 
 

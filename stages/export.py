@@ -8,7 +8,6 @@ from typing import Any
 from pydantic import Field
 
 from crawl2chat.parameters import Params
-from crawl2chat.tracking import Tracker
 
 
 class ExportParams(Params):
@@ -22,7 +21,7 @@ class ExportParams(Params):
     gguf: bool = True  # also write model.gguf, in float32
 
 
-def export(chat: Path, evaluation: Path, out: Path, params: ExportParams, tracker: Tracker) -> dict[str, Any]:
+def export(chat: Path, evaluation: Path, out: Path, params: ExportParams) -> dict[str, Any]:
     """Writes the folder; returns its size."""
     from crawl2chat.chat.conversation import CHAT_TEMPLATE
     from crawl2chat.model.folder import load_model, save_model
@@ -43,7 +42,6 @@ def export(chat: Path, evaluation: Path, out: Path, params: ExportParams, tracke
     numbers = json.loads(evaluation.read_text())
     (out / "README.md").write_text(model_card(params, parameter_count(model.config), context, numbers))
     size = sum(file.stat().st_size for file in out.iterdir())
-    tracker.model("export", out)
     return {"parameters": parameter_count(model.config), "files": len(list(out.iterdir())), "bytes": size}
 
 

@@ -100,9 +100,6 @@ class MlflowTracker(RunTracker):
     def artifact(self, path: Path, folder: str = "") -> None:
         self.send("artifact", path=str(path), folder=folder)
 
-    def dataset(self, name: str, path: Path) -> None:
-        self.send("dataset", name=name, path=str(path))
-
     def model(
         self, name: str, path: Path, metrics: dict[str, float] | None = None, step: int | None = None
     ) -> None:

@@ -97,10 +97,25 @@ class Writer:
         self.run_id = self.open(remembered)
         tags = {f"dvc.dep.{path}": digest for path, digest in self.inputs.items()} | surroundings(self.root)
         self.client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+        self.client.log_inputs(self.run_id, self.datasets())
         self.pending: list[Any] = []
         self.monitor: Any = None
         self.uri, self.opened = start["uri"], time.monotonic()
         self.take({"kind": "params", "values": start["params"]})
+
+    def datasets(self) -> list[Any]:
+        """The data the stage reads, by name and DVC's hash: no byte of it is read here."""
+        from mlflow.data.http_dataset_source import HTTPDatasetSource
+        from mlflow.data.meta_dataset import MetaDataset
+        from mlflow.entities import DatasetInput, InputTag
+
+        read = {path: digest for path, digest in self.inputs.items() if path.startswith("data/")}
+        found = [
+            MetaDataset(HTTPDatasetSource(f"dvc://{path}"), name=path, digest=digest[:36])
+            for path, digest in read.items()
+        ]
+        tags = [InputTag("mlflow.data.context", self.stage)]
+        return [DatasetInput(dataset._to_mlflow_entity(), tags) for dataset in found]
 
     def open(self, remembered: Path) -> str:
         """A new run, or the one in which this very work was interrupted."""
@@ -159,21 +174,6 @@ class Writer:
 
     def on_artifact(self, event: dict[str, Any]) -> None:
         self.client.log_artifact(self.run_id, event["path"], event["folder"] or None)
-
-    def on_dataset(self, event: dict[str, Any]) -> None:
-        """A dataset by name and digest alone: no data is read."""
-        from mlflow.data.http_dataset_source import HTTPDatasetSource
-        from mlflow.data.meta_dataset import MetaDataset
-        from mlflow.entities import DatasetInput, InputTag
-
-        path = os.path.relpath(event["path"], self.root)
-        parents = [path, *map(str, Path(path).parents)]
-        digest = next((self.inputs[part] for part in parents if part in self.inputs), None) or md5(
-            Path(event["path"])
-        )
-        dataset = MetaDataset(HTTPDatasetSource(f"dvc://{path}"), name=event["name"], digest=digest[:36])
-        entry = DatasetInput(dataset._to_mlflow_entity(), [InputTag("mlflow.data.context", self.stage)])
-        self.client.log_inputs(self.run_id, [entry])
 
     def on_model(self, event: dict[str, Any]) -> None:
         self.log_model(event["name"], Path(event["path"]), event["metrics"], event["step"])

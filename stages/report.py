@@ -65,7 +65,6 @@ def report(
     )
     out.mkdir(parents=True)
     (out / "index.html").write_text(page, encoding="utf-8")
-    tracker.artifact(out / "index.html")
     tracker.table("waterfall", curation.in_tokens(tables.get("waterfall", []), bytes_per_token))
     return {"path": "report/index.html"}
 

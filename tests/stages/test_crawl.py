@@ -12,7 +12,6 @@ from crawl2chat.errors import UserError
 from crawl2chat.tinyweb.pages import PageParams
 from crawl2chat.tinyweb.site import WebParams
 from crawl2chat.tinyweb.world import WorldParams
-from crawl2chat.tracking import Tracker
 from stages.crawl import CrawlParams, crawl
 
 KINDS = {"pages", "chat", "preferences", "verifiable", "blocklists", "quality", "tasks", "truth"}
@@ -34,8 +33,8 @@ SMALL = CrawlParams(
 
 
 def test_tiny_web_has_pages_tasks_and_truth(tmp_path: Path) -> None:
-    metrics = crawl(tmp_path / "none", tmp_path / "a", SMALL, 1, Tracker())
-    crawl(tmp_path / "none", tmp_path / "b", SMALL, 1, Tracker())
+    metrics = crawl(tmp_path / "none", tmp_path / "a", SMALL, 1)
+    crawl(tmp_path / "none", tmp_path / "b", SMALL, 1)
     assert {path.name for path in (tmp_path / "a").iterdir()} == KINDS
     assert metrics["pages"] > 50 and metrics["bytes"] > 10_000 and metrics["tasks"] > 1_000
     assert json.loads((tmp_path / "a" / "chat" / "about.json").read_text()) == {"kind": "none"}
@@ -54,7 +53,7 @@ def own(tmp_path: Path) -> Path:
 
 
 def collect(inputs: Path, out: Path, **limits: object) -> dict:
-    return crawl(inputs, out, CrawlParams(source="files", collect=CollectParams(**limits)), 1, Tracker())
+    return crawl(inputs, out, CrawlParams(source="files", collect=CollectParams(**limits)), 1)
 
 
 def test_own_files_are_collected_by_kind(own: Path, tmp_path: Path) -> None:

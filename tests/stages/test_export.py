@@ -12,7 +12,6 @@ from crawl2chat.model.folder import load_model, save_model
 from crawl2chat.model.generate import generate
 from crawl2chat.model.network import ModelConfig, Transformer
 from crawl2chat.tokens.tokenizer import Tokenizer
-from crawl2chat.tracking import Tracker
 from stages.export import ExportParams, export
 
 TALK = [
@@ -40,7 +39,7 @@ def folder(tmp_path_factory) -> Path:
         "chat": {"recall": 0.81, "recall_n": 200, "recall_low": 0.75, "recall_high": 0.86, "tools": 0.9},
     }
     (root / "evaluate.json").write_text(json.dumps(numbers))
-    metrics = export(root / "chat", root / "evaluate.json", root / "out", ExportParams(), Tracker())
+    metrics = export(root / "chat", root / "evaluate.json", root / "out", ExportParams())
     assert metrics["files"] == 7 and metrics["parameters"] > 0
     return root / "out"
 

@@ -66,7 +66,7 @@ def test_a_run_holds_everything(reproduced: Path) -> None:
     history = client_of(reproduced).get_metric_history(run.info.run_id, "loss")
     assert [(point.step, round(point.value, 3)) for point in history] == [(0, 1.0), (1, 0.5), (2, 0.333)]
     (dataset,) = run.inputs.dataset_inputs
-    assert (dataset.dataset.name, dataset.dataset.digest) == ("text", lock["first"]["outs"][0]["md5"])
+    assert (dataset.dataset.name, dataset.dataset.digest) == ("data/first", lock["first"]["outs"][0]["md5"])
     files = {file.path for file in client_of(reproduced).list_artifacts(run.info.run_id)}
     assert {"tables", "second.csv"} <= files
 
