@@ -207,7 +207,6 @@ ENVELOPES = (
 
 def tiny_pages(folder: Path) -> list[Path]:
     """The WARC files of a small tiny web."""
-    from crawl2chat.tracking import Tracker
     from stages.crawl import CrawlParams, PageParams, WebParams, WorldParams, crawl
 
     few = dict.fromkeys(PageParams.model_fields, 150) | {"page_characters": 2_200}
