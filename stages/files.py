@@ -45,6 +45,15 @@ def publish(written: Path, target: Path) -> None:
     sync_entry(target.parent)
 
 
+def discard(work: Path) -> None:
+    """Delete a folder that is of no more use; killed at any moment, it is whole or gone, never a part of itself that a
+    later run would take for the whole."""
+    gone = work.with_name(f".{work.name}.done")
+    remove(gone)  # of a run that was killed here
+    work.rename(gone)
+    remove(gone)
+
+
 def remove(path: Path) -> None:
     """Remove a file, folder or link, if it is there."""
     if path.is_dir() and not path.is_symlink():

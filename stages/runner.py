@@ -31,7 +31,7 @@ from pydantic import BaseModel, ValidationError
 from crawl2chat.errors import UserError
 from crawl2chat.parameters import Params
 from crawl2chat.tracking import Tracker
-from stages.files import publish, read_yaml, write_json
+from stages.files import discard, publish, read_yaml, write_json
 from stages.hashes import dependency_hashes
 from stages.mlflow_tracker import MlflowTracker, RunTracker
 
@@ -85,7 +85,7 @@ def run(arguments: list[str], root: Path) -> dict[str, Any]:
         raise
     made = [*call.outs.values(), Path("metrics") / f"{call.stage}.json"]
     tracker.finish(metrics, [str(path) for path in made])
-    shutil.rmtree(work)
+    discard(work)
     seconds = time.perf_counter() - started
     remember(root, call.stage, seconds, tracker.run_id)
     print(f"{call.stage}: {seconds:.1f} s · {highlights(metrics)}", flush=True)

@@ -12,7 +12,7 @@ import pytest
 
 from crawl2chat.errors import UserError
 from stages import runner
-from stages.files import publish
+from stages.files import discard, publish
 from stages.hashes import md5
 
 FIRST = ["first", "--out", "data/first"]
@@ -200,3 +200,19 @@ def test_an_empty_folder_has_dvcs_hash_of_one(tmp_path: Path) -> None:
 def test_yaml_of_a_missing_file_names_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"dvc.yaml is not in .*; run from the project's root"):
         runner.stage_names(tmp_path)
+
+
+def test_work_that_is_done_is_whole_or_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    work = tmp_path / "0123"
+    (work / "documents").mkdir(parents=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("stages.files.shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            discard(work)
+    assert not work.exists()
+    (work / "documents").mkdir(parents=True)
+    discard(work)
+    assert not list(tmp_path.iterdir())
