@@ -21,7 +21,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +146,6 @@ class Contestant:
     evaluate: Callable[[], float]
     steps: int = 0
     spent: float = 0.0
-    warm: bool = field(default=False)
 
 
 def take_turns(contestants: list[Contestant], seconds: float) -> None:

@@ -17,9 +17,6 @@ class Tracker:
     def table(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
         """Samples a person will read: one dictionary a row, the same keys in each."""
 
-    def figure(self, name: str, figure: Any) -> None:
-        """A matplotlib figure."""
-
     def artifact(self, path: Path, folder: str = "") -> None:
         """A small file to keep with the run."""
 

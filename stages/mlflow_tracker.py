@@ -43,8 +43,6 @@ class MlflowTracker(RunTracker):
         self, root: Path, stage: str, params: dict[str, Any], inputs: dict[str, str], work: Path
     ) -> None:
         """`inputs`: DVC hash of every dependency by path. `work` remembers the run, so that a resumed stage goes on in it."""
-        self.folder = work / "tracking"
-        self.folder.mkdir(parents=True, exist_ok=True)
         self.writer = subprocess.Popen(
             [sys.executable, "-m", "stages.mlflow_writer"],
             stdin=subprocess.PIPE,
@@ -87,15 +85,6 @@ class MlflowTracker(RunTracker):
     def table(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
         if rows:  # a table without rows has no columns either
             self.send("table", name=name, rows=list(rows))
-
-    def figure(self, name: str, figure: Any) -> None:
-        path = self.folder / f"{name}.png"
-        try:
-            figure.savefig(path, dpi=120)
-        except Exception as error:  # a plot that cannot be drawn is no reason to stop training
-            self.warn(f"figure {name} could not be drawn: {error}.")
-            return
-        self.artifact(path, "figures")
 
     def artifact(self, path: Path, folder: str = "") -> None:
         self.send("artifact", path=str(path), folder=folder)
