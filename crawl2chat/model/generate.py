@@ -1,14 +1,13 @@
 """Text from a model: the one engine behind chat, samples, probes, evaluation and rollouts.
 
-Prompts of any lengths go in; a `Completion` for each comes out, in order. Keys and values are cached in a table of
+Prompts of any lengths go in; a `Completion` for each comes out, in order. A decoder caches keys and values in a table of
 `batch_size` slots; a row that ends leaves its slot to the next prompt (continuous batching, Yu et al. 2022, "Orca"), and
 when no prompt is left the table shrinks. Equal prompts that start together are read once. Each request draws from its
-own random numbers, a function of (seed, index of the request): what else is in the batch never changes its sample beyond
-rounding. Matrices run in bfloat16 where the device is fast at it, as the training forward does under autocast, so
+own random numbers, a function of (seed, index of the request): what else is in the batch never changes its sample (in
+PyTorch: beyond rounding). Matrices run in bfloat16 where the device is fast at it, as the training forward does under autocast, so
 that log-probabilities are the ones a policy gradient needs; pass `dtype=torch.float32` for exact work.
 """
 
-import copy
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -17,7 +16,9 @@ import torch
 from torch import Tensor
 
 from crawl2chat.errors import UserError
-from crawl2chat.model.network import Transformer, attention
+from crawl2chat.model.decoders import TorchDecoder
+from crawl2chat.model.native import NativeDecoder
+from crawl2chat.model.network import Transformer
 from crawl2chat.model.optimizers import fast_bfloat16
 
 
@@ -73,12 +74,14 @@ class Sampling:
 
         The log-probability is that of softmax(logits / temperature) before penalty and cuts, which is what the training
         forward can recompute."""
-        logprobs = torch.log_softmax(logits / (self.temperature or 1.0), -1)
+        if self.temperature not in (0, 1):
+            logits = logits / self.temperature
+        logprobs = torch.log_softmax(logits, -1)
         penalised = logprobs
         if seen is not None:
             r = self.repetition_penalty
             logits = torch.where(seen, torch.where(logits > 0, logits / r, logits * r), logits)
-            penalised = torch.log_softmax(logits / (self.temperature or 1.0), -1)
+            penalised = torch.log_softmax(logits, -1)
         if self.temperature == 0:
             ids = logits.argmax(-1)
             return ids, logprobs.gather(-1, ids[:, None]).squeeze(-1)
@@ -102,85 +105,8 @@ class Sampling:
         return ids.squeeze(-1), logprobs.gather(-1, ids).squeeze(-1)
 
 
-class SlotCache:
-    """Keys and values of `slots` sequences: per layer (slots, kv heads, room, head_dim), a row's token t at place t.
-
-    The room grows by blocks with the longest row, and all of it is attended to, the unused part masked: products over
-    whole tensors need no copies, which on a CPU costs less than products over exact slices.
-    """
-
-    BLOCK = 16
-
-    def __init__(self, model: Transformer, slots: int, dtype: torch.dtype, device: torch.device) -> None:
-        config = model.config
-        empty = torch.empty(slots, config.num_key_value_heads, 0, config.head_dim, dtype=dtype, device=device)
-        self.k = [empty for _ in range(config.num_hidden_layers)]
-        self.v = [empty for _ in range(config.num_hidden_layers)]
-        self.rows = torch.arange(slots, device=device)
-        self.lengths = torch.zeros(slots, dtype=torch.long, device=device)
-
-    def make_room(self, length: int) -> None:
-        """Room for rows of `length` tokens."""
-        missing = -(-length // self.BLOCK) * self.BLOCK - self.k[0].shape[2]
-        if missing > 0:
-            self.k = [torch.nn.functional.pad(k, (0, 0, 0, missing)) for k in self.k]
-            self.v = [torch.nn.functional.pad(v, (0, 0, 0, missing)) for v in self.v]
-
-    def begin(self, longest: int) -> None:
-        """Announces one new token per row; the longest row has `longest` tokens with it."""
-        self.make_room(longest)
-        hidden = torch.arange(self.k[0].shape[2], device=self.rows.device) > self.lengths[:, None]
-        self.hidden = hidden[:, None, :, None]  # (slots, 1, room, 1)
-
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attention of one query per head, as two products over the cache as it lies: two to three times faster than
-        the general kernel, which is made for many queries."""
-        keys, values = self.k[layer], self.v[layer]  # (B, Hkv, S, D)
-        keys[self.rows, :, self.lengths] = k[:, :, 0]
-        values[self.rows, :, self.lengths] = v[:, :, 0]
-        grouped = q.view(q.shape[0], k.shape[1], -1, q.shape[-1])  # (B, Hkv, queries per key, D)
-        scores = (keys @ grouped.mT).float() * q.shape[-1] ** -0.5  # (B, Hkv, S, queries per key)
-        weights = scores.masked_fill(self.hidden, float("-inf")).softmax(2).to(values.dtype)
-        return (weights.mT @ values).view(q.shape)
-
-    def keep(self, slots: Tensor) -> None:
-        """Only these slots stay, in this order."""
-        self.k, self.v = [k[slots] for k in self.k], [v[slots] for v in self.v]
-        self.lengths, self.rows = self.lengths[slots], self.rows[: len(slots)]
-
-
-class PromptCache:
-    """Collects the keys and values of whole prompts, which are right-padded and attend causally."""
-
-    def __init__(self) -> None:
-        self.k: list[Tensor] = []
-        self.v: list[Tensor] = []
-
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        self.k.append(k)
-        self.v.append(v)
-        return attention(q, k, v)
-
-
-def for_inference(model: Transformer, dtype: torch.dtype | None = None) -> Transformer:
-    """A frozen copy whose block matrices are of `dtype` (default: bfloat16 where fast); norms and residual stream stay
-    float32, exactly as under autocast."""
-    device = next(model.parameters()).device
-    if dtype is None:
-        dtype = torch.bfloat16 if fast_bfloat16(device) else torch.float32
-    model = getattr(model, "_orig_mod", model)  # a compiled model's own
-    frozen = copy.deepcopy(model).eval().requires_grad_(False)
-    for name, weight in frozen.named_parameters():
-        if weight.ndim == 2 and ".layers." in name:
-            weight.data = weight.data.to(dtype)
-    for block in frozen.model.layers:
-        block.self_attn.freeze()
-        block.mlp.freeze()
-    return frozen
-
-
 class Engine:
-    """A frozen model, its slots, and the requests that wait for one."""
+    """A decoder with its slots, and the requests that wait for one."""
 
     def __init__(
         self,
@@ -199,11 +125,13 @@ class Engine:
         return_logprobs: bool = True,
         dtype: torch.dtype | None = None,
     ) -> None:
-        self.model = for_inference(model, dtype)
-        self.device = next(self.model.parameters()).device
+        model = getattr(model, "_orig_mod", model)  # a compiled model's own
+        self.device = next(model.parameters()).device
+        if dtype is None:
+            dtype = torch.bfloat16 if fast_bfloat16(self.device) else torch.float32
         self.prompts = prompts
         self.sampling, self.alternatives, self.return_logprobs = sampling, alternatives, return_logprobs
-        context = self.model.config.max_position_embeddings
+        context = model.config.max_position_embeddings
         for index, prompt in enumerate(prompts):
             if not prompt:
                 raise UserError(f"prompt {index} is empty: generation starts from at least one token")
@@ -214,7 +142,7 @@ class Engine:
         # The last token is drawn but never read, so a row may hold one token more than the context.
         self.room = [min(max_new_tokens, context - len(prompt) + 1) for prompt in prompts]
         self.barred = None if allowed is None else ~allowed.to(self.device)
-        self.stops = torch.zeros(self.model.config.vocab_size, dtype=torch.bool)
+        self.stops = np.zeros(model.config.vocab_size, dtype=bool)
         self.stops[sorted(stop_ids)] = True
         if stop_texts and decode is None:
             raise ValueError("stop_texts needs decode, a function from ids to text")
@@ -226,19 +154,20 @@ class Engine:
         # Long prompts first, so that prompts read together are of similar length; equal ones are neighbours.
         self.waiting = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), prompts[i], -i))
         self.batch_size = min(batch_size, len(prompts))
-        weight = self.model.model.layers[0].mlp.down_proj.weight
-        self.cache = SlotCache(self.model, self.batch_size, weight.dtype, self.device)
         slots = self.batch_size
+        kind = NativeDecoder if NativeDecoder.fits(model, dtype) else TorchDecoder
+        self.decoder = kind(model, slots, dtype)
         self.request = np.full(slots, -1)  # which request each slot serves; -1: none
+        self.last = np.zeros(slots, dtype=np.int64)  # the token drawn last, not yet read
+        self.lengths = np.zeros(slots, dtype=np.int64)  # tokens read
         self.written = np.zeros(slots, dtype=np.int64)  # tokens drawn so far
         self.limit = np.zeros(slots, dtype=np.int64)
         self.uniforms = np.zeros((slots, max(self.room, default=0)), dtype=np.float32)
         self.ids = np.zeros((slots, max(self.room, default=0)), dtype=np.int64)
         self.logprobs = np.zeros(self.ids.shape, dtype=np.float32)
-        self.last = torch.zeros(slots, dtype=torch.long, device=self.device)
         self.seen: Tensor | None = None  # (slots, V): ids of each slot's prompt and text
         if sampling.repetition_penalty != 1.0:
-            self.seen = torch.zeros(slots, self.model.config.vocab_size, dtype=torch.bool, device=self.device)
+            self.seen = torch.zeros(slots, model.config.vocab_size, dtype=torch.bool, device=self.device)
 
     @torch.inference_mode()
     def run(self) -> list[Completion]:
@@ -257,32 +186,23 @@ class Engine:
             self.start(free[: len(self.waiting)])
         elif not self.waiting and slots > len(free) >= max(1, slots // 4):
             kept = np.flatnonzero(self.request >= 0)
-            self.cache.keep(torch.from_numpy(kept).to(self.device))
-            self.last = self.last[torch.from_numpy(kept).to(self.device)]
+            self.decoder.keep(kept)
             if self.seen is not None:
-                self.seen = self.seen[torch.from_numpy(kept).to(self.device)]
-            for name in ("request", "written", "limit", "uniforms", "ids", "logprobs"):
+                self.seen = self.seen[kept]
+            for name in ("request", "last", "lengths", "written", "limit", "uniforms", "ids", "logprobs"):
                 setattr(self, name, getattr(self, name)[kept])
 
     def start(self, slots: np.ndarray) -> None:
         """Reads the prompts of as many waiting requests as there are slots, and draws their first tokens."""
         requests = [self.waiting.pop() for _ in slots]
         different: dict[tuple[int, ...], int] = {}
-        which = [different.setdefault(tuple(self.prompts[r]), len(different)) for r in requests]
-        lengths = torch.tensor([len(prompt) for prompt in different], device=self.device)
-        longest = int(lengths.max())
-        padded = torch.zeros(len(different), longest, dtype=torch.long)
-        for row, prompt in enumerate(different):
-            padded[row, : len(prompt)] = torch.tensor(prompt)
-        read = PromptCache()
-        hidden = self.model(padded.to(self.device), cache=read)
-        hidden = hidden[torch.arange(len(different), device=self.device), lengths - 1]
-        source, target = torch.tensor(which, device=self.device), torch.from_numpy(slots).to(self.device)
-        self.cache.make_room(longest)
-        for layer, (k, v) in enumerate(zip(read.k, read.v, strict=True)):
-            self.cache.k[layer][target, :, :longest] = k[source]
-            self.cache.v[layer][target, :, :longest] = v[source]
-        self.cache.lengths[target] = lengths[source]
+        which = np.array([different.setdefault(tuple(self.prompts[r]), len(different)) for r in requests])
+        readers = slots[np.unique(which, return_index=True)[1]]  # the first slot of each prompt
+        logits = self.decoder.read(list(different), readers)
+        copies = readers[which] != slots
+        self.lengths[slots] = [len(self.prompts[r]) for r in requests]
+        if copies.any():
+            self.decoder.share(readers[which][copies], slots[copies], int(self.lengths[slots].max()))
         self.request[slots] = requests
         self.written[slots] = 0
         self.limit[slots] = [self.room[r] for r in requests]
@@ -293,49 +213,40 @@ class Engine:
             if self.seen is not None:
                 self.seen[slot] = False
                 self.seen[slot, torch.tensor(self.prompts[r], device=self.device)] = True
-        self.draw(hidden[source], slots)
+        self.draw(logits[torch.from_numpy(which).to(self.device)], slots)
 
     def step(self) -> None:
-        """One more token for every slot. Free slots go along, overwriting a place nobody reads."""
-        busy = self.request >= 0
-        lengths = self.cache.lengths
-        longest = int(lengths[torch.from_numpy(busy).to(self.device)].max()) + 1
-        lengths.clamp_(max=longest - 1)
-        self.cache.begin(longest)
-        hidden = self.model(self.last[:, None], positions=lengths[:, None], cache=self.cache)[:, 0]
-        lengths += 1
-        slots = np.flatnonzero(busy)
-        self.draw(hidden if busy.all() else hidden[torch.from_numpy(slots).to(self.device)], slots)
+        """One more token for every busy slot."""
+        slots = np.flatnonzero(self.request >= 0)
+        logits = self.decoder.step(self.last[slots], self.lengths[slots], slots)
+        self.lengths[slots] += 1
+        self.draw(logits, slots)
 
-    def draw(self, hidden: Tensor, slots: np.ndarray) -> None:
+    def draw(self, logits: Tensor, slots: np.ndarray) -> None:
         """Draws a token for each of the slots, notes it, and frees the slots whose request is now answered."""
-        logits = self.model.logits(hidden)
         if self.barred is not None:
             logits = logits.masked_fill(self.barred, float("-inf"))
         places = self.written[slots]
         uniform = torch.from_numpy(self.uniforms[slots, places]).to(self.device)
-        at = torch.from_numpy(slots).to(self.device)
-        drawn, logprobs = self.sampling.draw(logits, uniform, None if self.seen is None else self.seen[at])
-        self.last[at] = drawn
-        if self.seen is not None:
+        at = None if self.seen is None else torch.from_numpy(slots).to(self.device)
+        drawn, logprobs = self.sampling.draw(logits, uniform, None if at is None else self.seen[at])
+        if at is not None:
             self.seen[at, drawn] = True
-        drawn = drawn.cpu()
-        self.ids[slots, places] = drawn.numpy()
+        self.last[slots] = self.ids[slots, places] = drawn.cpu().numpy()
         self.logprobs[slots, places] = logprobs.cpu().numpy()
         if self.alternatives:
             best = torch.log_softmax(logits / (self.sampling.temperature or 1.0), -1).topk(self.alternatives)
             for slot, ids, values in zip(slots, best.indices.tolist(), best.values.tolist(), strict=True):
                 self.done[self.request[slot]].alternatives.append(list(zip(ids, values, strict=True)))
         self.written[slots] += 1
-        stopped = self.stops[drawn].numpy()
-        for slot, stop in zip(slots, stopped, strict=True):
-            stop = bool(stop) or self.ends_in_stop_text(slot)
-            if stop or self.written[slot] >= self.limit[slot]:
-                self.finish(slot, stop)
+        stopped = self.stops[self.last[slots]]
+        if self.stop_texts:
+            stopped |= [self.ends_in_stop_text(slot) for slot in slots]
+        ended = stopped | (self.written[slots] >= self.limit[slots])
+        for slot, stop in zip(slots[ended], stopped[ended], strict=True):
+            self.finish(slot, bool(stop))
 
     def ends_in_stop_text(self, slot: int) -> bool:
-        if not self.stop_texts:
-            return False
         end = self.written[slot]
         tail = self.decode(self.ids[slot, max(0, end - self.tail) : end].tolist())
         return any(text in tail for text in self.stop_texts)

@@ -8,14 +8,18 @@ import torch
 
 from crawl2chat.errors import UserError
 from crawl2chat.model.generate import Sampling, generate, stream
+from crawl2chat.model.native import NativeDecoder
 from crawl2chat.model.network import ModelConfig, Transformer
 
 EXACT = {"dtype": torch.float32}
 
 
-@pytest.fixture(scope="module")
-def model() -> Transformer:
-    network = Transformer(ModelConfig(61, 24, 2, 4, 2, 8, 40, 48))
+@pytest.fixture(scope="module", params=["PyTorch", "compiled"])
+def model(request: pytest.FixtureRequest) -> Transformer:
+    """Once of sizes that the compiled decoder has no vectors for, once of others."""
+    sizes = {"PyTorch": (24, 2, 4, 2, 8, 40), "compiled": (48, 2, 4, 2, 16, 80)}[request.param]
+    network = Transformer(ModelConfig(61, *sizes, 48))
+    assert NativeDecoder.fits(network, torch.float32) == (request.param == "compiled")
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for weight in network.parameters():

@@ -1,0 +1,264 @@
+// Tokens of a batch of texts through the network of network.py, on a CPU: a whole step in one parallel region,
+// since at such sizes calling a kernel costs more than running it. ELEMENT is the type of weights, keys and values: float,
+// or uint16_t for bfloat16, whose products are rounded where the training forward under autocast rounds them. A row's
+// numbers do not depend on the other rows, nor on the number of threads.
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+#include <vector>
+
+#ifdef __AVX512F__
+constexpr int LANES = 16, TILE = 8;  // floats in a vector; rows whose sums stay in registers together
+#else
+constexpr int LANES = 8, TILE = 4;
+#endif
+constexpr int AHEAD = 24;  // places of a cache that are fetched before they are wanted: a fifth faster on a large batch
+constexpr int PANEL = 2 * LANES;  // columns of a matrix that lie together: (panels, inputs, PANEL)
+
+typedef ELEMENT Element;
+typedef float Vector __attribute__((vector_size(4 * LANES)));
+typedef uint32_t Bits __attribute__((vector_size(4 * LANES)));
+typedef uint16_t Halves __attribute__((vector_size(2 * LANES)));
+constexpr bool half = std::is_same<Element, uint16_t>::value;
+
+static inline int up_to_panels(int64_t columns) { return (columns + PANEL - 1) / PANEL * PANEL; }
+
+struct Layer {
+    const Element *qkv, *o, *gate_up, *down;  // panels; those of gate_up hold LANES of the gate, then LANES of up
+    const float *input_norm, *post_norm, *q_norm, *k_norm;  // the last two are null without QK-norm
+};
+
+struct Model {
+    int64_t hidden, heads, kv_heads, head_dim, intermediate, vocabulary, layers;
+    float eps;
+    const float *embedding, *norm, *cos, *sin;
+    const Element *head;
+    const Layer *layer;
+};
+
+static inline Vector load(const float *from) {
+    Vector x;
+    memcpy(&x, from, sizeof x);
+    return x;
+}
+
+static inline Vector load(const uint16_t *from) {
+    Halves x;
+    memcpy(&x, from, sizeof x);
+    return (Vector)(__builtin_convertvector(x, Bits) << 16);
+}
+
+static inline Vector rounded(Vector x) {  // to the nearest Element, ties to even
+    if (!half) return x;
+    Bits bits = (Bits)x;
+    return (Vector)((bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000u);
+}
+
+static inline void store(float *to, Vector x) { memcpy(to, &x, sizeof x); }
+
+static inline void store(uint16_t *to, Vector x) {  // of a rounded x
+    Halves halves = __builtin_convertvector((Bits)x >> 16, Halves);
+    memcpy(to, &halves, sizeof halves);
+}
+
+static inline float sum(Vector x) {  // by halves: a loop over the lanes is five times slower
+    typedef float Eight __attribute__((vector_size(32)));
+    typedef float Four __attribute__((vector_size(16)));
+    Eight eights[LANES / 8];
+    memcpy(eights, &x, sizeof x);
+    for (int i = 1; i < LANES / 8; i++) eights[0] += eights[i];
+    Four fours[2];
+    memcpy(fours, eights, sizeof fours);
+    fours[0] += fours[1];
+    return (fours[0][0] + fours[0][1]) + (fours[0][2] + fours[0][3]);
+}
+
+static inline Vector broadcast(float x) { return x - Vector{}; }
+
+// e^x to the last two digits of float32: 2^n times a polynomial in the rest, |rest| <= ln 2 / 2 (as in Cephes).
+static inline Vector exponential(Vector x) {
+    x = x < -87.0f ? broadcast(-87.0f) : x > 88.0f ? broadcast(88.0f) : x;
+    Vector n = (x * 1.44269504f + 12582912.0f) - 12582912.0f;  // rounds to whole numbers
+    Vector rest = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    Vector p = 1.9875691500e-4f * rest + 1.3981999507e-3f;
+    p = p * rest + 8.3334519073e-3f;
+    p = p * rest + 4.1665795894e-2f;
+    p = p * rest + 1.6666665459e-1f;
+    p = p * rest + 5.0000001201e-1f;
+    p = p * rest * rest + rest + 1.0f;
+    return p * (Vector)(__builtin_convertvector(n + 127.0f, Bits) << 23);
+}
+
+static inline float inverse_rms(const float *x, int size, float eps) {
+    Vector squares = {};
+    for (int i = 0; i < size; i += LANES) squares += load(x + i) * load(x + i);
+    return 1.0f / std::sqrt(sum(squares) / size + eps);
+}
+
+static void normalise(const Model &model, const float *x, const float *weight, float *to) {
+    const float scale = inverse_rms(x, model.hidden, model.eps);
+    for (int i = 0; i < model.hidden; i += LANES) store(to + i, rounded(load(x + i) * scale * load(weight + i)));
+}
+
+// x times one panel for R rows; `finish` takes a row's two vectors of sums.
+template <int R, class Finish>
+static inline void tile(const float *x, int inputs, const Element *panel, const Finish &finish) {
+    Vector sums[R][2] = {};
+    for (int i = 0; i < inputs; i++) {
+        const Vector left = load(panel + i * PANEL), right = load(panel + i * PANEL + LANES);
+        for (int r = 0; r < R; r++) {
+            sums[r][0] += x[r * inputs + i] * left;
+            sums[r][1] += x[r * inputs + i] * right;
+        }
+    }
+    for (int r = 0; r < R; r++) finish(r, rounded(sums[r][0]), rounded(sums[r][1]));
+}
+
+template <class Finish>
+static void multiply(const float *x, int rows, int inputs, const Element *weight, int outputs, const Finish &finish) {
+    const int panels = up_to_panels(outputs) / PANEL, block = 8 * TILE;
+#pragma omp for collapse(2) schedule(static)
+    for (int panel = 0; panel < panels; panel++)
+        for (int first = 0; first < rows; first += block) {
+            const Element *columns = weight + (int64_t)panel * inputs * PANEL;
+            const int end = first + block < rows ? first + block : rows;
+            int row = first;
+            const auto place = [&](int r, Vector left, Vector right) { finish(row + r, panel, left, right); };
+            for (; row + TILE <= end; row += TILE) tile<TILE>(x + row * inputs, inputs, columns, place);
+            for (; row < end; row++) tile<1>(x + row * inputs, inputs, columns, place);
+        }
+}
+
+// Rotary positions on a head that was normalised before, if the network does that.
+static void turn(const Model &model, float *head, const float *weight, int64_t position) {
+    const int size = model.head_dim;
+    const float scale = weight ? inverse_rms(head, size, model.eps) : 1.0f;
+    const float *cos = model.cos + position * size / 2, *sin = model.sin + position * size / 2;
+    for (int i = 0; i < size / 2; i++) {
+        const float left = weight ? head[i] * scale * weight[i] : head[i];
+        const float right = weight ? head[i + size / 2] * scale * weight[i + size / 2] : head[i + size / 2];
+        head[i] = left * cos[i] - right * sin[i];
+        head[i + size / 2] = right * cos[i] + left * sin[i];
+    }
+    for (int i = 0; i < size; i += LANES) store(head + i, rounded(load(head + i)));
+}
+
+// N vectors of the values' mean under `weights`, times `share`.
+template <int N>
+static inline void mix(const Element *values, int size, const float *weights, int64_t position, float share, float *out) {
+    Vector sums[N] = {};
+    for (int64_t at = 0; at <= position; at++)
+        for (int n = 0; n < N; n++) {
+            __builtin_prefetch(values + (at + AHEAD) * size + n * LANES);
+            sums[n] += weights[at] * load(values + at * size + n * LANES);
+        }
+    for (int n = 0; n < N; n++) store(out + n * LANES, rounded(sums[n] * share));
+}
+
+// softmax(q K / sqrt(head_dim)) V over places 0 ... position; `scores` has room for them and a vector more.
+static void attend(const Model &model, const float *q, const Element *keys, const Element *values, int64_t position,
+                   float *scores, float *out) {
+    const int size = model.head_dim;
+    const float scale = 1.0f / std::sqrt((float)size);
+    float most = -INFINITY;
+    for (int64_t at = 0; at <= position; at++) {
+        Vector products = {};
+        for (int i = 0; i < size; i += LANES) {
+            __builtin_prefetch(keys + (at + AHEAD) * size + i);
+            products += load(q + i) * load(keys + at * size + i);
+        }
+        scores[at] = sum(products) * scale;
+        most = scores[at] > most ? scores[at] : most;
+    }
+    for (int lane = 1; lane < LANES; lane++) scores[position + lane] = -INFINITY;
+    Vector total = {};
+    for (int64_t at = 0; at <= position; at += LANES) {
+        const Vector inside = load(scores + at) >= -3e38f ? broadcast(1.0f) : Vector{};
+        const Vector weights = exponential(load(scores + at) - most) * inside;
+        store(scores + at, weights);
+        total += weights;
+    }
+    const float share = 1.0f / sum(total);
+    int i = 0;
+    for (; i + 4 * LANES <= size; i += 4 * LANES) mix<4>(values + i, size, scores, position, share, out + i);
+    for (; i < size; i += LANES) mix<1>(values + i, size, scores, position, share, out + i);
+}
+
+// Reads `rows` tokens, each at its position in its slot of the cache; tokens of one slot may come together, in order.
+// ids, positions, slots: (rows); keys, values: (layers, slot_count, kv_heads, room, head_dim), written to; wanted: (count)
+// rows whose logits (count, vocabulary rounded up to whole panels) are worked out.
+extern "C" void decode(const Model *shape, int64_t rows, int64_t slot_count, int64_t room, int64_t count,
+                       const int64_t *ids, const int64_t *positions, const int64_t *slots, const int64_t *wanted,
+                       Element *keys, Element *values, float *logits, int threads) {
+    const Model &model = *shape;
+    const int hidden = model.hidden, size = model.head_dim, inner = model.intermediate;
+    const int group = model.heads / model.kv_heads, q_width = model.heads * size, kv_width = model.kv_heads * size;
+    const int width = up_to_panels(q_width + 2 * kv_width), padded = up_to_panels(model.vocabulary);
+    std::vector<float> stream(rows * hidden), normal(rows * hidden), qkv(rows * width), mixed(rows * q_width),
+        gated(rows * inner);
+    const auto add = [&](int row, int panel, Vector left, Vector right) {
+        float *at = &stream[row * hidden + panel * PANEL];
+        store(at, load(at) + left);
+        if (panel * PANEL + LANES < hidden) store(at + LANES, load(at + LANES) + right);
+    };
+    const auto place = [&](int layer, int row, int head) {  // of the row's first key or value
+        return ((layer * slot_count + slots[row]) * model.kv_heads + head) * room * size;
+    };
+#pragma omp parallel num_threads(threads)
+    {
+        std::vector<float> scores(room + LANES);
+#pragma omp for schedule(static)
+        for (int row = 0; row < rows; row++)
+            memcpy(&stream[row * hidden], model.embedding + ids[row] * hidden, hidden * sizeof(float));
+        for (int l = 0; l < model.layers; l++) {
+            const Layer &layer = model.layer[l];
+#pragma omp for schedule(static)
+            for (int row = 0; row < rows; row++)
+                normalise(model, &stream[row * hidden], layer.input_norm, &normal[row * hidden]);
+            multiply(normal.data(), rows, hidden, layer.qkv, width, [&](int row, int panel, Vector left, Vector right) {
+                store(&qkv[row * width + panel * PANEL], left);
+                store(&qkv[row * width + panel * PANEL + LANES], right);
+            });
+#pragma omp for collapse(2) schedule(static)
+            for (int row = 0; row < rows; row++)
+                for (int head = 0; head < model.kv_heads; head++) {
+                    float *k = &qkv[row * width + q_width + head * size], *v = k + kv_width;
+                    const int64_t at = place(l, row, head) + positions[row] * size;
+                    turn(model, k, layer.k_norm, positions[row]);
+                    for (int i = 0; i < size; i += LANES) {
+                        store(keys + at + i, load(k + i));
+                        store(values + at + i, load(v + i));
+                    }
+                }
+#pragma omp for collapse(2) schedule(static)
+            for (int row = 0; row < rows; row++)
+                for (int head = 0; head < model.heads; head++) {
+                    float *q = &qkv[row * width + head * size];
+                    const int64_t at = place(l, row, head / group);
+                    turn(model, q, layer.q_norm, positions[row]);
+                    attend(model, q, keys + at, values + at, positions[row], scores.data(),
+                           &mixed[row * q_width + head * size]);
+                }
+            multiply(mixed.data(), rows, q_width, layer.o, hidden, add);
+#pragma omp for schedule(static)
+            for (int row = 0; row < rows; row++)
+                normalise(model, &stream[row * hidden], layer.post_norm, &normal[row * hidden]);
+            multiply(normal.data(), rows, hidden, layer.gate_up, 2 * inner,
+                     [&](int row, int panel, Vector gate, Vector up) {
+                         const Vector silu = rounded(gate / (1.0f + exponential(-gate)));
+                         store(&gated[row * inner + panel * LANES], rounded(silu * up));
+                     });
+            multiply(gated.data(), rows, inner, layer.down, hidden, add);
+        }
+#pragma omp for schedule(static)
+        for (int row = 0; row < count; row++)
+            normalise(model, &stream[wanted[row] * hidden], model.norm, &normal[row * hidden]);
+        multiply(normal.data(), count, hidden, model.head, padded, [&](int row, int panel, Vector left, Vector right) {
+            store(logits + row * (int64_t)padded + panel * PANEL, left);
+            store(logits + row * (int64_t)padded + panel * PANEL + LANES, right);
+        });
+    }
+}
+
+extern "C" int lanes() { return LANES; }
