@@ -168,14 +168,15 @@ static void attend(const Model &model, const float *q, const Element *keys, cons
             __builtin_prefetch(keys + (at + AHEAD) * size + i);
             products += load(q + i) * load(keys + at * size + i);
         }
-        scores[at] = sum(products) * scale;
+        scores[at] = sum(products);
         most = scores[at] > most ? scores[at] : most;
     }
     for (int lane = 1; lane < LANES; lane++) scores[position + lane] = -INFINITY;
     Vector total = {};
+    most = scale * most;
     for (int64_t at = 0; at <= position; at += LANES) {
         const Vector inside = load(scores + at) >= -3e38f ? broadcast(1.0f) : Vector{};
-        const Vector weights = exponential(load(scores + at) - most) * inside;
+        const Vector weights = exponential(rounded(load(scores + at)) * scale - most) * inside;
         store(scores + at, weights);
         total += weights;
     }
