@@ -2,8 +2,8 @@
 
 `python -m benchmarks.lightning [--blocks 16] [--steps 6] [--compile]`: both train a copy of the default model on random tokens
 in one process. After each block of steps under the Trainer, with all our callbacks in place, the bare loop takes as many;
-what else the machine does then falls on both alike. On a CPU the clock counts the process's own CPU time. Last line: {"overhead": …}, the median over blocks of the Trainer's time
-over the bare loop's, less 1; aim: at most .03.
+what else the machine does then falls on both alike. On a CPU the clock counts the process's own CPU time. The last line is
+JSON: `overhead` is the median over blocks of the Trainer's time over the bare loop's, less 1; aim: at most .03.
 """
 
 import argparse

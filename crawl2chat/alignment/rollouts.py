@@ -14,7 +14,7 @@ from torch import Tensor
 
 from crawl2chat.chat.conversation import render
 from crawl2chat.model.generate import generate
-from crawl2chat.model.network import LOGITS_AT_ONCE, Transformer
+from crawl2chat.model.network import Transformer
 from crawl2chat.tokens.tokenizer import Tokenizer
 
 TOKENS_AT_ONCE = 8192  # of a padded batch: memory stays small, and short answers travel with short ones
@@ -160,9 +160,9 @@ def token_logprobs(model: Transformer, hidden: Tensor, batch: Batch, temperature
 
 @torch.no_grad()
 def token_entropies(model: Transformer, hidden: Tensor, temperature: float = 1.0) -> Tensor:
-    """Entropies (N,) in nats of the distributions that hidden (N, d) predicts, never more than LOGITS_AT_ONCE logits."""
+    """Entropies (N,) in nats of the distributions that hidden (N, d) predicts, worked off in chunks."""
     parts = []
-    for part in hidden.split(max(1, LOGITS_AT_ONCE // model.config.vocab_size)):
+    for part in hidden.split(model.rows_at_once):
         logs = torch.log_softmax(model.logits(part) / temperature, dim=-1)
         parts.append(-(logs.exp() * logs).sum(-1))
     return torch.cat(parts)

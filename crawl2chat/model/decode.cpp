@@ -172,11 +172,10 @@ static void attend(const Model &model, const float *q, const Element *keys, cons
         most = scores[at] > most ? scores[at] : most;
     }
     for (int lane = 1; lane < LANES; lane++) scores[position + lane] = -INFINITY;
-    Vector total = {};
-    most = scale * most;
+    Vector total = {};  // at least about 1, so that what stands after the last place, 1e-38, adds nothing
+    most *= scale;
     for (int64_t at = 0; at <= position; at += LANES) {
-        const Vector inside = load(scores + at) >= -3e38f ? broadcast(1.0f) : Vector{};
-        const Vector weights = exponential(rounded(load(scores + at)) * scale - most) * inside;
+        const Vector weights = exponential(rounded(load(scores + at)) * scale - most);
         store(scores + at, weights);
         total += weights;
     }
@@ -232,7 +231,7 @@ extern "C" void decode(const Model *shape, int64_t rows, int64_t slot_count, int
                         store(values + at + i, load(v + i));
                     }
                 }
-#pragma omp for collapse(2) schedule(static)
+#pragma omp for collapse(2) schedule(static, 1)  // later places have more to read
             for (int row = 0; row < rows; row++)
                 for (int head = 0; head < model.heads; head++) {
                     float *q = &qkv[row * width + head * size];

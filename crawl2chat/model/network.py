@@ -27,7 +27,7 @@ REQUIRED = (
     "max_position_embeddings",
 )  # keys without which a config.json describes no model
 TABLES = ("model.embed_tokens.weight", "lm_head.weight")  # a row for each id of the vocabulary
-LOGITS_AT_ONCE = 2**24  # at most 64 MiB of float32 logits exist at a time
+LOGITS_AT_ONCE = 2**24  # at most 64 MiB of float32 logits exist at a time on a CPU, a GiB on other devices
 FEW_SCORES = 2**23  # so many attention scores may exist at a time on a CPU
 
 
@@ -415,10 +415,15 @@ class Transformer(nn.Module):
         scores = F.linear(hidden.to(dtype), self.head_weight.to(dtype))
         return scores[..., : self.config.vocab_size].float()
 
+    @property
+    def rows_at_once(self) -> int:
+        """Hidden states whose logits may exist together."""
+        scale = 1 if self.head_weight.device.type == "cpu" else 16
+        return max(1, scale * LOGITS_AT_ONCE // self.config.vocab_size)
+
     def token_losses(self, hidden: Tensor, targets: Tensor, temperature: float = 1.0) -> Tensor:
         """Cross-entropy (B, T) of each target under softmax(logits / temperature), in nats; 0 where the target is
-        IGNORED. Long inputs are worked off in chunks whose logits are recomputed for the gradient, so that no more than
-        LOGITS_AT_ONCE of them ever exist."""
+        IGNORED. Long inputs are worked off in chunks whose logits are recomputed for the gradient."""
         flat, wanted = hidden.reshape(-1, hidden.shape[-1]), targets.reshape(-1)
 
         def losses(part: Tensor, goal: Tensor) -> Tensor:
@@ -426,7 +431,7 @@ class Transformer(nn.Module):
                 self.logits(part) / temperature, goal, ignore_index=IGNORED, reduction="none"
             )
 
-        size = max(1, LOGITS_AT_ONCE // self.config.vocab_size)
+        size = self.rows_at_once
         if len(flat) <= size:
             return losses(flat, wanted).view(targets.shape)
         parts = zip(flat.split(size), wanted.split(size), strict=True)
