@@ -45,7 +45,7 @@ from crawl2chat.training.validation import validate
 
 CONTEXT, ROWS, VOCABULARY, TURN = 256, 16, 4096, 5.0  # tokens, rows a step, ids, seconds
 VALIDATION_ROWS = 512
-RATES = (1e-3, 2e-3, 4e-3, 8e-3)
+RATES = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ class Decoder(ABC):
     with the longest text."""
 
     BLOCK = 256
+    WHOLE = False  # whether a step costs as much for a free slot as for one in use
 
     def __init__(self, config: ModelConfig, slots: int, dtype: torch.dtype, device: torch.device) -> None:
         shape = config.num_hidden_layers, slots, config.num_key_value_heads, 0, config.head_dim
@@ -70,6 +71,7 @@ class TorchDecoder(Decoder):
     whole tensors need no copies, which costs less than products over exact slices."""
 
     BLOCK = 64
+    WHOLE = True
 
     def __init__(self, model: Transformer, slots: int, dtype: torch.dtype) -> None:
         self.device = next(model.parameters()).device

@@ -4,8 +4,8 @@ Prompts of any lengths go in; a `Completion` for each comes out, in order. A dec
 `batch_size` slots; a row that ends leaves its slot to the next prompt (continuous batching, Yu et al. 2022, "Orca"), and
 when no prompt is left the table shrinks. Equal prompts that start together are read once. Each request draws from its
 own random numbers, a function of (seed, index of the request): what else is in the batch never changes its sample (in
-PyTorch: beyond rounding). Matrices run in bfloat16 where the device is fast at it, as the training forward does under autocast, so
-that log-probabilities are the ones a policy gradient needs; pass `dtype=torch.float32` for exact work.
+PyTorch: beyond rounding). Matrices run in bfloat16 where the device is fast at it, as the training forward does under
+autocast, so that log-probabilities are the ones a policy gradient needs; pass `dtype=torch.float32` for exact work.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -131,7 +131,7 @@ class Engine:
             dtype = torch.bfloat16 if fast_bfloat16(self.device) else torch.float32
         self.prompts = prompts
         self.sampling, self.alternatives, self.return_logprobs = sampling, alternatives, return_logprobs
-        context = model.config.max_position_embeddings
+        context, vocabulary = model.config.max_position_embeddings, model.config.vocab_size
         for index, prompt in enumerate(prompts):
             if not prompt:
                 raise UserError(f"prompt {index} is empty: generation starts from at least one token")
@@ -139,10 +139,16 @@ class Engine:
                 raise UserError(
                     f"prompt {index} has {len(prompt)} tokens and the model's context is {context}: shorten it"
                 )
+            foreign = [id_ for id_ in prompt if not 0 <= id_ < vocabulary]
+            if foreign:
+                raise UserError(
+                    f"prompt {index} has the id {foreign[0]} and the model knows the ids below {vocabulary}: "
+                    "encode it with the model's own tokenizer"
+                )
         # The last token is drawn but never read, so a row may hold one token more than the context.
         self.room = [min(max_new_tokens, context - len(prompt) + 1) for prompt in prompts]
         self.barred = None if allowed is None else ~allowed.to(self.device)
-        self.stops = np.zeros(model.config.vocab_size, dtype=bool)
+        self.stops = np.zeros(vocabulary, dtype=bool)
         self.stops[sorted(stop_ids)] = True
         if stop_texts and decode is None:
             raise ValueError("stop_texts needs decode, a function from ids to text")
@@ -167,7 +173,7 @@ class Engine:
         self.logprobs = np.zeros(self.ids.shape, dtype=np.float32)
         self.seen: Tensor | None = None  # (slots, V): ids of each slot's prompt and text
         if sampling.repetition_penalty != 1.0:
-            self.seen = torch.zeros(slots, model.config.vocab_size, dtype=torch.bool, device=self.device)
+            self.seen = torch.zeros(slots, vocabulary, dtype=torch.bool, device=self.device)
 
     @torch.inference_mode()
     def run(self) -> list[Completion]:
@@ -179,12 +185,13 @@ class Engine:
         return self.done
 
     def refill(self) -> None:
-        """Gives free slots to waiting requests once an eighth of them is free; without any waiting, drops free slots."""
+        """Gives free slots to waiting requests once an eighth of them is free; without any waiting, drops free slots where
+        they cost something."""
         free = np.flatnonzero(self.request < 0)
         slots = len(self.request)
         if self.waiting and (len(free) >= max(1, slots // 8) or len(free) == slots):
             self.start(free[: len(self.waiting)])
-        elif not self.waiting and slots > len(free) >= max(1, slots // 4):
+        elif not self.waiting and self.decoder.WHOLE and slots > len(free) >= max(1, slots // 4):
             kept = np.flatnonzero(self.request >= 0)
             self.decoder.keep(kept)
             if self.seen is not None:

@@ -219,7 +219,13 @@ def test_no_prompts_give_no_completions(model) -> None:
 
 
 @pytest.mark.parametrize(
-    ("prompt", "message"), [([], "prompt 1 is empty"), ([1] * 48, "context is 48: shorten it")]
+    ("prompt", "message"),
+    [
+        ([], "prompt 1 is empty"),
+        ([1] * 48, "context is 48: shorten it"),
+        ([1, 61], "prompt 1 has the id 61 and the model knows the ids below 61"),
+        ([-1], "prompt 1 has the id -1"),
+    ],
 )
 def test_impossible_prompts_are_refused(model, prompt: list[int], message: str) -> None:
     with pytest.raises(UserError, match=message):
