@@ -175,7 +175,7 @@ static void attend(const Model &model, const float *q, const Element *keys, cons
     Vector total = {};  // at least about 1, so that what stands after the last place, 1e-38, adds nothing
     most *= scale;
     for (int64_t at = 0; at <= position; at += LANES) {
-        const Vector weights = exponential(rounded(load(scores + at)) * scale - most);
+        const Vector weights = exponential(load(scores + at) * scale - most);
         store(scores + at, weights);
         total += weights;
     }
