@@ -39,7 +39,7 @@ from crawl2chat.tokens.shards import Entry, write
 from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.tokens.training import train as train_tokenizer
 from crawl2chat.training.batches import Batches, Part, Rows, read_tokens, weighted_loss
-from crawl2chat.training.fit import maybe_compile, short_products
+from crawl2chat.training.fit import maybe_compile
 from crawl2chat.training.settings import learning_rate_factor
 from crawl2chat.training.validation import validate
 
@@ -180,7 +180,7 @@ def ours(text: Text, place: Path, rate: float = 8e-3, muon: float = 0.05, name: 
     batches, loss = text.batches, maybe_compile(weighted_loss, "auto", place)
 
     def step(number: int, share: float) -> None:
-        with bfloat16(), short_products(fast_bfloat16(torch.device("cpu"))):
+        with bfloat16():
             loss(model, batches(number)).backward()
         for optimizer in optimizers:
             for group in optimizer.param_groups:

@@ -393,7 +393,7 @@ def fit(
     trained = copy.deepcopy(model) if sharded else model
     module = TrainingModule(trained.train(), batches, loss if sharded else compiled, steps, params)
     module.compile_blocks = sharded and compiled is not loss
-    with reproducible(trainer.strategy.root_device), short_products(trainer.precision == "bf16-mixed"):
+    with reproducible(trainer.strategy.root_device):
         trainer.fit(module)
     if sharded:
         model.load_state_dict(gathered(trained.state_dict().items(), keep=True))
@@ -461,19 +461,6 @@ def reproducible(device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(before)
-
-
-@contextmanager
-def short_products(mixed: bool) -> Iterator[None]:
-    """In mixed precision, what a CPU still multiplies in float32 (attention's scores) it may take as bfloat16 and sum up in
-    float32: as exact for numbers that were bfloat16 before, and twice as fast."""
-    settings = torch.backends.mkldnn.matmul
-    before = settings.fp32_precision
-    settings.fp32_precision = "bf16" if mixed else before
-    try:
-        yield
-    finally:
-        settings.fp32_precision = before
 
 
 def autocast(device: torch.device, mixed: bool) -> Any:

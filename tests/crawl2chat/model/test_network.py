@@ -373,29 +373,3 @@ def test_weights_of_another_shape_are_a_sentence(tmp_path) -> None:
 def test_a_folder_without_a_model_is_a_sentence(tmp_path) -> None:
     with pytest.raises(UserError, match="is not a model folder"):
         load_model(tmp_path)
-
-
-@pytest.mark.parametrize("packed", [True, False])
-def test_attention_with_few_scores_is_as_exact_as_the_general_kernel(packed: bool) -> None:
-    """In bfloat16 under autocast, with scores large enough to tell: measured against float64, values and gradients."""
-    generator = torch.Generator().manual_seed(0)
-    q, k, v = (torch.randn(2, 3, 64, 32, generator=generator).bfloat16() for _ in range(3))
-    q = 4 * q
-    mask = network.document_mask(torch.arange(64).expand(2, -1) // 20, blocks=False) if packed else None
-
-    def results(attend, dtype: torch.dtype) -> list[torch.Tensor]:
-        inputs = [tensor.to(dtype).requires_grad_() for tensor in (q, k, v)]
-        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
-            out = attend(*inputs)
-        return [out.detach().double(), *(grad.double() for grad in torch.autograd.grad(out.sum(), inputs))]
-
-    def general(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, is_causal=mask is None
-        )
-
-    exact = results(general, torch.float64)
-    theirs = results(general, torch.bfloat16)
-    ours = results(lambda q, k, v: network.plain_attention(q, k, v, mask), torch.bfloat16)
-    for mine, other, true in zip(ours, theirs, exact, strict=True):
-        assert (mine - true).abs().mean() < 1.5 * (other - true).abs().mean()
