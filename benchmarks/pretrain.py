@@ -2,8 +2,6 @@
 
     python -m benchmarks.pretrain [--data <real data folder>] [--minutes 20] [--external '<command>']
 
-The three that are compared by bits per byte train for so many minutes each: with 20 it takes 70 minutes.
-
 Contestants share the tokenizer, the text, the order of batches, the threads and the time, which they spend in turns of a
 few seconds in one process: `ours` (Muon and AdamW), `adamw` (the same network under AdamW alone) and `gpt2` (transformers'
 GPT-2 of equal size as plain code bases train it: AdamW, weight decay, clipping, cosine). All run compiled and in the
@@ -39,8 +37,9 @@ from crawl2chat.tokens.shards import Entry, write
 from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.tokens.training import train as train_tokenizer
 from crawl2chat.training.batches import Batches, Part, Rows, read_tokens, weighted_loss
+from crawl2chat.training.devices import choose_kernel
 from crawl2chat.training.fit import maybe_compile
-from crawl2chat.training.settings import learning_rate_factor
+from crawl2chat.training.settings import TrainingParams, learning_rate_factor
 from crawl2chat.training.validation import validate
 
 CONTEXT, ROWS, VOCABULARY, TURN = 256, 16, 4096, 5.0  # tokens, rows a step, ids, seconds
@@ -51,7 +50,7 @@ RATES = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="real data folder; the tiny web's pages without it")
-    parser.add_argument("--minutes", type=float, default=20.0, help="of training for each contestant")
+    parser.add_argument("--minutes", type=float, default=20.0, help="of training, all contestants together")
     parser.add_argument("--trial", type=float, default=40.0, help="seconds of each rate of each rival")
     parser.add_argument("--external", help="a command that trains on {train} for {seconds}")
     options = parser.parse_args()
@@ -60,7 +59,7 @@ def main() -> None:
         text = prepare(real_texts(options.data) if options.data else tiny_web_texts(), place)
         rivals = [tuned(make, text, place, options.trial) for make in (adamw, gpt2)]
         contestants = [ours(text, place), *rivals]
-        seconds = 60 * options.minutes
+        seconds = 60 * options.minutes / len(contestants)
         take_turns(contestants, seconds)
         result: dict[str, Any] = {"seconds_each": seconds, "threads": torch.get_num_threads()}
         for one in contestants:
@@ -175,6 +174,7 @@ def bits_per_byte(model: nn.Module, text: Text) -> float:
 
 def ours(text: Text, place: Path, rate: float = 8e-3, muon: float = 0.05, name: str = "ours") -> Contestant:
     model = Transformer(text.config)
+    model.kernel = choose_kernel(TrainingParams(), text.config.head_dim, torch.device("cpu"))
     model.initialize(1)
     optimizers = build_optimizers(model, muon, rate, dtype=torch.bfloat16)
     batches, loss = text.batches, maybe_compile(weighted_loss, "auto", place)
@@ -277,7 +277,6 @@ def against_trainer(text: Text, place: Path, steps: int = 30, rounds: int = 3) -
 
     from crawl2chat.tracking import Tracker
     from crawl2chat.training.fit import fit
-    from crawl2chat.training.settings import TrainingParams
 
     batches = text.batches
 

@@ -1,15 +1,8 @@
-"""The decoding step of decode.cpp: compiled for this machine when it is first wanted, half a second's work, and called with
-the weights of a frozen model. Where there is no compiler, or a model's sizes are no whole vectors, generation does
-without it."""
+"""The decoder of decode.cpp, with the weights of a model. Where there is no compiler, or a model's sizes are no whole vectors,
+generation does without it."""
 
 import ctypes
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,14 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from crawl2chat.model.compiled import ELEMENTS, library
 from crawl2chat.model.decoders import Decoder
 from crawl2chat.model.network import Transformer
-
-ELEMENTS = {torch.float32: "float", torch.bfloat16: "uint16_t"}
-VECTORS = {  # what torch finds in the processor, and the compiler's names for it
-    "AVX512": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma"],
-    "AVX2": ["-mavx2", "-mfma"],
-}
 
 
 class Layer(ctypes.Structure):
@@ -42,28 +30,6 @@ class Model(ctypes.Structure):
     ]
 
 
-@cache
-def library(dtype: torch.dtype) -> Any:
-    """The compiled step for weights of this type; None where it cannot be compiled."""
-    flags = ["-std=c++17", "-O3", "-ffp-contract=fast", "-fPIC", f"-DELEMENT={ELEMENTS[dtype]}"]
-    flags += VECTORS.get(torch.backends.cpu.get_cpu_capability(), [])
-    compiler, source = os.environ.get("CXX", "c++"), Path(__file__).with_name("decode.cpp")
-    try:
-        with tempfile.TemporaryDirectory() as place:
-            parts, built = Path(place) / "decode.o", Path(place) / "decode.so"
-            subprocess.run(
-                [compiler, *flags, "-fopenmp", "-c", source, "-o", parts], check=True, capture_output=True
-            )
-            # Linked without OpenMP's library: the one that torch has loaded serves both, and its threads do not wait for
-            # the processor while those of another one work.
-            subprocess.run([compiler, "-shared", parts, "-o", built], check=True, capture_output=True)
-            return ctypes.CDLL(str(built))
-    except (OSError, subprocess.CalledProcessError) as error:
-        reason = getattr(error, "stderr", b"").decode(errors="replace").strip() or error
-        print(f"generation runs in PyTorch alone, several times slower: {reason}", file=sys.stderr)
-        return None
-
-
 class NativeDecoder(Decoder):
     """A model in the layout that decode.cpp reads."""
 
@@ -71,7 +37,7 @@ class NativeDecoder(Decoder):
 
     def __init__(self, model: Transformer, slots: int, dtype: torch.dtype) -> None:
         super().__init__(model.config, slots, dtype, torch.device("cpu"))
-        config, self.library, self.dtype = model.config, library(dtype), dtype
+        config, self.library, self.dtype = model.config, library("decode", dtype), dtype
         self.lanes: int = self.library.lanes()
         self.kept: list[Any] = []  # what the pointers point to
         layers = (Layer * config.num_hidden_layers)()
@@ -114,7 +80,7 @@ class NativeDecoder(Decoder):
         if weight.device.type != "cpu" or weight.dtype != torch.float32 or dtype not in ELEMENTS:
             return False
         sizes = model.config.hidden_size, model.config.head_dim, model.config.intermediate_size
-        compiled = library(dtype)
+        compiled = library("decode", dtype)
         return compiled is not None and all(size % compiled.lanes() == 0 for size in sizes)
 
     def pointer(self, tensor: Tensor) -> int:

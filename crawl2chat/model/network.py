@@ -7,7 +7,7 @@ Source: Qwen3 technical report (2025); zero-initialised output projections and Q
 
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex
 from torch.utils.checkpoint import checkpoint
 
 from crawl2chat.errors import UserError
+from crawl2chat.model import packed
 
 IGNORED = -100  # target of a position that is not trained on, the field's usual value
 REQUIRED = (
@@ -211,13 +212,17 @@ class Stack(nn.Module):
 
 
 Mask = Tensor | BlockMask | None
+Kernel = Literal["sdpa", "flex", "compiled"]
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Mask = None) -> Tensor:
-    """softmax(q kᵀ / √head_dim) v, causal unless a mask says where to look: (B, 1, T, T) for SDPA, or blocks for
-    FlexAttention, which never computes what nobody may see. Queries share keys in groups."""
+    """softmax(q kᵀ / √head_dim) v, causal unless a mask says where to look: (B, 1, T, T) of booleans for SDPA, blocks for
+    FlexAttention or each place's first visible one (B, T) for the compiled kernel, which both never compute what nobody may
+    see. Queries share keys in groups."""
     if isinstance(mask, BlockMask):
         return flex_attention(q, k, v, block_mask=mask, enable_gqa=k.shape[1] != q.shape[1])
+    if mask is not None and mask.dtype == torch.long:
+        return packed.attend(q, k, v, mask)[0]
     if k.shape[1] != q.shape[1]:
         k, v = (t.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for t in (k, v))
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
@@ -333,7 +338,7 @@ class Transformer(nn.Module):
         self.register_buffer("cos", cos, persistent=False)  # (positions, head_dim / 2)
         self.register_buffer("sin", sin, persistent=False)
         self.recompute_activations = False  # trades a third more compute for memory linear in one layer
-        self.flex_attention = False  # packed rows by FlexAttention instead of SDPA with a mask
+        self.kernel: Kernel = "sdpa"  # of attention without a cache
         self.register_state_dict_post_hook(cut_padding)
         self.register_load_state_dict_pre_hook(add_padding)
         if not self.head_weight.is_meta:
@@ -385,9 +390,7 @@ class Transformer(nn.Module):
                 self.cos[positions].unsqueeze(1),
                 self.sin[positions].unsqueeze(1),
             )  # (B, 1, T, head_dim / 2)
-        # FlexAttention has no backward pass on a CPU.
-        blocks = self.flex_attention and not (ids.device.type == "cpu" and torch.is_grad_enabled())
-        mask = None if document_ids is None else document_mask(document_ids, blocks)
+        mask = None if cache else self.mask(ids, document_ids)
         x = self.model.embed_tokens(ids)
         for block in self.model.layers:
             if self.recompute_activations and torch.is_grad_enabled():
@@ -395,6 +398,14 @@ class Transformer(nn.Module):
             else:
                 x = block(x, cos, sin, mask, cache)
         return self.model.norm(x)
+
+    def mask(self, ids: Tensor, document_ids: Tensor | None) -> Mask:
+        """Who sees whom, as the kernel wants it; FlexAttention has no backward pass on a CPU."""
+        on_cpu = ids.device.type == "cpu"
+        if self.kernel == "compiled" and on_cpu:
+            return torch.zeros_like(ids) if document_ids is None else packed.first_places(document_ids)
+        blocks = self.kernel == "flex" and not (on_cpu and torch.is_grad_enabled())
+        return None if document_ids is None else document_mask(document_ids, blocks)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Scores (…, V), float32, of hidden states (…, d)."""

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from crawl2chat.errors import UserError
-from crawl2chat.model.network import Block
+from crawl2chat.model import packed
+from crawl2chat.model.network import Block, Kernel
 from crawl2chat.model.optimizers import fast_bfloat16
 from crawl2chat.training.settings import TrainingParams
 
@@ -51,6 +52,14 @@ def choose_precision(params: TrainingParams) -> str:
     if params.precision != "auto":
         return params.precision
     return "bf16-mixed" if fast_bfloat16(torch.device("cuda" if on_gpu(params) else "cpu")) else "32-true"
+
+
+def choose_kernel(params: TrainingParams, head_dim: int, device: torch.device) -> Kernel:
+    """Of attention. `auto`: on a CPU the compiled one where it can be had, else SDPA's."""
+    if params.attention != "auto":
+        return params.attention
+    dtype = torch.bfloat16 if choose_precision(params) == "bf16-mixed" else torch.float32
+    return "compiled" if device.type == "cpu" and packed.fits(head_dim, dtype) else "sdpa"
 
 
 def choose_devices(params: TrainingParams, environment: Mapping[str, str]) -> tuple[int | str, int, int]:

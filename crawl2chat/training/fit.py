@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from crawl2chat.errors import UserError
+from crawl2chat.model.network import Transformer
 from crawl2chat.model.optimizers import build_optimizers
 from crawl2chat.tracking import Tracker
 from crawl2chat.training.batches import Batch
@@ -42,7 +43,14 @@ from crawl2chat.training.checkpoints import (
     save_weights,
     saved,
 )
-from crawl2chat.training.devices import build_strategy, choose_devices, choose_precision, peak_flops, shard
+from crawl2chat.training.devices import (
+    build_strategy,
+    choose_devices,
+    choose_kernel,
+    choose_precision,
+    peak_flops,
+    shard,
+)
 from crawl2chat.training.settings import TrainingParams, learning_rate_factor
 
 BatchFunction = Callable[[int, int, int], Batch]  # (step, rank, world) → this device's batch
@@ -378,9 +386,6 @@ def fit(
     """
     quiet_lightning()
     tokens = int(batches(0, 0, 1)["ids"].numel())
-    if hasattr(model, "recompute_activations"):
-        model.recompute_activations = params.recompute_activations
-        model.flex_attention = params.attention == "flex"
     compiled = maybe_compile(loss, params.compile, work)
     conductor = Conductor(work, tracker, evaluate, look, tokens, tokens * flops_per_token, model)
     trainer = build_trainer(params, conductor, work, sum(weight.numel() for weight in model.parameters()))
@@ -388,6 +393,10 @@ def fit(
         raise UserError(
             f"batch_rows is {params.batch_rows} and cannot be shared evenly by {trainer.world_size} devices"
         )
+    for part in model.modules():
+        if isinstance(part, Transformer):
+            part.recompute_activations = params.recompute_activations
+            part.kernel = choose_kernel(params, part.config.head_dim, trainer.strategy.root_device)
     sharded = isinstance(trainer.strategy, ModelParallelStrategy)
     # Cutting a model over devices changes it for good: a copy is cut, and the result copied back.
     trained = copy.deepcopy(model) if sharded else model

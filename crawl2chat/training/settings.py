@@ -45,7 +45,7 @@ class TrainingParams(Params):
     strategy: Literal["auto", "ddp", "fsdp2"] = "auto"  # several devices: copies of the model, or parts of it
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"  # auto: where a C++ compiler works
-    attention: Literal["sdpa", "flex"] = "sdpa"  # of packed rows; flex skips what nobody may see
+    attention: Literal["auto", "sdpa", "flex"] = "auto"  # flex and, on a CPU, auto skip what nobody may see
     recompute_activations: bool = False  # a third more compute for far less memory
 
 

@@ -141,7 +141,7 @@ def test_a_foreign_folder_round_trips_bit_for_bit(tmp_path, kind: str, shards: b
 @pytest.mark.parametrize("flex", [False, True])
 def test_a_packed_row_has_the_logits_of_its_documents_alone(flex: bool) -> None:
     model = noisy(SMALL)
-    model.flex_attention = flex
+    model.kernel = "flex" if flex else "sdpa"
     first, second, rest = ids(1, 20, seed=1), ids(1, 12, seed=2), ids(1, 4, seed=3)
     documents = torch.tensor([[1] * 20 + [2] * 12 + [0] * 4])
     with torch.no_grad():
@@ -160,7 +160,7 @@ def test_flex_attention_has_the_gradients_of_sdpa(device: str) -> None:
     documents = torch.tensor([[1] * 9 + [2] * 15, [1] * 20 + [0] * 4], device=device)
     gradients = []
     for flex in (False, True):
-        model.flex_attention = flex
+        model.kernel = "flex" if flex else "sdpa"
         model.zero_grad()
         model(batch, documents).square().sum().backward()
         gradients.append(model.model.layers[0].self_attn.k_proj.weight.grad.clone())

@@ -1,0 +1,214 @@
+// Causal attention over rows of packed documents, forward and backward, for training on a CPU. A query reads the keys from
+// `first`, where its document begins, to its own place, so that what it may not see costs nothing. Sums are float32 whatever
+// the type of inputs and outputs; no two threads add to the same number.
+#include "vectors.h"
+
+struct Heads {  // (rows, heads, places, size) in memory; the last dimension lies together
+    const Element *data;
+    int64_t row, head, place;
+    const Element *at(int64_t b, int64_t h, int64_t t) const { return data + b * row + h * head + t * place; }
+};
+
+struct Shape {
+    int64_t rows, heads, kv_heads, places, size;
+    const int64_t *first;  // (rows, places)
+};
+
+// sums[r] += x[r] w for R rows of x and two vectors of columns of w, over n inputs.
+template <int R>
+static inline void multiply(const float *x, int across, int along, const float *w, int stride, int n, Vector (&sums)[R][2]) {
+    for (int i = 0; i < n; i++) {
+        const Vector left = load(w + i * stride), right = load(w + i * stride + LANES);
+        for (int r = 0; r < R; r++) {
+            sums[r][0] += x[r * across + i * along] * left;
+            sums[r][1] += x[r * across + i * along] * right;
+        }
+    }
+}
+
+// What a thread needs for one head of keys: places filled up to whole panels.
+struct Work {
+    const int places, size, padded;
+    std::vector<float> keys, values, turned_keys, turned_values, key_grads, value_grads;  // turned: (panels, size, PANEL)
+    std::vector<float> q, grad, scores, products;                                         // of TILE queries
+
+    Work(int places, int size)
+        : places(places), size(size), padded((places + PANEL - 1) / PANEL * PANEL), keys(padded * size),
+          values(padded * size), turned_keys(padded * size), turned_values(padded * size), key_grads(padded * size),
+          value_grads(padded * size), q(TILE * size), grad(TILE * size), scores(TILE * padded), products(TILE * padded) {}
+
+    void read(const Heads &from, int64_t b, int64_t h, int begin, int end, float factor, float *to) const {
+        for (int t = begin; t < end; t++)
+            for (int i = 0; i < size; i += LANES) store(to + (t - begin) * size + i, load(from.at(b, h, t) + i) * factor);
+    }
+
+    void turn(const std::vector<float> &from, std::vector<float> &to) const {
+        for (int t = 0; t < padded; t++)
+            for (int i = 0; i < size; i++) to[(t / PANEL * size + i) * PANEL + t % PANEL] = from[t * size + i];
+    }
+
+    // TILE queries times the keys (or values) from place `low` to `high`, whole panels.
+    void dot(const std::vector<float> &queries, const std::vector<float> &turned, int low, int high, std::vector<float> &to) {
+        for (int at = low; at < high; at += PANEL) {
+            Vector sums[TILE][2] = {};
+            multiply<TILE>(queries.data(), size, 1, &turned[at * size], PANEL, size, sums);
+            for (int r = 0; r < TILE; r++) {
+                store(&to[r * padded + at], sums[r][0]);
+                store(&to[r * padded + at + LANES], sums[r][1]);
+            }
+        }
+    }
+
+    // Sets what query r at place t does not see between low and high.
+    void hide(int r, int t, int64_t first, int low, int high, float value) {
+        for (int at = low; at < first; at++) scores[r * padded + at] = value;
+        for (int at = t + 1; at < high; at++) scores[r * padded + at] = value;
+    }
+
+    // Rows of `weights` (TILE of them, places low to high) times rows of `from`; each result goes to `finish`.
+    template <class Finish>
+    void mix(const std::vector<float> &weights, const std::vector<float> &from, int low, int high, const Finish &finish) {
+        for (int i = 0; i < size; i += PANEL) {
+            Vector sums[TILE][2] = {};
+            multiply<TILE>(&weights[low], padded, 1, &from[low * size + i], size, high - low, sums);
+            for (int r = 0; r < TILE; r++) finish(r, i, sums[r][0], sums[r][1]);
+        }
+    }
+
+    // Adds to each place's gradient what TILE queries with these weights send it.
+    void spread(const std::vector<float> &weights, const std::vector<float> &queries, int low, int high,
+                std::vector<float> &to) {
+        for (int at = low; at < high; at += TILE)
+            for (int i = 0; i < size; i += PANEL) {
+                Vector sums[TILE][2];
+                for (int r = 0; r < TILE; r++) {
+                    sums[r][0] = load(&to[(at + r) * size + i]);
+                    sums[r][1] = load(&to[(at + r) * size + i + LANES]);
+                }
+                multiply<TILE>(&weights[at], 1, padded, &queries[i], size, TILE, sums);
+                for (int r = 0; r < TILE; r++) {
+                    store(&to[(at + r) * size + i], sums[r][0]);
+                    store(&to[(at + r) * size + i + LANES], sums[r][1]);
+                }
+            }
+    }
+};
+
+static void put(Element *to, Vector left, Vector right) {
+    store(to, rounded(left));
+    store(to + LANES, rounded(right));
+}
+
+// out: (rows, places, heads, size); sums: (rows, heads, places), the logarithm of each softmax's denominator.
+extern "C" void attend(const Shape *shape, const Heads *q, const Heads *k, const Heads *v, Element *out, float *sums,
+                       int threads) {
+    const Shape s = *shape;
+    const int group = s.heads / s.kv_heads, places = s.places, size = s.size;
+    const float scale = 1.0f / std::sqrt((float)size);
+#pragma omp parallel num_threads(threads)
+    {
+        Work work(places, size);
+#pragma omp for collapse(2) schedule(dynamic)
+        for (int b = 0; b < s.rows; b++)
+            for (int kv = 0; kv < s.kv_heads; kv++) {
+                work.read(*k, b, kv, 0, places, 1.0f, work.keys.data());
+                work.read(*v, b, kv, 0, places, 1.0f, work.values.data());
+                work.turn(work.keys, work.turned_keys);
+                for (int h = kv * group; h < (kv + 1) * group; h++)
+                    for (int begin = 0; begin < places; begin += TILE) {
+                        const int end = begin + TILE < places ? begin + TILE : places;
+                        const int64_t *first = s.first + b * places;
+                        const int low = first[begin] / PANEL * PANEL, high = (end + PANEL - 1) / PANEL * PANEL;
+                        work.read(*q, b, h, begin, end, scale, work.q.data());
+                        work.dot(work.q, work.turned_keys, low, high, work.scores);
+                        float shares[TILE] = {};
+                        for (int t = begin; t < end; t++) {
+                            float *scores = &work.scores[(t - begin) * work.padded], most = -INFINITY;
+                            work.hide(t - begin, t, first[t], low, high, -INFINITY);
+                            for (int at = first[t]; at <= t; at++) most = scores[at] > most ? scores[at] : most;
+                            Vector total = {};
+                            for (int at = low; at < high; at += LANES) {
+                                const Vector weights = exponential(load(scores + at) - most);
+                                store(scores + at, weights);
+                                total += weights;
+                            }
+                            work.hide(t - begin, t, first[t], low, high, 0.0f);
+                            shares[t - begin] = 1.0f / sum(total);
+                            sums[(b * s.heads + h) * places + t] = most + std::log(sum(total));
+                        }
+                        work.mix(work.scores, work.values, low, end, [&](int r, int i, Vector left, Vector right) {
+                            if (begin + r < end)
+                                put(out + ((b * (int64_t)places + begin + r) * s.heads + h) * size + i,
+                                    left * shares[r], right * shares[r]);
+                        });
+                    }
+            }
+    }
+}
+
+// out and its gradient: (rows, heads, places, size); q_grad: (rows, places, heads, size); the others with kv_heads.
+extern "C" void attend_backward(const Shape *shape, const Heads *q, const Heads *k, const Heads *v, const Heads *out,
+                                const Heads *grad, const float *sums, Element *q_grad, Element *k_grad, Element *v_grad,
+                                int threads) {
+    const Shape s = *shape;
+    const int group = s.heads / s.kv_heads, places = s.places, size = s.size;
+    const float scale = 1.0f / std::sqrt((float)size);
+#pragma omp parallel num_threads(threads)
+    {
+        Work work(places, size);
+#pragma omp for collapse(2) schedule(dynamic)
+        for (int b = 0; b < s.rows; b++)
+            for (int kv = 0; kv < s.kv_heads; kv++) {
+                work.read(*k, b, kv, 0, places, 1.0f, work.keys.data());
+                work.read(*v, b, kv, 0, places, 1.0f, work.values.data());
+                work.turn(work.keys, work.turned_keys);
+                work.turn(work.values, work.turned_values);
+                std::fill(work.key_grads.begin(), work.key_grads.end(), 0.0f);
+                std::fill(work.value_grads.begin(), work.value_grads.end(), 0.0f);
+                for (int h = kv * group; h < (kv + 1) * group; h++)
+                    for (int begin = 0; begin < places; begin += TILE) {
+                        const int end = begin + TILE < places ? begin + TILE : places;
+                        const int64_t *first = s.first + b * places;
+                        const int low = first[begin] / PANEL * PANEL, high = (end + PANEL - 1) / PANEL * PANEL;
+                        work.read(*q, b, h, begin, end, scale, work.q.data());
+                        work.read(*grad, b, h, begin, end, 1.0f, work.grad.data());
+                        work.dot(work.q, work.turned_keys, low, high, work.scores);
+                        work.dot(work.grad, work.turned_values, low, high, work.products);
+                        for (int r = 0; r < TILE; r++) {
+                            const int t = begin + r;
+                            float *weights = &work.scores[r * work.padded], *products = &work.products[r * work.padded];
+                            if (t >= end) {  // a place past the last
+                                std::fill(weights + low, weights + high, 0.0f);
+                                std::fill(products + low, products + high, 0.0f);
+                                continue;
+                            }
+                            Vector shared = {};
+                            for (int i = 0; i < size; i += LANES)
+                                shared += load(&work.grad[r * size + i]) * load(out->at(b, h, t) + i);
+                            const float mean = sum(shared), most = sums[(b * s.heads + h) * places + t];
+                            for (int at = low; at < high; at += LANES)
+                                store(weights + at, exponential(load(weights + at) - most));
+                            work.hide(r, t, first[t], low, high, 0.0f);
+                            for (int at = low; at < high; at += LANES)
+                                store(products + at, load(weights + at) * (load(products + at) - mean));
+                        }
+                        work.spread(work.scores, work.grad, low, high, work.value_grads);
+                        work.spread(work.products, work.q, low, high, work.key_grads);
+                        work.mix(work.products, work.keys, low, end, [&](int r, int i, Vector left, Vector right) {
+                            if (begin + r < end)
+                                put(q_grad + ((b * (int64_t)places + begin + r) * s.heads + h) * size + i, left * scale,
+                                    right * scale);
+                        });
+                    }
+                for (int t = 0; t < places; t++)
+                    for (int i = 0; i < size; i += PANEL) {
+                        const int64_t at = ((b * (int64_t)places + t) * s.kv_heads + kv) * size + i;
+                        put(k_grad + at, load(&work.key_grads[t * size + i]), load(&work.key_grads[t * size + i + LANES]));
+                        put(v_grad + at, load(&work.value_grads[t * size + i]),
+                            load(&work.value_grads[t * size + i + LANES]));
+                    }
+            }
+    }
+}
+
+extern "C" int panel() { return PANEL; }
