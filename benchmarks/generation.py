@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.measure import show
-from crawl2chat.model.optimizers import fast_bfloat16
+from crawl2chat.model.generate import usual_dtype
 
 PROMPT = 32  # tokens
 
@@ -31,7 +31,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="in which both take their turn")
     options = parser.parse_args()
     precisions = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-    chosen = "bfloat16" if fast_bfloat16(torch.device("cpu")) else "float32"
+    usual = usual_dtype(torch.device("cpu"))
+    chosen = next(name for name, dtype in precisions.items() if dtype == usual)
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.model or untrained(Path(scratch))
         result = {"threads": torch.get_num_threads(), "tokens": options.tokens, "precision": chosen}

@@ -14,18 +14,6 @@ struct Shape {
     const int64_t *first;  // (rows, places)
 };
 
-// sums[r] += x[r] w for R rows of x and two vectors of columns of w, over n inputs.
-template <int R>
-static inline void multiply(const float *x, int across, int along, const float *w, int stride, int n, Vector (&sums)[R][2]) {
-    for (int i = 0; i < n; i++) {
-        const Vector left = load(w + i * stride), right = load(w + i * stride + LANES);
-        for (int r = 0; r < R; r++) {
-            sums[r][0] += x[r * across + i * along] * left;
-            sums[r][1] += x[r * across + i * along] * right;
-        }
-    }
-}
-
 // What a thread needs for one head of keys: places filled up to whole panels.
 struct Work {
     const int places, size, padded;
@@ -33,7 +21,7 @@ struct Work {
     std::vector<float> q, grad, scores, products;                                         // of TILE queries
 
     Work(int places, int size)
-        : places(places), size(size), padded((places + PANEL - 1) / PANEL * PANEL), keys(padded * size),
+        : places(places), size(size), padded(up_to_panels(places)), keys(padded * size),
           values(padded * size), turned_keys(padded * size), turned_values(padded * size), key_grads(padded * size),
           value_grads(padded * size), q(TILE * size), grad(TILE * size), scores(TILE * padded), products(TILE * padded) {}
 
@@ -51,7 +39,7 @@ struct Work {
     void dot(const std::vector<float> &queries, const std::vector<float> &turned, int low, int high, std::vector<float> &to) {
         for (int at = low; at < high; at += PANEL) {
             Vector sums[TILE][2] = {};
-            multiply<TILE>(queries.data(), size, 1, &turned[at * size], PANEL, size, sums);
+            accumulate<TILE>(queries.data(), size, 1, &turned[at * size], PANEL, size, sums);
             for (int r = 0; r < TILE; r++) {
                 store(&to[r * padded + at], sums[r][0]);
                 store(&to[r * padded + at + LANES], sums[r][1]);
@@ -70,7 +58,7 @@ struct Work {
     void mix(const std::vector<float> &weights, const std::vector<float> &from, int low, int high, const Finish &finish) {
         for (int i = 0; i < size; i += PANEL) {
             Vector sums[TILE][2] = {};
-            multiply<TILE>(&weights[low], padded, 1, &from[low * size + i], size, high - low, sums);
+            accumulate<TILE>(&weights[low], padded, 1, &from[low * size + i], size, high - low, sums);
             for (int r = 0; r < TILE; r++) finish(r, i, sums[r][0], sums[r][1]);
         }
     }
@@ -85,7 +73,7 @@ struct Work {
                     sums[r][0] = load(&to[(at + r) * size + i]);
                     sums[r][1] = load(&to[(at + r) * size + i + LANES]);
                 }
-                multiply<TILE>(&weights[at], 1, padded, &queries[i], size, TILE, sums);
+                accumulate<TILE>(&weights[at], 1, padded, &queries[i], size, TILE, sums);
                 for (int r = 0; r < TILE; r++) {
                     store(&to[(at + r) * size + i], sums[r][0]);
                     store(&to[(at + r) * size + i + LANES], sums[r][1]);
@@ -99,116 +87,115 @@ static void put(Element *to, Vector left, Vector right) {
     store(to + LANES, rounded(right));
 }
 
-// out: (rows, places, heads, size); sums: (rows, heads, places), the logarithm of each softmax's denominator.
-extern "C" void attend(const Shape *shape, const Heads *q, const Heads *k, const Heads *v, Element *out, float *sums,
-                       int threads) {
-    const Shape s = *shape;
-    const int group = s.heads / s.kv_heads, places = s.places, size = s.size;
-    const float scale = 1.0f / std::sqrt((float)size);
+// Every head of keys on some thread: `begin` when its keys and values are read, `tile` for TILE queries of each head that reads
+// them, their products with the keys in work.scores, and `end`. `tile` takes its row, head, places from `start` to `stop`, the
+// first visible place of every query, and the whole panels from `low` to `high` that hold all they see.
+template <class Begin, class Tile, class End>
+static void walk(const Shape &s, const Heads &q, const Heads &k, const Heads &v, int threads, const Begin &begin,
+                 const Tile &tile, const End &end) {
+    const int group = s.heads / s.kv_heads, places = s.places;
+    const float scale = 1.0f / std::sqrt((float)s.size);
 #pragma omp parallel num_threads(threads)
     {
-        Work work(places, size);
+        Work work(places, s.size);
 #pragma omp for collapse(2) schedule(dynamic)
         for (int b = 0; b < s.rows; b++)
             for (int kv = 0; kv < s.kv_heads; kv++) {
-                work.read(*k, b, kv, 0, places, 1.0f, work.keys.data());
-                work.read(*v, b, kv, 0, places, 1.0f, work.values.data());
+                work.read(k, b, kv, 0, places, 1.0f, work.keys.data());
+                work.read(v, b, kv, 0, places, 1.0f, work.values.data());
                 work.turn(work.keys, work.turned_keys);
+                begin(work);
                 for (int h = kv * group; h < (kv + 1) * group; h++)
-                    for (int begin = 0; begin < places; begin += TILE) {
-                        const int end = begin + TILE < places ? begin + TILE : places;
+                    for (int start = 0; start < places; start += TILE) {
+                        const int stop = std::min(start + TILE, places);
                         const int64_t *first = s.first + b * places;
-                        const int low = first[begin] / PANEL * PANEL, high = (end + PANEL - 1) / PANEL * PANEL;
-                        work.read(*q, b, h, begin, end, scale, work.q.data());
+                        const int low = first[start] / PANEL * PANEL, high = up_to_panels(stop);
+                        work.read(q, b, h, start, stop, scale, work.q.data());
                         work.dot(work.q, work.turned_keys, low, high, work.scores);
-                        float shares[TILE] = {};
-                        for (int t = begin; t < end; t++) {
-                            float *scores = &work.scores[(t - begin) * work.padded], most = -INFINITY;
-                            work.hide(t - begin, t, first[t], low, high, -INFINITY);
-                            for (int at = first[t]; at <= t; at++) most = scores[at] > most ? scores[at] : most;
-                            Vector total = {};
-                            for (int at = low; at < high; at += LANES) {
-                                const Vector weights = exponential(load(scores + at) - most);
-                                store(scores + at, weights);
-                                total += weights;
-                            }
-                            work.hide(t - begin, t, first[t], low, high, 0.0f);
-                            shares[t - begin] = 1.0f / sum(total);
-                            sums[(b * s.heads + h) * places + t] = most + std::log(sum(total));
-                        }
-                        work.mix(work.scores, work.values, low, end, [&](int r, int i, Vector left, Vector right) {
-                            if (begin + r < end)
-                                put(out + ((b * (int64_t)places + begin + r) * s.heads + h) * size + i,
-                                    left * shares[r], right * shares[r]);
-                        });
+                        tile(work, b, h, start, stop, first, low, high);
                     }
+                end(work, b, kv);
             }
     }
+}
+
+// out: (rows, places, heads, size); sums: (rows, heads, places), the logarithm of each softmax's denominator.
+extern "C" void attend(const Shape *shape, const Heads *q, const Heads *k, const Heads *v, Element *out, float *sums,
+                       int threads) {
+    const Shape &s = *shape;
+    const auto tile = [&](Work &work, int b, int h, int start, int stop, const int64_t *first, int low, int high) {
+        float shares[TILE] = {};
+        for (int t = start; t < stop; t++) {
+            float *scores = &work.scores[(t - start) * work.padded], most = -INFINITY;
+            work.hide(t - start, t, first[t], low, high, -INFINITY);
+            for (int at = first[t]; at <= t; at++) most = scores[at] > most ? scores[at] : most;
+            Vector total = {};
+            for (int at = low; at < high; at += LANES) {
+                const Vector weights = exponential(load(scores + at) - most);
+                store(scores + at, weights);
+                total += weights;
+            }
+            work.hide(t - start, t, first[t], low, high, 0.0f);
+            shares[t - start] = 1.0f / sum(total);
+            sums[(b * s.heads + h) * s.places + t] = most + std::log(sum(total));
+        }
+        work.mix(work.scores, work.values, low, stop, [&](int r, int i, Vector left, Vector right) {
+            if (start + r < stop)
+                put(out + ((b * s.places + start + r) * s.heads + h) * s.size + i, left * shares[r], right * shares[r]);
+        });
+    };
+    walk(s, *q, *k, *v, threads, [](Work &) {}, tile, [](Work &, int, int) {});
 }
 
 // out and its gradient: (rows, heads, places, size); q_grad: (rows, places, heads, size); the others with kv_heads.
 extern "C" void attend_backward(const Shape *shape, const Heads *q, const Heads *k, const Heads *v, const Heads *out,
                                 const Heads *grad, const float *sums, Element *q_grad, Element *k_grad, Element *v_grad,
                                 int threads) {
-    const Shape s = *shape;
-    const int group = s.heads / s.kv_heads, places = s.places, size = s.size;
+    const Shape &s = *shape;
+    const int size = s.size;
     const float scale = 1.0f / std::sqrt((float)size);
-#pragma omp parallel num_threads(threads)
-    {
-        Work work(places, size);
-#pragma omp for collapse(2) schedule(dynamic)
-        for (int b = 0; b < s.rows; b++)
-            for (int kv = 0; kv < s.kv_heads; kv++) {
-                work.read(*k, b, kv, 0, places, 1.0f, work.keys.data());
-                work.read(*v, b, kv, 0, places, 1.0f, work.values.data());
-                work.turn(work.keys, work.turned_keys);
-                work.turn(work.values, work.turned_values);
-                std::fill(work.key_grads.begin(), work.key_grads.end(), 0.0f);
-                std::fill(work.value_grads.begin(), work.value_grads.end(), 0.0f);
-                for (int h = kv * group; h < (kv + 1) * group; h++)
-                    for (int begin = 0; begin < places; begin += TILE) {
-                        const int end = begin + TILE < places ? begin + TILE : places;
-                        const int64_t *first = s.first + b * places;
-                        const int low = first[begin] / PANEL * PANEL, high = (end + PANEL - 1) / PANEL * PANEL;
-                        work.read(*q, b, h, begin, end, scale, work.q.data());
-                        work.read(*grad, b, h, begin, end, 1.0f, work.grad.data());
-                        work.dot(work.q, work.turned_keys, low, high, work.scores);
-                        work.dot(work.grad, work.turned_values, low, high, work.products);
-                        for (int r = 0; r < TILE; r++) {
-                            const int t = begin + r;
-                            float *weights = &work.scores[r * work.padded], *products = &work.products[r * work.padded];
-                            if (t >= end) {  // a place past the last
-                                std::fill(weights + low, weights + high, 0.0f);
-                                std::fill(products + low, products + high, 0.0f);
-                                continue;
-                            }
-                            Vector shared = {};
-                            for (int i = 0; i < size; i += LANES)
-                                shared += load(&work.grad[r * size + i]) * load(out->at(b, h, t) + i);
-                            const float mean = sum(shared), most = sums[(b * s.heads + h) * places + t];
-                            for (int at = low; at < high; at += LANES)
-                                store(weights + at, exponential(load(weights + at) - most));
-                            work.hide(r, t, first[t], low, high, 0.0f);
-                            for (int at = low; at < high; at += LANES)
-                                store(products + at, load(weights + at) * (load(products + at) - mean));
-                        }
-                        work.spread(work.scores, work.grad, low, high, work.value_grads);
-                        work.spread(work.products, work.q, low, high, work.key_grads);
-                        work.mix(work.products, work.keys, low, end, [&](int r, int i, Vector left, Vector right) {
-                            if (begin + r < end)
-                                put(q_grad + ((b * (int64_t)places + begin + r) * s.heads + h) * size + i, left * scale,
-                                    right * scale);
-                        });
-                    }
-                for (int t = 0; t < places; t++)
-                    for (int i = 0; i < size; i += PANEL) {
-                        const int64_t at = ((b * (int64_t)places + t) * s.kv_heads + kv) * size + i;
-                        put(k_grad + at, load(&work.key_grads[t * size + i]), load(&work.key_grads[t * size + i + LANES]));
-                        put(v_grad + at, load(&work.value_grads[t * size + i]),
-                            load(&work.value_grads[t * size + i + LANES]));
-                    }
+    const auto begin = [&](Work &work) {
+        work.turn(work.values, work.turned_values);
+        std::fill(work.key_grads.begin(), work.key_grads.end(), 0.0f);
+        std::fill(work.value_grads.begin(), work.value_grads.end(), 0.0f);
+    };
+    const auto tile = [&](Work &work, int b, int h, int start, int stop, const int64_t *first, int low, int high) {
+        work.read(*grad, b, h, start, stop, 1.0f, work.grad.data());
+        work.dot(work.grad, work.turned_values, low, high, work.products);
+        for (int r = 0; r < TILE; r++) {
+            const int t = start + r;
+            float *weights = &work.scores[r * work.padded], *products = &work.products[r * work.padded];
+            if (t >= stop) {  // a place past the last
+                std::fill(weights + low, weights + high, 0.0f);
+                std::fill(products + low, products + high, 0.0f);
+                continue;
             }
-    }
+            Vector shared = {};
+            for (int i = 0; i < size; i += LANES) shared += load(&work.grad[r * size + i]) * load(out->at(b, h, t) + i);
+            const float mean = sum(shared), most = sums[(b * s.heads + h) * s.places + t];
+            for (int at = low; at < high; at += LANES)
+                store(weights + at, exponential(load(weights + at) - most));
+            work.hide(r, t, first[t], low, high, 0.0f);
+            for (int at = low; at < high; at += LANES)
+                store(products + at, load(weights + at) * (load(products + at) - mean));
+        }
+        work.spread(work.scores, work.grad, low, high, work.value_grads);
+        work.spread(work.products, work.q, low, high, work.key_grads);
+        work.mix(work.products, work.keys, low, stop, [&](int r, int i, Vector left, Vector right) {
+            if (start + r < stop)
+                put(q_grad + ((b * s.places + start + r) * s.heads + h) * size + i, left * scale, right * scale);
+        });
+    };
+    const auto end = [&](Work &work, int b, int kv) {
+        for (int t = 0; t < s.places; t++)
+            for (int i = 0; i < size; i += PANEL) {
+                const int64_t at = ((b * s.places + t) * s.kv_heads + kv) * size + i;
+                const float *key = &work.key_grads[t * size + i], *value = &work.value_grads[t * size + i];
+                put(k_grad + at, load(key), load(key + LANES));
+                put(v_grad + at, load(value), load(value + LANES));
+            }
+    };
+    walk(s, *q, *k, *v, threads, begin, tile, end);
 }
 
 extern "C" int panel() { return PANEL; }

@@ -5,8 +5,6 @@
 
 constexpr int AHEAD = 24;  // places of a cache that are fetched before they are wanted: a fifth faster on a large batch
 
-static inline int up_to_panels(int64_t columns) { return (columns + PANEL - 1) / PANEL * PANEL; }
-
 struct Layer {
     const Element *qkv, *o, *gate_up, *down;  // panels; those of gate_up hold LANES of the gate, then LANES of up
     const float *input_norm, *post_norm, *q_norm, *k_norm;  // the last two are null without QK-norm
@@ -35,13 +33,7 @@ static void normalise(const Model &model, const float *x, const float *weight, f
 template <int R, class Finish>
 static inline void tile(const float *x, int inputs, const Element *panel, const Finish &finish) {
     Vector sums[R][2] = {};
-    for (int i = 0; i < inputs; i++) {
-        const Vector left = load(panel + i * PANEL), right = load(panel + i * PANEL + LANES);
-        for (int r = 0; r < R; r++) {
-            sums[r][0] += x[r * inputs + i] * left;
-            sums[r][1] += x[r * inputs + i] * right;
-        }
-    }
+    accumulate<R>(x, inputs, 1, panel, PANEL, inputs, sums);
     for (int r = 0; r < R; r++) finish(r, rounded(sums[r][0]), rounded(sums[r][1]));
 }
 

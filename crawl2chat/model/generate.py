@@ -105,6 +105,11 @@ class Sampling:
         return ids.squeeze(-1), logprobs.gather(-1, ids).squeeze(-1)
 
 
+def usual_dtype(device: torch.device) -> torch.dtype:
+    """Of the matrices, where nothing else is asked for."""
+    return torch.bfloat16 if fast_bfloat16(device) else torch.float32
+
+
 class Engine:
     """A decoder with its slots, and the requests that wait for one."""
 
@@ -127,8 +132,7 @@ class Engine:
     ) -> None:
         model = getattr(model, "_orig_mod", model)  # a compiled model's own
         self.device = next(model.parameters()).device
-        if dtype is None:
-            dtype = torch.bfloat16 if fast_bfloat16(self.device) else torch.float32
+        dtype = dtype or usual_dtype(self.device)
         self.prompts = prompts
         self.sampling, self.alternatives, self.return_logprobs = sampling, alternatives, return_logprobs
         context, vocabulary = model.config.max_position_embeddings, model.config.vocab_size

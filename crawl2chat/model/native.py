@@ -39,6 +39,7 @@ class NativeDecoder(Decoder):
         super().__init__(model.config, slots, dtype, torch.device("cpu"))
         config, self.library, self.dtype = model.config, library("decode", dtype), dtype
         self.lanes: int = self.library.lanes()
+        self.panel = 2 * self.lanes
         self.kept: list[Any] = []  # what the pointers point to
         layers = (Layer * config.num_hidden_layers)()
         for layer, block in zip(layers, model.model.layers, strict=True):
@@ -89,9 +90,8 @@ class NativeDecoder(Decoder):
 
     def panels(self, weight: Tensor) -> int:
         """A matrix (outputs, inputs) as (panels, inputs, two vectors of outputs), the last panel filled up with zeros."""
-        width = 2 * self.lanes
-        whole = F.pad(weight.to(self.dtype), (0, 0, 0, -len(weight) % width))
-        return self.pointer(whole.view(-1, width, weight.shape[1]).mT)
+        whole = F.pad(weight.to(self.dtype), (0, 0, 0, -len(weight) % self.panel))
+        return self.pointer(whole.view(-1, self.panel, weight.shape[1]).mT)
 
     def read(self, prompts: Sequence[Sequence[int]], slots: np.ndarray) -> Tensor:
         lengths = np.array([len(prompt) for prompt in prompts])
@@ -111,8 +111,7 @@ class NativeDecoder(Decoder):
         return self.run(ids, positions, slots, np.arange(len(ids)))
 
     def run(self, ids: np.ndarray, positions: np.ndarray, slots: np.ndarray, wanted: np.ndarray) -> Tensor:
-        width = 2 * self.lanes
-        scores = torch.empty(len(wanted), -(-self.model.vocabulary // width) * width)
+        scores = torch.empty(len(wanted), -(-self.model.vocabulary // self.panel) * self.panel)
         sizes = len(ids), self.keys.shape[1], self.keys.shape[3], len(wanted)
         self.library.decode(
             ctypes.byref(self.model),

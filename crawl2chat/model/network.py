@@ -390,7 +390,7 @@ class Transformer(nn.Module):
                 self.cos[positions].unsqueeze(1),
                 self.sin[positions].unsqueeze(1),
             )  # (B, 1, T, head_dim / 2)
-        mask = None if cache else self.mask(ids, document_ids)
+        mask = None if cache is not None else self.mask(ids, document_ids)
         x = self.model.embed_tokens(ids)
         for block in self.model.layers:
             if self.recompute_activations and torch.is_grad_enabled():

@@ -26,7 +26,7 @@ def fits(head_dim: int, dtype: torch.dtype) -> bool:
 
 
 def first_places(document_ids: Tensor) -> Tensor:
-    """Where each token's document begins, (B, T), from the documents of packed rows (B, T)."""
+    """Where each token's document begins, (B, T), from the documents of packed rows (B, T), one after the other."""
     places = torch.arange(document_ids.shape[1], device=document_ids.device)
     begins = torch.zeros_like(document_ids, dtype=torch.long)
     begins[:, 1:] = torch.where(document_ids[:, 1:] != document_ids[:, :-1], places[1:], 0)

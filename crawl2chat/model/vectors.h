@@ -73,3 +73,18 @@ static inline Vector exponential(Vector x) {
     p = p * rest * rest + rest + 1.0f;
     return p * (Vector)(__builtin_convertvector(n + 127.0f, Bits) << 23);
 }
+
+static inline int up_to_panels(int64_t columns) { return (columns + PANEL - 1) / PANEL * PANEL; }
+
+// sums[r] += x[r] w for R rows of x and two vectors of columns of w, over n inputs; a row of x lies `across` from the next, its
+// numbers `along` from each other, rows of w `stride`.
+template <int R, class Number>
+static inline void accumulate(const float *x, int across, int along, const Number *w, int stride, int n, Vector (&sums)[R][2]) {
+    for (int i = 0; i < n; i++) {
+        const Vector left = load(w + i * stride), right = load(w + i * stride + LANES);
+        for (int r = 0; r < R; r++) {
+            sums[r][0] += x[r * across + i * along] * left;
+            sums[r][1] += x[r * across + i * along] * right;
+        }
+    }
+}

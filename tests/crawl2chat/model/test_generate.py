@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from model_toys import noisy
 
 from crawl2chat.errors import UserError
 from crawl2chat.model.generate import Sampling, generate, stream
@@ -18,13 +19,9 @@ EXACT = {"dtype": torch.float32}
 def model(request: pytest.FixtureRequest) -> Transformer:
     """Once of sizes that the compiled decoder has no vectors for, once of others."""
     sizes = {"PyTorch": (24, 2, 4, 2, 8, 40), "compiled": (48, 2, 4, 2, 16, 80)}[request.param]
-    network = Transformer(ModelConfig(61, *sizes, 48))
+    network = noisy(ModelConfig(61, *sizes, 48), 0.15)
     assert NativeDecoder.fits(network, torch.float32) == (request.param == "compiled")
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for weight in network.parameters():
-            weight.add_(torch.randn(weight.shape, generator=generator) * 0.15)
-    return network.eval()
+    return network
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from model_toys import noisy
 
 from crawl2chat.chat.conversation import CHAT_TEMPLATE
 from crawl2chat.errors import UserError
@@ -35,11 +36,7 @@ def make(
     shape = {"hidden_size": 48, "num_attention_heads": 3, "num_key_value_heads": 1, "head_dim": 16}
     shape |= {"num_hidden_layers": 2, "intermediate_size": 64, "max_position_embeddings": 256}
     config = ModelConfig(320, **shape, qk_norm=qk_norm, tie_word_embeddings=tied, rope_scaling=scaling)
-    model = Transformer(config).eval()
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.add_(torch.randn(weight.shape, generator=generator) * 0.15)
+    model = noisy(config, 0.15)
     save_gguf(model, folder / "model.gguf", folder, "toy", CHAT_TEMPLATE)
     return model
 

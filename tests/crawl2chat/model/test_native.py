@@ -5,12 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from model_toys import noisy
 
 from crawl2chat.model import compiled
 from crawl2chat.model.decoders import TorchDecoder
 from crawl2chat.model.generate import generate
 from crawl2chat.model.native import NativeDecoder
-from crawl2chat.model.network import ModelConfig, RopeScaling, Transformer
+from crawl2chat.model.network import ModelConfig, RopeScaling
 
 QWEN = ModelConfig(75, 48, 3, 4, 2, 16, 80, 320)
 SHAPES = {
@@ -20,16 +21,6 @@ SHAPES = {
     "stretched positions": dataclasses.replace(QWEN, rope_scaling=RopeScaling(8.0, 1.0, 4.0, 64)),
     "wide heads": dataclasses.replace(QWEN, head_dim=80, num_key_value_heads=4),
 }
-
-
-def filled(config: ModelConfig, vocab_multiple: int = 1) -> Transformer:
-    """A model whose every weight does something."""
-    model = Transformer(config, vocab_multiple)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.add_(torch.randn(weight.shape, generator=generator) * 0.1)
-    return model.eval()
 
 
 @pytest.fixture
@@ -52,7 +43,7 @@ def scores(decoder: NativeDecoder | TorchDecoder, texts: list[list[int]], steps:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_scores_are_those_of_the_network(shape: str, texts) -> None:
-    model = filled(SHAPES[shape], vocab_multiple=64)
+    model = noisy(SHAPES[shape], vocab_multiple=64)
     assert NativeDecoder.fits(model, torch.float32)
     ours, theirs = (
         scores(kind(model, len(texts), torch.float32), texts) for kind in (NativeDecoder, TorchDecoder)
@@ -62,7 +53,7 @@ def test_scores_are_those_of_the_network(shape: str, texts) -> None:
 
 def test_bfloat16_rounds_where_the_network_does(texts) -> None:
     """The two differ by less than either does from float32."""
-    model = filled(QWEN)
+    model = noisy(QWEN)
     exact = scores(TorchDecoder(model, len(texts), torch.float32), texts)
     ours, theirs = (
         scores(kind(model, len(texts), torch.bfloat16), texts) for kind in (NativeDecoder, TorchDecoder)
@@ -72,7 +63,7 @@ def test_bfloat16_rounds_where_the_network_does(texts) -> None:
 
 
 def test_a_text_gives_the_same_bits_in_any_company(texts) -> None:
-    model = filled(QWEN)
+    model = noisy(QWEN)
     together = scores(NativeDecoder(model, len(texts), torch.float32), texts)
     threads = torch.get_num_threads()
     try:
@@ -84,14 +75,14 @@ def test_a_text_gives_the_same_bits_in_any_company(texts) -> None:
 
 
 def test_prompts_read_in_parts_give_the_same_bits(texts, monkeypatch) -> None:
-    model = filled(QWEN)
+    model = noisy(QWEN)
     whole = scores(NativeDecoder(model, len(texts), torch.float32), texts)
     monkeypatch.setattr(NativeDecoder, "CHUNK", 50)
     assert torch.equal(scores(NativeDecoder(model, len(texts), torch.float32), texts), whole)
 
 
 def test_without_a_compiler_pytorch_answers_and_says_why(monkeypatch, capsys) -> None:
-    model = filled(QWEN)
+    model = noisy(QWEN)
     prompts = [[1, 2, 3], [4]]
     settings = {"max_new_tokens": 20, "temperature": 0, "dtype": torch.float32}
     expected = generate(model, prompts, **settings)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from model_toys import noisy
 from torch.utils.flop_counter import FlopCounterMode
 
 from crawl2chat.errors import UserError
@@ -30,16 +31,6 @@ SMALL = ModelConfig(
     intermediate_size=40,
     max_position_embeddings=64,
 )
-
-
-def noisy(config: ModelConfig, seed: int = 0) -> Transformer:
-    """A model whose every weight matters: fresh ones have zero output projections."""
-    model = Transformer(config)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.add_(torch.randn(weight.shape, generator=generator) * 0.1)
-    return model.eval()
 
 
 def ids(*shape: int, seed: int = 0) -> torch.Tensor:

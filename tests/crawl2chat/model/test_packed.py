@@ -3,10 +3,11 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from model_toys import noisy
 from torch import Tensor
 
 from crawl2chat.model import packed
-from crawl2chat.model.network import ModelConfig, Transformer, document_mask
+from crawl2chat.model.network import ModelConfig, document_mask
 
 SHAPES = [
     (2, 3, 3, 70, 32),
@@ -79,10 +80,7 @@ def test_a_network_with_it_learns_what_one_with_sdpa_learns(documents: bool) -> 
     where = torch.arange(48).expand(3, -1) // 20 if documents else None
     found = []
     for kernel in ("sdpa", "compiled"):
-        model = Transformer(config)
-        with torch.no_grad():
-            for number, weight in enumerate(model.parameters()):
-                weight.add_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(number)) * 0.1)
+        model = noisy(config)
         model.kernel = kernel
         loss = model.token_losses(model(ids, where), ids.roll(-1, 1)).mean()
         loss.backward()
