@@ -17,9 +17,7 @@ def data_folder(about: str) -> Path | None:
     parser.add_argument("--data", type=Path, help="folder with real data; without it the tiny web serves")
     folder = parser.parse_args().data
     if folder and not folder.is_dir():
-        raise UserError(
-            f"The folder {folder} does not exist; give --data a folder with crawl/, gold/ and filters/."
-        )
+        raise UserError(f"The folder {folder} does not exist; give --data a folder with crawl/, gold/ and filters/.")
     return folder
 
 

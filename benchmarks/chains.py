@@ -163,9 +163,7 @@ def ours(work: Path, extractor: str) -> Run:
     return run
 
 
-def _finish(
-    documents: Iterator[Any], outcome: Outcome, signatures: Any, replace: Callable[[str], str]
-) -> None:
+def _finish(documents: Iterator[Any], outcome: Outcome, signatures: Any, replace: Callable[[str], str]) -> None:
     """MinHash signatures, then personal data, of every document that stayed."""
     spent = {"signatures": 0.0, "personal": 0.0}
     for document in documents:

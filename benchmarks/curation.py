@@ -125,8 +125,7 @@ def speed(outcomes: dict[str, list[Outcome]], pages: int) -> dict[str, Any]:
         figures[f"pages_per_second_{chain}"] = statistics.median(pages / run.seconds for run in runs)
         figures[f"peak_rss_mb_{chain}"] = max(run.peak_mb for run in runs)
         figures[f"ms_{chain}"] = {
-            block: round(statistics.median(run.block_ms[block] for run in runs), 3)
-            for block in runs[0].block_ms
+            block: round(statistics.median(run.block_ms[block] for run in runs), 3) for block in runs[0].block_ms
         }
     for name, chain in (("speed_ratio", "ours"), ("speed_ratio_same_extractor", "same")):
         ratios = [a.seconds / b.seconds for a, b in zip(outcomes["stock"], outcomes[chain], strict=False)]
@@ -142,9 +141,7 @@ def decisions(stock: Outcome, same: Outcome) -> tuple[dict[str, Any], list[str]]
     equal = [(a == "kept") == (b == "kept") for a, b in pairs.values()]
     apart = Counter(pair for pair, hit in zip(pairs.values(), equal, strict=True) if not hit)
     figures = accuracy("equal_decisions", equal)
-    figures["equal_blocks"] = round(
-        sum(a.split(":")[0] == b.split(":")[0] for a, b in pairs.values()) / len(pairs), 4
-    )
+    figures["equal_blocks"] = round(sum(a.split(":")[0] == b.split(":")[0] for a, b in pairs.values()) / len(pairs), 4)
     figures["kept_stock"] = sum(a == "kept" for a, _ in pairs.values())
     return figures, [f"{n} x  stock: {a}   ours: {b}" for (a, b), n in apart.most_common()]
 
@@ -156,10 +153,7 @@ def main_text(pages: list[records.Found], gold: dict[str, str]) -> dict[str, Any
     """Word-level F1 of our extractors and of trafilatura as datatrove calls it, on the pages that have a gold text."""
     from datatrove.pipeline.extractors import Trafilatura
 
-    settings, alone = (
-        Trafilatura(favour_precision=True),
-        Trafilatura(favour_precision=True, deduplicate=False),
-    )
+    settings, alone = (Trafilatura(favour_precision=True), Trafilatura(favour_precision=True, deduplicate=False))
     peers = {
         "ours": lambda html: extraction.extract(html, "resiliparse"),
         "auto": lambda html: extraction.extract(html, "auto"),
@@ -174,9 +168,7 @@ def main_text(pages: list[records.Found], gold: dict[str, str]) -> dict[str, Any
         began = time.process_time()
         texts = [extract(page.text) for page in judged]
         figures[f"f1_ms_{name}"] = 1_000 * (time.process_time() - began) / len(judged)
-        scores[name] = [
-            word_f1(text, gold[page.metadata["url"]]) for text, page in zip(texts, judged, strict=True)
-        ]
+        scores[name] = [word_f1(text, gold[page.metadata["url"]]) for text, page in zip(texts, judged, strict=True)]
         figures |= as_metrics(f"f1_{name}", mean(scores[name]))
     return figures | as_metrics("f1_difference", paired_difference(scores["trafilatura"], scores["ours"]))
 
@@ -197,9 +189,7 @@ def tiny_web(folder: Path) -> dict[str, str]:
     from crawl2chat.tinyweb.world import WorldParams, build_world
 
     generate(build_world(1, WorldParams()), PageParams(), folder, WebParams(), 1)
-    return {
-        row["url"]: row["text"] for row in truth_of(folder / "truth").values() if row["expected"] == "keep"
-    }
+    return {row["url"]: row["text"] for row in truth_of(folder / "truth").values() if row["expected"] == "keep"}
 
 
 def main() -> None:

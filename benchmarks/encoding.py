@@ -35,12 +35,8 @@ CHUNK = 1_000_000  # bytes encoded by the one before it is the other's turn
 
 def main(arguments: list[str]) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.encoding", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument(
-        "--data", type=Path, help="folder with text/, chat/ …; without it the tiny web is read"
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.encoding", description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="folder with text/, chat/ …; without it the tiny web is read")
     parser.add_argument("--vocab-size", type=int, default=8_192)
     parser.add_argument("--training-megabytes", type=float, default=6.0)
     given = parser.parse_args(arguments)
@@ -55,9 +51,7 @@ def main(arguments: list[str]) -> int:
 def compare(texts: list[str], vocab_size: int, training_megabytes: float) -> dict[str, Any]:
     """Every number of the benchmark."""
     # Every n-th text, so that all kinds are in it.
-    chosen = next(
-        chunks(texts[:: max(1, round(size_of(texts) / training_megabytes / 1e6))], training_megabytes * 1e6)
-    )
+    chosen = next(chunks(texts[:: max(1, round(size_of(texts) / training_megabytes / 1e6))], training_megabytes * 1e6))
     with tempfile.TemporaryDirectory() as folder:
         training = Pair()
         for _ in range(2):

@@ -70,9 +70,7 @@ def wild_headers(block: bytes, rng: Random) -> bytes:
 
 def chunks(block: bytes, rng: Random) -> bytes:
     body, size = body_of(block), rng.choice([b"zz", b"-5", b"ffffffffffff", b"0", b"7f", b""])
-    return answer(
-        b"400\r\n" + body[:1024] + b"\r\n" + size + b"\r\n" + body[1024:], b"Transfer-Encoding: chunked"
-    )
+    return answer(b"400\r\n" + body[:1024] + b"\r\n" + size + b"\r\n" + body[1024:], b"Transfer-Encoding: chunked")
 
 
 def packed(block: bytes, rng: Random) -> bytes:
@@ -103,17 +101,7 @@ def nested(block: bytes, rng: Random) -> bytes:
 
 def markup(block: bytes, rng: Random) -> bytes:
     body = body_of(block)
-    junk = [
-        b"<!--",
-        b"<![CDATA[",
-        b"<script>",
-        b"<textarea>",
-        b"<!",
-        b"</",
-        b"<a href='",
-        b"&#x110000;",
-        b"<template>",
-    ]
+    junk = [b"<!--", b"<![CDATA[", b"<script>", b"<textarea>", b"<!", b"</", b"<a href='", b"&#x110000;", b"<template>"]
     for _ in range(30):
         place = rng.randrange(len(body) + 1)
         body = body[:place] + rng.choice(junk) + body[place:]
@@ -121,8 +109,18 @@ def markup(block: bytes, rng: Random) -> bytes:
 
 
 ANSWERS: tuple[Callable[[bytes, Random], bytes], ...] = (
-    bits, cut, nulls, not_utf8, no_headers, wild_headers, chunks, packed, garbage, nested, markup
-)  # fmt: skip
+    bits,
+    cut,
+    nulls,
+    not_utf8,
+    no_headers,
+    wild_headers,
+    chunks,
+    packed,
+    garbage,
+    nested,
+    markup,
+)
 
 
 def bombs(rng: Random) -> Iterator[tuple[str, bytes]]:
@@ -173,9 +171,7 @@ def record(url: str, block: bytes, length: int | None = None) -> bytes:
 def envelope(kind: str, url: str, block: bytes, pack: bool, rng: Random) -> bytes:
     """The bytes of one record in its file, damaged as `kind` says."""
     if kind in ("too_long", "too_short", "no_number"):
-        wrong = {"too_long": rng.randint(1, 10**6), "too_short": -rng.randint(5, len(block)), "no_number": 0}[
-            kind
-        ]
+        wrong = {"too_long": rng.randint(1, 10**6), "too_short": -rng.randint(5, len(block)), "no_number": 0}[kind]
         whole = record(url, block, len(block) + wrong)
         if kind == "no_number":
             whole = whole.replace(b"Content-Length: ", rng.choice([b"Content-Length: x", b"Length: "]), 1)
@@ -194,15 +190,7 @@ def envelope(kind: str, url: str, block: bytes, pack: bool, rng: Random) -> byte
     return stored
 
 
-ENVELOPES = (
-    "too_long",
-    "too_short",
-    "no_number",
-    "record_header",
-    "stored_bits",
-    "stored_cut",
-    "stored_junk",
-)
+ENVELOPES = ("too_long", "too_short", "no_number", "record_header", "stored_bits", "stored_cut", "stored_junk")
 
 
 def tiny_pages(folder: Path) -> list[Path]:
@@ -211,9 +199,7 @@ def tiny_pages(folder: Path) -> list[Path]:
 
     few = dict.fromkeys(PageParams.model_fields, 150) | {"page_characters": 2_200}
     params = CrawlParams(
-        world=WorldParams(mention_scale=5.0, mention_cap=3),
-        pages=PageParams(**few),
-        web=WebParams(domains=10, files=2),
+        world=WorldParams(mention_scale=5.0, mention_cap=3), pages=PageParams(**few), web=WebParams(domains=10, files=2)
     )
     crawl(folder / "none", folder, params, 1)
     return sorted((folder / "pages").glob("*.warc.gz"))

@@ -24,9 +24,7 @@ PROMPT = 32  # tokens
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--model", type=Path, help="an exported folder; the default shape, untrained, without it"
-    )
+    parser.add_argument("--model", type=Path, help="an exported folder; the default shape, untrained, without it")
     parser.add_argument("--tokens", type=int, default=192, help="that each answer has")
     parser.add_argument("--rounds", type=int, default=5, help="in which both take their turn")
     options = parser.parse_args()
@@ -67,9 +65,7 @@ def untrained(folder: Path) -> Path:
     return folder
 
 
-def contest(
-    folder: Path, batch: int, tokens: int, rounds: int, dtype: torch.dtype
-) -> tuple[float, float, int]:
+def contest(folder: Path, batch: int, tokens: int, rounds: int, dtype: torch.dtype) -> tuple[float, float, int]:
     """Tokens a second of ours and of transformers, and how many texts both wrote the same."""
     from transformers import AutoModelForCausalLM, GenerationConfig
 
@@ -85,9 +81,7 @@ def contest(
     theirs.generation_config = greedy  # the folder's own would end a text at its end token
 
     def write_ours() -> list[list[int]]:
-        done = generate(
-            ours, prompts.tolist(), max_new_tokens=tokens, temperature=0, batch_size=batch, dtype=dtype
-        )
+        done = generate(ours, prompts.tolist(), max_new_tokens=tokens, temperature=0, batch_size=batch, dtype=dtype)
         return [completion.ids for completion in done]
 
     @torch.inference_mode()

@@ -86,9 +86,7 @@ def main() -> int:
     reader = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     reader.add_argument("--depths", default="12,20")
     reader.add_argument("--rows", type=int, default=32, help="of a step")
-    reader.add_argument(
-        "--micro-rows", type=int, default=None, help="worked on at a time, where memory is short"
-    )
+    reader.add_argument("--micro-rows", type=int, default=None, help="worked on at a time, where memory is short")
     reader.add_argument("--context", type=int, default=2048)
     reader.add_argument("--steps", type=int, default=60)
     reader.add_argument("--recompute", action="store_true", help="activations again in the backward pass")
@@ -98,9 +96,7 @@ def main() -> int:
     try:
         import torch
     except ImportError:
-        print(
-            "error: torch is not installed: benchmarks.gpu needs its CUDA build (make cuda)", file=sys.stderr
-        )
+        print("error: torch is not installed: benchmarks.gpu needs its CUDA build (make cuda)", file=sys.stderr)
         return 1
     if not torch.cuda.is_available():
         print(

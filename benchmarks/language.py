@@ -43,10 +43,7 @@ def compare(folder: Path) -> dict[str, Any]:
 
     py3langid.classify("Load the model.")
     language.identify("Load the model.")
-    peers = {
-        "ours": lambda text: language.identify(text)[0],
-        "py3langid": lambda text: py3langid.classify(text)[0],
-    }
+    peers = {"ours": lambda text: language.identify(text)[0], "py3langid": lambda text: py3langid.classify(text)[0]}
     known = {"ours": set(language.known()), "py3langid": {name for name, _ in py3langid.rank("")}}
     by_language, hits, spent = {}, {name: {} for name in peers}, dict.fromkeys(peers, 0.0)
     kept: dict[bool, list[bool]] = {True: [], False: []}  # by the filter; {is English: […]}

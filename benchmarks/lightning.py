@@ -24,9 +24,7 @@ def main() -> int:
     reader.add_argument("--blocks", type=int, default=16)
     reader.add_argument("--steps", type=int, default=6, help="in a block")
     reader.add_argument("--rows", type=int, default=16)
-    reader.add_argument(
-        "--compile", action="store_true", help="both, as the pipeline does; takes a minute to start"
-    )
+    reader.add_argument("--compile", action="store_true", help="both, as the pipeline does; takes a minute to start")
     arguments = reader.parse_args()
 
     import torch

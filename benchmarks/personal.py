@@ -61,10 +61,7 @@ def main() -> int:
         recall = found[kind] / max(1, labelled[kind])
         precision = right[kind] / max(1, replaced[kind])
         print(f"{kind:<8}{labelled[kind]:>9}{recall:>8.3f}{replaced[kind]:>10}{precision:>11.3f}")
-    totals = {
-        "recall": found.total() / labelled.total(),
-        "precision": right.total() / max(1, replaced.total()),
-    }
+    totals = {"recall": found.total() / labelled.total(), "precision": right.total() / max(1, replaced.total())}
     print(json.dumps({"labelled": labelled.total(), **{k: round(v, 4) for k, v in totals.items()}}))
     return 0
 

@@ -115,13 +115,10 @@ def prepare(texts: Iterator[str], place: Path) -> Text:
     documents = [part for text in texts for part in _parts(text)]
     train_tokenizer(documents[:: max(1, len(documents) // 2000)], place / "tokenizer", VOCABULARY, 3)
     tokenizer = Tokenizer.load(place / "tokenizer")
-    entries = [
-        Entry(str(n), hashlib.sha256(text.encode()).hexdigest(), text) for n, text in enumerate(documents)
-    ]
+    entries = [Entry(str(n), hashlib.sha256(text.encode()).hexdigest(), text) for n, text in enumerate(documents)]
     write(entries, tokenizer, place / "tokens", seed=1, val_share=0.02)
     splits = {
-        split: read_tokens(place / "tokens", split, tokenizer.vocab_size, tokenizer.bos)
-        for split in ("train", "val")
+        split: read_tokens(place / "tokens", split, tokenizer.vocab_size, tokenizer.bos) for split in ("train", "val")
     }
     for split, stream in splits.items():
         (place / f"{split}.txt").write_text(tokenizer.decode(stream.ids))
@@ -197,9 +194,7 @@ def adamw(text: Text, place: Path, rate: float) -> Contestant:
     return ours(text, place, rate, 0.0, "adamw")
 
 
-def tuned(
-    make: Callable[[Text, Path, float], Contestant], text: Text, place: Path, seconds: float
-) -> Contestant:
+def tuned(make: Callable[[Text, Path, float], Contestant], text: Text, place: Path, seconds: float) -> Contestant:
     """The contestant with the rate that was best in short trials."""
     trials = {rate: make(text, place, rate) for rate in RATES}
     take_turns(list(trials.values()), seconds)

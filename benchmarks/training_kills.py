@@ -98,11 +98,7 @@ def stages(inputs: Path) -> dict[str, Stage]:
     few = {"accelerator": "cpu", "devices": 1, "checkpoint_every": 3}
     return {
         "pretrain": lambda folder: pretrain(
-            tokens,
-            tokenizer,
-            training_toys.NOTHING,
-            params=PretrainParams(**tiny, **shape, steps=30),
-            **common(folder),
+            tokens, tokenizer, training_toys.NOTHING, params=PretrainParams(**tiny, **shape, steps=30), **common(folder)
         ),
         "sft": lambda folder: sft(
             inputs / "base", conversations, tokens, params=SftParams(**tiny, steps=20), **common(folder)
@@ -113,9 +109,7 @@ def stages(inputs: Path) -> dict[str, Stage]:
         "reason": lambda folder: reason(
             world["policy"],
             **rl,
-            params=ReasonParams(
-                **RL, prompts=4, samples=4, neighbours=[], gate_prompts=4, gate_low=0.0, gate_high=1.0
-            ),
+            params=ReasonParams(**RL, prompts=4, samples=4, neighbours=[], gate_prompts=4, gate_low=0.0, gate_high=1.0),
             **common(folder),
         ),
         "rlhf": lambda folder: rlhf(
@@ -177,9 +171,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 def main() -> int:
     reader = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    reader.add_argument(
-        "--kills", type=int, default=20, help="of pretrain; a quarter of it of each other stage"
-    )
+    reader.add_argument("--kills", type=int, default=20, help="of pretrain; a quarter of it of each other stage")
     reader.add_argument("--seed", type=int, default=0)
     arguments = reader.parse_args()
     rng = np.random.default_rng(arguments.seed)

@@ -23,9 +23,7 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         raise UserError(f"{path} does not exist; run the stage that writes it, or name another file.")
     rows = []
-    with path.open(
-        encoding="utf-8"
-    ) as file:  # not splitlines(), which also splits at characters that text may hold
+    with path.open(encoding="utf-8") as file:  # not splitlines(), which also splits at characters that text may hold
         for number, line in enumerate(file, start=1):
             try:
                 rows.append(json.loads(line))

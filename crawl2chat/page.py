@@ -62,11 +62,24 @@ class Canvas:
         from matplotlib import pyplot
 
         style = {
-            "svg.hashsalt": "crawl2chat", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10,
-            "text.color": INK, "axes.labelcolor": SOFT, "axes.edgecolor": GRID, "xtick.color": SOFT, "ytick.color": SOFT,
-            "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": GRID,
-            "axes.axisbelow": True, "legend.frameon": False, "axes.titlelocation": "left", "axes.titlesize": 10.5,
-        }  # fmt: skip
+            "svg.hashsalt": "crawl2chat",
+            "svg.fonttype": "none",
+            "font.family": "sans-serif",
+            "font.size": 10,
+            "text.color": INK,
+            "axes.labelcolor": SOFT,
+            "axes.edgecolor": GRID,
+            "xtick.color": SOFT,
+            "ytick.color": SOFT,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "grid.color": GRID,
+            "axes.axisbelow": True,
+            "legend.frameon": False,
+            "axes.titlelocation": "left",
+            "axes.titlesize": 10.5,
+        }
         self.styled = pyplot.rc_context(style)
         self.styled.__enter__()  # until the drawing is done: legends and titles take their style when they are made
         self.figure, self.axes = pyplot.subplots(figsize=(width, height), **subplots)
@@ -79,9 +92,7 @@ class Canvas:
         from matplotlib import pyplot
 
         stream = io.StringIO()
-        self.figure.savefig(
-            stream, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None}
-        )
+        self.figure.savefig(stream, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None})
         pyplot.close(self.figure)
         self.styled.__exit__(None, None, None)
         text = stream.getvalue()

@@ -115,9 +115,7 @@ def _lines(path: Path, name: str, broken: Broken) -> Iterator[bytes]:
         if path.suffix == ".gz":
             stream: io.BufferedIOBase = gzip.GzipFile(fileobj=raw)
         elif path.suffix == ".zst":
-            stream = io.BufferedReader(
-                zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-            )
+            stream = io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
         else:
             stream = raw
         try:

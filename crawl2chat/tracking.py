@@ -20,7 +20,5 @@ class Tracker:
     def artifact(self, path: Path, folder: str = "") -> None:
         """A small file to keep with the run."""
 
-    def model(
-        self, name: str, path: Path, metrics: dict[str, float] | None = None, step: int | None = None
-    ) -> None:
+    def model(self, name: str, path: Path, metrics: dict[str, float] | None = None, step: int | None = None) -> None:
         """A model folder or checkpoint the run wrote, with the numbers that belong to it."""

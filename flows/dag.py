@@ -34,8 +34,6 @@ def read_dag(root: Path) -> Dag:
         graph = repo.index.graph
         written = {stage.name: number for number, stage in enumerate(repo.index.stages)}
         # Among stages that could run next, the one that dvc.yaml has first.
-        order = networkx.lexicographical_topological_sort(
-            graph.reverse(), key=lambda stage: written[stage.name]
-        )
+        order = networkx.lexicographical_topological_sort(graph.reverse(), key=lambda stage: written[stage.name])
         upstream = {stage.name: tuple(dep.name for dep in graph.successors(stage)) for stage in order}
     return Dag({stage: tuple(sorted(deps, key=written.get)) for stage, deps in upstream.items()})

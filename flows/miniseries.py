@@ -39,12 +39,21 @@ INPUTS = {"data/tokens": "tokenize", "models/tokenizer": "tokenizer"}  # and the
 AXES = {"flops": "compute, FLOPs", "parameters": "parameters", "train_tokens": "training tokens"}
 # What the depth decides, unless it is set on the command line; what params.yaml says of it is for another model.
 DECIDED = (
-    "context", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim",
-    "intermediate_size", "tie_word_embeddings", "batch_rows", "epochs", "steps", "muon_lr", "adamw_lr",
-)  # fmt: skip
-REPEATS = (
-    4  # passes over the same text that are nearly worth as many over fresh text (Muennighoff et al. 2023)
+    "context",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "intermediate_size",
+    "tie_word_embeddings",
+    "batch_rows",
+    "epochs",
+    "steps",
+    "muon_lr",
+    "adamw_lr",
 )
+REPEATS = 4  # passes over the same text that are nearly worth as many over fresh text (Muennighoff et al. 2023)
 
 Runner = Callable[[int, Path, dict[str, str]], Result]  # (depth, folder, environment)
 
@@ -60,9 +69,7 @@ def prepare(root: Path, depth: int, settings: dict[str, Any]) -> Path:
     folder = root / PLACE / f"depth-{depth}"
     folder.mkdir(parents=True, exist_ok=True)
     copy(root, folder, ("crawl2chat", "stages", ".dvcignore"))
-    write_yaml(
-        folder / "dvc.yaml", {"stages": {"pretrain": read_yaml(root / "dvc.yaml")["stages"]["pretrain"]}}
-    )
+    write_yaml(folder / "dvc.yaml", {"stages": {"pretrain": read_yaml(root / "dvc.yaml")["stages"]["pretrain"]}})
     params = read_yaml(root / "params.yaml")
     own = {"preset": "tiny", "init_from": "pretrained"} | dict.fromkeys(DECIDED)
     write_yaml(folder / "params.yaml", {"seed": params["seed"], "pretrain": (params["pretrain"] or {}) | own})
@@ -159,10 +166,7 @@ def study(root: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
     following = plan(root / PLACE / f"depth-{rows[-1]['depth']}", rows[-1]["depth"] + 1)
     ahead = laws["flops"].predict(following["flops"])
     found["next"] = following | told(ahead)
-    drawn, shown = (
-        laws["flops"],
-        (f"depth {following['depth']}, foretold by all", following["flops"], ahead),
-    )
+    drawn, shown = (laws["flops"], (f"depth {following['depth']}, foretold by all", following["flops"], ahead))
     if len(rows) > 2:
         smaller, largest = rows[:-1], rows[-1]
         law = fit_law([row["flops"] for row in smaller], losses[:-1])
@@ -194,11 +198,7 @@ def study(root: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
 def told(guess: Any) -> dict[str, float | None]:
     """A prediction for JSON; an interval without bounds has none."""
     bounds = math.isfinite(guess.high)
-    return {
-        "loss": guess.value,
-        "low": guess.low if bounds else None,
-        "high": guess.high if bounds else None,
-    }
+    return {"loss": guess.value, "low": guess.low if bounds else None, "high": guess.high if bounds else None}
 
 
 # ---- for people
@@ -208,17 +208,7 @@ def table(rows: list[dict[str, Any]]) -> list[list[str]]:
     """The runs; the first row is the head."""
     from crawl2chat.model.costs import amount, few_digits
 
-    head = [
-        "depth",
-        "parameters",
-        "tokens",
-        "epochs",
-        "FLOPs",
-        "val loss",
-        "bits per byte",
-        "device-seconds",
-        "cost",
-    ]
+    head = ["depth", "parameters", "tokens", "epochs", "FLOPs", "val loss", "bits per byte", "device-seconds", "cost"]
     return [head] + [
         [
             str(row["depth"]),
@@ -269,11 +259,7 @@ def sentences(found: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
 
 
 def span(guess: dict[str, Any]) -> str:
-    bounds = (
-        f" (95 %: {guess['low']:.4f} to {guess['high']:.4f})"
-        if guess["low"] is not None
-        else " (no interval)"
-    )
+    bounds = f" (95 %: {guess['low']:.4f} to {guess['high']:.4f})" if guess["low"] is not None else " (no interval)"
     return f"{guess['loss']:.4f}{bounds}"
 
 
@@ -338,9 +324,7 @@ def note(parent: PipelineRun, root: Path, found: dict[str, Any] | None, failure:
         return
     if found:
         for name in ("index.html", "runs.csv", "law.json"):
-            parent.attempt(
-                lambda name=name: parent.client.log_artifact(parent.run_id, str(root / PLACE / name))
-            )
+            parent.attempt(lambda name=name: parent.client.log_artifact(parent.run_id, str(root / PLACE / name)))
         law = found["laws"]["flops"] | {f"tried.{key}": found.get("tried", {}).get(key) for key in ("error",)}
         for key, value in law.items():
             if value is not None:
@@ -353,9 +337,7 @@ def note(parent: PipelineRun, root: Path, found: dict[str, Any] | None, failure:
 def check(root: Path, depths: list[int]) -> None:
     """UserError when there is nothing to train on, or no series."""
     if len(depths) < 2 or depths[0] < 1:
-        raise UserError(
-            "a miniseries needs two depths or more, each of at least 1, such as --depths 1,2,3,4."
-        )
+        raise UserError("a miniseries needs two depths or more, each of at least 1, such as --depths 1,2,3,4.")
     for name, stage in INPUTS.items():
         if not (root / name).exists():
             raise UserError(f"{name} is not there; run `dvc repro {stage}` first, which makes it.")

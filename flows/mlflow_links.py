@@ -41,9 +41,7 @@ class PipelineRun:
             ).info.run_id
         except Exception as error:
             self.client = None
-            warn(
-                f"MLflow at {uri} cannot be used ({type(error).__name__}); the {self.name}'s own run is not tracked."
-            )
+            warn(f"MLflow at {uri} cannot be used ({type(error).__name__}); the {self.name}'s own run is not tracked.")
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
@@ -55,9 +53,7 @@ class PipelineRun:
         rows = []
         for stage, result in results.items():
             run = self.find(stage) if result.outcome != "Failed" else None
-            rows.append(
-                {"stage": stage, "state": result.outcome, "reason": result.reason, "mlflow run": run or ""}
-            )
+            rows.append({"stage": stage, "state": result.outcome, "reason": result.reason, "mlflow run": run or ""})
         failed = any(row["state"] == "Failed" for row in rows)
         if self.run_id:
             self.attempt(
@@ -66,9 +62,7 @@ class PipelineRun:
                 )
             )
             for row in rows:
-                self.attempt(
-                    lambda row=row: self.client.set_tag(self.run_id, f"stage.{row['stage']}", json.dumps(row))
-                )
+                self.attempt(lambda row=row: self.client.set_tag(self.run_id, f"stage.{row['stage']}", json.dumps(row)))
             self.attempt(lambda: self.client.set_terminated(self.run_id, "FAILED" if failed else "FINISHED"))
         return rows
 
@@ -81,10 +75,7 @@ class PipelineRun:
     def search(self, stage: str, digest: str) -> str | None:
         experiment = self.client.get_experiment_by_name(stage)
         runs = experiment and self.client.search_runs(
-            [experiment.experiment_id],
-            f"tags.`dvc.outs` = '{digest}'",
-            order_by=["start_time DESC"],
-            max_results=1,
+            [experiment.experiment_id], f"tags.`dvc.outs` = '{digest}'", order_by=["start_time DESC"], max_results=1
         )
         return runs[0].info.run_id if runs else None
 

@@ -35,12 +35,7 @@ THREADS = 64  # more than stages: one that waits for another must not take its p
 
 @task(task_run_name="{stage}", cache_policy=None, persist_result=False)
 def run_stage(
-    stage: str,
-    root: Path,
-    upstream: tuple[str, ...],
-    results: dict[str, Result],
-    force: bool,
-    env: dict[str, str],
+    stage: str, root: Path, upstream: tuple[str, ...], results: dict[str, Result], force: bool, env: dict[str, str]
 ) -> State:
     """One stage: not run when one before it failed."""
     failed = [name for name in upstream if results[name].outcome == "Failed"]
@@ -102,20 +97,13 @@ def pipeline(
     failed = [stage for stage, result in results.items() if result.outcome == "Failed"]
     if failed:
         return Failed(message=f"{failed[0]}: {results[failed[0]].reason}")
-    counts = {
-        name: sum(result.outcome == name for result in results.values())
-        for name in ("Ran", "Cached", "Skipped")
-    }
-    return Completed(
-        message=", ".join(f"{number} {name.lower()}" for name, number in counts.items() if number)
-    )
+    counts = {name: sum(result.outcome == name for result in results.values()) for name in ("Ran", "Cached", "Skipped")}
+    return Completed(message=", ".join(f"{number} {name.lower()}" for name, number in counts.items() if number))
 
 
 def main(arguments: list[str]) -> int:
     """The command line; 0, or 1 when a stage failed."""
-    parser = argparse.ArgumentParser(
-        prog="python -m flows.pipeline", description="Run the pipeline as a Prefect flow."
-    )
+    parser = argparse.ArgumentParser(prog="python -m flows.pipeline", description="Run the pipeline as a Prefect flow.")
     parser.add_argument("stages", nargs="*", help="only these stages")
     parser.add_argument("--force", action="store_true", help="run stages even when nothing changed")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="values for params.yaml")

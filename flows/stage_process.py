@@ -39,9 +39,7 @@ def environment(**extra: str) -> dict[str, str]:
     return os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1"} | extra
 
 
-def run_stage(
-    root: Path, stage: str, *, force: bool, log: Callable[[str], None], env: dict[str, str]
-) -> Result:
+def run_stage(root: Path, stage: str, *, force: bool, log: Callable[[str], None], env: dict[str, str]) -> Result:
     """Reproduce one stage, passing each line of output to `log`."""
     before = lock_entry(root, stage)
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage]

@@ -40,18 +40,12 @@ MARKS = ("<!-- results: python -m flows.summary --markdown -->", "<!-- end of re
 def read_metrics(root: Path) -> dict[str, dict[str, Any]]:
     """Stage → its metrics, in the order of dvc.yaml; stages that have none yet are left out."""
     files = {stage: root / "metrics" / f"{stage}.json" for stage in read_yaml(root / "dvc.yaml")["stages"]}
-    return {
-        stage: json.loads(path.read_text(encoding="utf-8")) for stage, path in files.items() if path.exists()
-    }
+    return {stage: json.loads(path.read_text(encoding="utf-8")) for stage, path in files.items() if path.exists()}
 
 
 def key_numbers(stage: str, metrics: dict[str, Any]) -> list[str]:
     """`val_bpb 1.234 (1.2–1.3)`: each key number with its interval where it has one."""
-    plain = [
-        key
-        for key, value in metrics.items()
-        if is_scalar(value) and not key.endswith(("_n", "_low", "_high"))
-    ]
+    plain = [key for key, value in metrics.items() if is_scalar(value) and not key.endswith(("_n", "_low", "_high"))]
     shown = [key for key in KEY_NUMBERS.get(stage, plain[:5]) if is_scalar(metrics.get(key))]
     return [f"{key} {number(metrics[key])}{interval(metrics, key)}" for key in shown]
 
@@ -119,18 +113,11 @@ def terminal(root: Path) -> str:
         widths = [max(len(row[column]) for row in table) + 2 for column in range(len(table[0]))]
         lines += [
             "",
-            *(
-                "".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-                for row in table
-            ),
+            *("".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table),
         ]
     broken = unreadable(metrics)
     if broken:
-        lines += [
-            "",
-            "records that could not be read:",
-            *(f"  {count:>8,}  {reason}" for reason, count in broken),
-        ]
+        lines += ["", "records that could not be read:", *(f"  {count:>8,}  {reason}" for reason, count in broken)]
     home = "" if root.resolve() == Path.cwd() else f" ROOT={os.path.relpath(root)}"
     lines += [
         "",
@@ -151,12 +138,7 @@ def markdown(root: Path) -> str:
     ]
     head, *rows = evaluation_table(metrics.get("evaluate", {}))
     if rows:
-        lines += [
-            "",
-            f"| {' | '.join(head)} |",
-            "|" + "---|" * len(head),
-            *(f"| {' | '.join(row)} |" for row in rows),
-        ]
+        lines += ["", f"| {' | '.join(head)} |", "|" + "---|" * len(head), *(f"| {' | '.join(row)} |" for row in rows)]
     return "\n".join(lines)
 
 
@@ -165,15 +147,11 @@ def write_readme(root: Path) -> None:
     readme = root / "README.md"
     pattern = re.compile(f"({re.escape(MARKS[0])}).*?({re.escape(MARKS[1])})", re.DOTALL)
     text = readme.read_text(encoding="utf-8")
-    readme.write_text(
-        pattern.sub(lambda match: f"{match[1]}\n{markdown(root)}\n{match[2]}", text), encoding="utf-8"
-    )
+    readme.write_text(pattern.sub(lambda match: f"{match[1]}\n{markdown(root)}\n{match[2]}", text), encoding="utf-8")
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m flows.summary", description="Show what the last run gave."
-    )
+    parser = argparse.ArgumentParser(prog="python -m flows.summary", description="Show what the last run gave.")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the project or a workspace")
     parser.add_argument("--markdown", action="store_true", help="write the table of results in README.md")
     given = parser.parse_args(arguments)

@@ -42,9 +42,7 @@ def start_prefect(root: Path, port: int) -> subprocess.Popen[bytes]:
     command = ["prefect", "server", "start", "--host", HOST, "--port", str(port)]
     # Where the page looks for the server: the default names port 4200 whatever --port says.
     api = f"http://{HOST}:{port}/api"
-    return start(
-        command, root, root / ".work" / "prefect.log", PREFECT_HOME=home, PREFECT_SERVER_UI_API_URL=api
-    )
+    return start(command, root, root / ".work" / "prefect.log", PREFECT_HOME=home, PREFECT_SERVER_UI_API_URL=api)
 
 
 def start_mlflow(root: Path, port: int) -> subprocess.Popen[bytes]:
@@ -96,9 +94,7 @@ def check_port(name: str, port: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m flows.ui", description="MLflow and Prefect in the browser."
-    )
+    parser = argparse.ArgumentParser(prog="python -m flows.ui", description="MLflow and Prefect in the browser.")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the project or a workspace")
     parser.add_argument("--mlflow-port", type=int, default=5000)
     parser.add_argument("--prefect-port", type=int, default=4200)
@@ -113,12 +109,8 @@ def main(arguments: list[str]) -> int:
         print("starting both servers: half a minute", flush=True)
         api = f"http://{HOST}:{given.prefect_port}/api"
         wait_until_up("Prefect", f"{api}/health", servers[0], root / ".work" / "prefect.log")
-        wait_until_up(
-            "MLflow", f"http://{HOST}:{given.mlflow_port}/health", servers[1], root / ".work" / "mlflow.log"
-        )
-        print(
-            f"MLflow:  http://{HOST}:{given.mlflow_port}    every run of every stage, and the registered chat model"
-        )
+        wait_until_up("MLflow", f"http://{HOST}:{given.mlflow_port}/health", servers[1], root / ".work" / "mlflow.log")
+        print(f"MLflow:  http://{HOST}:{given.mlflow_port}    every run of every stage, and the registered chat model")
         print(f"Prefect: http://{HOST}:{given.prefect_port}    run the flow there with")
         print(f"         PREFECT_API_URL={api} .venv/bin/python -m flows.pipeline")
         print("Ctrl-C stops both.", flush=True)

@@ -93,16 +93,12 @@ def matches(pattern: str) -> tuple[list[Path], Path]:
 
 def reproduce(folder: Path, stages: list[str] | None = None) -> int:
     """`dvc repro` in the workspace; its exit status."""
-    return subprocess.call(
-        [sys.executable, "-m", "dvc", "repro", *(stages or [])], cwd=folder, env=environment()
-    )
+    return subprocess.call([sys.executable, "-m", "dvc", "repro", *(stages or [])], cwd=folder, env=environment())
 
 
 def main(arguments: list[str]) -> int:
     """The command line; 0, or 1 when the input is missing or a stage failed."""
-    parser = argparse.ArgumentParser(
-        prog="python -m flows.workspace", description="Run the pipeline on other input."
-    )
+    parser = argparse.ArgumentParser(prog="python -m flows.workspace", description="Run the pipeline on other input.")
     parser.add_argument("profile", help="a file of profiles/, without .yaml")
     parser.add_argument(
         "--inputs",
@@ -115,9 +111,7 @@ def main(arguments: list[str]) -> int:
     folder = project / "workspaces" / given.profile
     try:
         inputs = check_inputs(given.profile, given.inputs)
-        prepare(
-            project, folder, project / "profiles" / f"{given.profile}.yaml", inputs, read_settings(given.set)
-        )
+        prepare(project, folder, project / "profiles" / f"{given.profile}.yaml", inputs, read_settings(given.set))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -140,9 +134,7 @@ def check_inputs(profile: str, inputs: str) -> str:
         return inputs
     if not path.is_dir():
         if "*" not in inputs and "[" not in inputs:
-            raise UserError(
-                f"{inputs} is not a folder or file; docs/own-data.md says how to lay out your files."
-            )
+            raise UserError(f"{inputs} is not a folder or file; docs/own-data.md says how to lay out your files.")
         if not matches(inputs)[0]:
             raise UserError(f"the pattern {inputs} matches no file.")
     elif not any(file.is_file() for file in path.rglob("*")):

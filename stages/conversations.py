@@ -63,9 +63,7 @@ def conversations(
     out.mkdir(parents=True)
     write_jsonl(out / "train.jsonl", [row for row in rows if row["id"] not in held])
     write_jsonl(out / "val.jsonl", [row for row in rows if row["id"] in held])
-    tracker.table(
-        "conversations", [{"kind": row["kind"], "messages": str(row["messages"])} for row in rows[:200]]
-    )
+    tracker.table("conversations", [{"kind": row["kind"], "messages": str(row["messages"])} for row in rows[:200]])
     kinds = sorted({row["kind"] for row in rows})
     return {
         "conversations": len(rows),

@@ -23,9 +23,7 @@ class CrawlParams(Params):
     web: WebParams = WebParams()
 
 
-def crawl(
-    inputs: Path, out: Path, params: CrawlParams, seed: int, work: Path | None = None
-) -> dict[str, Any]:
+def crawl(inputs: Path, out: Path, params: CrawlParams, seed: int, work: Path | None = None) -> dict[str, Any]:
     """Fill `out` with pages/, chat/, preferences/, verifiable/, tasks/ and truth/."""
     from crawl2chat.curation import sources
 

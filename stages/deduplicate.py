@@ -27,23 +27,25 @@ class DeduplicateParams(Params):
 
 
 def deduplicate(
-    filtered: Path, tasks: Path, chat: Path, preferences: Path, truth: Path, extracted: Path, removed_extract: Path,
-    removed_filter: Path, out: Path, out_removed: Path, out_report: Path, params: DeduplicateParams, tracker: Tracker,
+    filtered: Path,
+    tasks: Path,
+    chat: Path,
+    preferences: Path,
+    truth: Path,
+    extracted: Path,
+    removed_extract: Path,
+    removed_filter: Path,
+    out: Path,
+    out_removed: Path,
+    out_report: Path,
+    params: DeduplicateParams,
+    tracker: Tracker,
     work: Path,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Write `documents-*.parquet` to `out`, what was dropped to `out_removed`, the report of curation to `out_report`."""
     from datatrove.data import Document
 
-    from crawl2chat.curation import (
-        blocks,
-        contamination,
-        corpus,
-        duplicates,
-        evaluation_sets,
-        execution,
-        report,
-        score,
-    )  # fmt: skip
+    from crawl2chat.curation import blocks, contamination, corpus, duplicates, evaluation_sets, execution, report, score
     from crawl2chat.curation.quality import Drop
 
     if not any(filtered.glob("*.jsonl.zst")):
@@ -77,9 +79,7 @@ def deduplicate(
             examples.extend(broken if len(examples) < 100 else [])
             file.writelines(json.dumps(failure, sort_keys=True) + "\n" for failure in broken)
             first = broken[0]
-            rejected.drop(
-                Document(**document), Drop(f"{first['column']}: {first['check']}", first["value"]), rank
-            )
+            rejected.drop(Document(**document), Drop(f"{first['column']}: {first['check']}", first["value"]), rank)
 
         written = corpus.write(sorted(shards.glob("*.jsonl.zst")), out, work / "ids.sqlite", reject)
     rejected.close()

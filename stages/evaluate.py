@@ -63,9 +63,7 @@ def evaluate(
         metrics[name], rows = suite.examine(suite.Examinee(name, model, tokenizer, exam))
         held_out = read_tokens(tokens, "val", tokenizer.vocab_size, tokenizer.bos)
         text = Rows(held_out, model.config.max_position_embeddings, seed)
-        metrics[name]["val_bpb"] = validate(model, text, tokenizer.token_bytes(), params.validation_rows)[
-            "val_bpb"
-        ]
+        metrics[name]["val_bpb"] = validate(model, text, tokenizer.token_bytes(), params.validation_rows)["val_bpb"]
         answers += rows
         samples += free_samples(name, model, tokenizer, rows, params.samples, seed)
     played, players, prompts = suite.games(answers, list(metrics))

@@ -134,8 +134,6 @@ def cell(values: dict[str, Any], key: str) -> str:
     if not isinstance(value, (int, float)):
         return "–"
     text = f"{value:.3g}"
-    if isinstance(values.get(f"{key}_low"), (int, float)) and isinstance(
-        values.get(f"{key}_high"), (int, float)
-    ):
+    if isinstance(values.get(f"{key}_low"), (int, float)) and isinstance(values.get(f"{key}_high"), (int, float)):
         text += f" [{values[f'{key}_low']:.3g}, {values[f'{key}_high']:.3g}]"
     return text + (f" n {values[f'{key}_n']}" if f"{key}_n" in values else "")

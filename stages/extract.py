@@ -51,9 +51,7 @@ def extract(
     if not pages.is_dir():
         raise UserError(f"The folder {pages.name} does not exist; run the stage crawl first.")
     if not any(kind_of(path) for path in pages.rglob("*") if path.is_file()):
-        raise UserError(
-            f"No readable file in {pages.name}: it needs WARC, ARC, JSONL, Parquet, text or HTML files."
-        )
+        raise UserError(f"No readable file in {pages.name}: it needs WARC, ARC, JSONL, Parquet, text or HTML files.")
     if "canary sings" not in main_text(CANARY, params.extractor):
         raise UserError(
             f"The extractor '{params.extractor}' finds no text in a plain test page; reinstall its package."
@@ -64,11 +62,7 @@ def extract(
     shards, removed = work / "documents", work / "removed"
     pipeline = [
         blocks.Records(
-            pages,
-            removed,
-            int(params.max_megabytes * 2**20),
-            int(params.max_html_megabytes * 2**20),
-            params.max_depth,
+            pages, removed, int(params.max_megabytes * 2**20), int(params.max_html_megabytes * 2**20), params.max_depth
         ),
         blocks.Filter("address", blocks.AddressJudge(addresses), removed),
         blocks.Extract(params.extractor, params.timeout, params.part_characters, removed),

@@ -21,9 +21,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
-        raise UserError(
-            f"{path.name} is not valid YAML{where}: {getattr(error, 'problem', error)}."
-        ) from None
+        raise UserError(f"{path.name} is not valid YAML{where}: {getattr(error, 'problem', error)}.") from None
 
 
 def publish(written: Path, target: Path) -> None:

@@ -39,9 +39,7 @@ class RunTracker(Tracker):
 class MlflowTracker(RunTracker):
     """One MLflow run: opened now, closed by `finish` or `fail`."""
 
-    def __init__(
-        self, root: Path, stage: str, params: dict[str, Any], inputs: dict[str, str], work: Path
-    ) -> None:
+    def __init__(self, root: Path, stage: str, params: dict[str, Any], inputs: dict[str, str], work: Path) -> None:
         """`inputs`: DVC hash of every dependency by path. `work` remembers the run, so that a resumed stage goes on in it."""
         self.writer = subprocess.Popen(
             [sys.executable, "-m", "stages.mlflow_writer"],
@@ -52,13 +50,7 @@ class MlflowTracker(RunTracker):
         )
         self.warned = False
         self.send(
-            "start",
-            uri=tracking_uri(root),
-            root=str(root),
-            stage=stage,
-            params=params,
-            inputs=inputs,
-            work=str(work),
+            "start", uri=tracking_uri(root), root=str(root), stage=stage, params=params, inputs=inputs, work=str(work)
         )
 
     def send(self, kind: str, **event: Any) -> None:
@@ -89,9 +81,7 @@ class MlflowTracker(RunTracker):
     def artifact(self, path: Path, folder: str = "") -> None:
         self.send("artifact", path=str(path), folder=folder)
 
-    def model(
-        self, name: str, path: Path, metrics: dict[str, float] | None = None, step: int | None = None
-    ) -> None:
+    def model(self, name: str, path: Path, metrics: dict[str, float] | None = None, step: int | None = None) -> None:
         self.send("model", name=name, path=str(path), metrics=metrics or {}, step=step or 0)
 
     def finish(self, metrics: dict[str, Any], outs: list[str]) -> None:
@@ -108,6 +98,4 @@ class MlflowTracker(RunTracker):
             self.run_id = answer.strip() or None
         except (subprocess.TimeoutExpired, OSError, ValueError):
             self.writer.kill()
-            self.warn(
-                f"MLflow took longer than {PATIENCE} s to store the last events; this run is not complete there."
-            )
+            self.warn(f"MLflow took longer than {PATIENCE} s to store the last events; this run is not complete there.")

@@ -131,9 +131,7 @@ class Writer:
         """Load of processor, memory, disk and accelerators every ten seconds, by MLflow's own monitor."""
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-        monitor = SystemMetricsMonitor(
-            self.run_id, sampling_interval=10, samples_before_logging=1, tracking_uri=uri
-        )
+        monitor = SystemMetricsMonitor(self.run_id, sampling_interval=10, samples_before_logging=1, tracking_uri=uri)
         monitor.start()
         return monitor
 
@@ -158,9 +156,7 @@ class Writer:
         from mlflow.entities import Param
 
         values = flatten(event["values"])
-        self.client.log_batch(
-            self.run_id, params=[Param(key, str(value)[:6000]) for key, value in values.items()]
-        )
+        self.client.log_batch(self.run_id, params=[Param(key, str(value)[:6000]) for key, value in values.items()])
 
     def on_metrics(self, event: dict[str, Any]) -> None:
         from mlflow.entities import Metric
@@ -183,9 +179,7 @@ class Writer:
         from mlflow.entities import LoggedModelOutput
 
         tags = {"stage": self.stage, "step": str(step)} | ({"dvc.md5": digest} if digest else {})
-        model = self.client.create_logged_model(
-            self.experiment, name=name, source_run_id=self.run_id, tags=tags
-        )
+        model = self.client.create_logged_model(self.experiment, name=name, source_run_id=self.run_id, tags=tags)
         link(path, model.artifact_location)
         self.client.finalize_logged_model(model.model_id, "READY")
         self.client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, step)])
@@ -197,15 +191,11 @@ class Writer:
         """Final numbers, hashes of the outs, the models among them, and success."""
         from mlflow.entities import RunTag
 
-        numbers = {
-            f"final/{key}": value for key, value in flatten(event["metrics"]).items() if is_number(value)
-        }
+        numbers = {f"final/{key}": value for key, value in flatten(event["metrics"]).items() if is_number(value)}
         self.on_metrics({"values": numbers, "time": event["time"], "step": 0})
         self.flush()
         hashes = {path: md5(self.root / path) for path in event["outs"]}
-        tags = {f"dvc.out.{path}": digest for path, digest in hashes.items()} | {
-            "dvc.outs": outs_digest(hashes)
-        }
+        tags = {f"dvc.out.{path}": digest for path, digest in hashes.items()} | {"dvc.outs": outs_digest(hashes)}
         self.client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
         for path, digest in hashes.items():
             if (self.root / path / "config.json").exists():
@@ -302,9 +292,7 @@ def link(source: Path, location: str) -> None:
     if parts.scheme not in ("", "file"):
         return
     target = Path(unquote(parts.path))
-    for file in (
-        [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
-    ):
+    for file in [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file()):
         place = target / (file.name if source.is_file() else file.relative_to(source))
         place.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -50,19 +50,14 @@ def preferences(
         prompts = sampled(policy, tasks, params, seed)
         rankings, metrics = ranked(prompts, params, seed)
     if not rankings:
-        raise UserError(
-            "preferences: nothing was ranked; raise preferences.prompts or candidates, or add pairs."
-        )
+        raise UserError("preferences: nothing was ranked; raise preferences.prompts or candidates, or add pairs.")
     out.mkdir(parents=True)
     write_jsonl(out / "prompts.jsonl", prompts)
     write_jsonl(out / "rankings.jsonl", rankings)
     tracker.table(
         "rankings",
         [
-            {
-                "prompt": prompt["messages"][-1]["content"],
-                "candidates": [c["text"] for c in prompt["candidates"]],
-            }
+            {"prompt": prompt["messages"][-1]["content"], "candidates": [c["text"] for c in prompt["candidates"]]}
             for prompt in prompts[:20]
         ],
     )
@@ -107,8 +102,7 @@ def sampled(policy: Path, tasks: Path, params: PreferencesParams, seed: int) -> 
                     "task": task,
                     "split": split_of(messages_of(task), params.test_share),
                     "candidates": [
-                        {"text": text, "finished": finished, "gold": gold(task, text)}
-                        for text, finished in different
+                        {"text": text, "finished": finished, "gold": gold(task, text)} for text, finished in different
                     ],
                 }
             )
@@ -135,9 +129,7 @@ def ranked(prompts: list[dict], params: PreferencesParams, seed: int) -> tuple[l
     if params.rankings:
         rankings = records.read_rankings(Path(params.rankings), {prompt["id"]: prompt for prompt in prompts})
     same, both = records.agreement(*labelers)
-    truth = {
-        prompt["id"]: set(records.gold_pairs(scores)) for prompt, scores in zip(prompts, gold, strict=True)
-    }
+    truth = {prompt["id"]: set(records.gold_pairs(scores)) for prompt, scores in zip(prompts, gold, strict=True)}
     clean = [
         pair in truth[ranking["prompt_id"]]
         for ranking in rankings
@@ -152,9 +144,7 @@ def ranked(prompts: list[dict], params: PreferencesParams, seed: int) -> tuple[l
     }
 
 
-def given(
-    folders: list[Path], params: PreferencesParams, seed: int
-) -> tuple[list[dict], list[dict], dict[str, Any]]:
+def given(folders: list[Path], params: PreferencesParams, seed: int) -> tuple[list[dict], list[dict], dict[str, Any]]:
     """Rankings as people published them, `prompts` of them drawn from all; what was refused is counted by reason."""
     import numpy as np
 
@@ -179,9 +169,5 @@ def given(
     return (
         prompts,
         rankings,
-        {
-            "labeler_agreement": None,
-            "refused": sum(broken.values()),
-            "unreadable": dict(sorted(broken.items())),
-        },
+        {"labeler_agreement": None, "refused": sum(broken.values()), "unreadable": dict(sorted(broken.items()))},
     )

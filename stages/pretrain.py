@@ -165,24 +165,15 @@ def choices(params: PretrainParams, init_from: Path) -> dict[str, Any]:
 
     given = {key: value for key, value in params.model_dump().items() if value is not None}
     if is_model(init_from):
-        return {
-            "epochs": 1.0,
-            **given,
-        }  # over one's own text; the budget is for models that start from nothing
+        return {"epochs": 1.0, **given}  # over one's own text; the budget is for models that start from nothing
     if params.steps == 0:
-        raise UserError(
-            "pretrain.steps is 0 and there is no model to take: name its folder in pretrain.init_from"
-        )
+        raise UserError("pretrain.steps is 0 and there is no model to take: name its folder in pretrain.init_from")
     if params.depth and params.preset != "tiny":
-        raise UserError(
-            f"pretrain.depth and pretrain.preset ({params.preset}) both give the shape: set one to null"
-        )
+        raise UserError(f"pretrain.depth and pretrain.preset ({params.preset}) both give the shape: set one to null")
     return given if params.depth else {**TUNED.get(params.preset, {}), **given}
 
 
-def start(
-    given: dict[str, Any], init_from: Path, tokenizer: Path, vocab_size: int, seed: int
-) -> "Transformer":
+def start(given: dict[str, Any], init_from: Path, tokenizer: Path, vocab_size: int, seed: int) -> "Transformer":
     """The model as it is before the first step: of the folder, or with fresh weights."""
     from crawl2chat.model.folder import load_model, with_vocabulary
     from crawl2chat.model.network import Transformer

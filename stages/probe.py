@@ -78,9 +78,16 @@ def probe(
 
 
 def _simulate(
-    model, tokenizer, tokens: Path, tasks: Path, facts: list[dict], out: Path, params: ProbeParams, seed: int,
+    model,
+    tokenizer,
+    tokens: Path,
+    tasks: Path,
+    facts: list[dict],
+    out: Path,
+    params: ProbeParams,
+    seed: int,
     tracker: Tracker,
-) -> dict:  # fmt: skip
+) -> dict:
     """Write the tables of the simulator; its metrics are the ends of the memorization curve."""
     from crawl2chat.evaluation import simulator
     from crawl2chat.jsonl import read_tasks, write_jsonl

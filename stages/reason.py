@@ -19,19 +19,11 @@ class ReasonParams(GRPOParams):
     """Section `reason` of params.yaml: the loop's dials and what it is used on."""
 
     skills: list[str] = ["subtraction"]
-    neighbours: list[str] = [
-        "addition",
-        "multiplication",
-        "word_problem",
-        "fact",
-        "refusal",
-    ]  # watched, not trained
+    neighbours: list[str] = ["addition", "multiplication", "word_problem", "fact", "refusal"]  # watched, not trained
     test: int = Field(500, ge=1)  # held-out problems
     test_neighbours: int = Field(200, ge=1)  # of each neighbouring skill
     gate_prompts: int = Field(64, ge=1)
-    gate_low: float = Field(
-        0.05, ge=0, le=1
-    )  # least and largest share of training prompts solved in 8 samples;
+    gate_low: float = Field(0.05, ge=0, le=1)  # least and largest share of training prompts solved in 8 samples;
     gate_high: float = Field(0.95, ge=0, le=1)  # 0 and 1 lift the gate
 
 
@@ -90,9 +82,7 @@ def reason(
     return metrics
 
 
-def measure(
-    policy, tasks: Path, tokenizer, params: ReasonParams, seed: int, when: str, tracker: Tracker
-) -> dict:
+def measure(policy, tasks: Path, tokenizer, params: ReasonParams, seed: int, when: str, tracker: Tracker) -> dict:
     """Held-out answers, sampled as the policy is trained: how many are right, how many show their steps, and how many of
     those that do are right (skill apart from form). The greedy answers' accuracy beside it, and that of the neighbours."""
     from crawl2chat.alignment.prompts import answer_tasks, read_tasks, spread_evenly
@@ -124,9 +114,7 @@ def measure(
     return metrics
 
 
-def eight_samples(
-    policy, practice: list[dict], tokenizer, params: ReasonParams, seed: int, when: str
-) -> dict:
+def eight_samples(policy, practice: list[dict], tokenizer, params: ReasonParams, seed: int, when: str) -> dict:
     """Eight sampled answers to each of some training prompts: the share solved at least once (pass@8), the share solved
     every time, and the accuracy of a single sample."""
     from crawl2chat.alignment.prompts import answer_tasks, spread_evenly

@@ -23,9 +23,25 @@ MODELS = {"base": "base", "sft": "assistant", "reasoner": "reasoner", "chat": "c
 TIMED = ("tokens_per_second", "ms_per_document", "device_hours", "cost", "mfu", "checkpoint_share")
 # The exam's rows are grouped by how their names begin: knowledge, honesty, sums, tools, self, text; the rest follows.
 TOPICS = (
-    "fact", "recall", "pattern", "refusal", "false_refusal", "arithmetic", "addition", "subtraction", "multiplication",
-    "word_problem", "tool", "craft", "identity", "system", "ending", "val_bpb", "gold", "arena",
-)  # fmt: skip
+    "fact",
+    "recall",
+    "pattern",
+    "refusal",
+    "false_refusal",
+    "arithmetic",
+    "addition",
+    "subtraction",
+    "multiplication",
+    "word_problem",
+    "tool",
+    "craft",
+    "identity",
+    "system",
+    "ending",
+    "val_bpb",
+    "gold",
+    "arena",
+)
 
 
 class ReportParams(Params):
@@ -34,13 +50,9 @@ class ReportParams(Params):
     characters: int = Field(700, ge=20)  # of a sample, at most
 
 
-def report(
-    metrics: Path, plots: Path, lock: Path, out: Path, params: ReportParams, tracker: Tracker
-) -> dict[str, str]:
+def report(metrics: Path, plots: Path, lock: Path, out: Path, params: ReportParams, tracker: Tracker) -> dict[str, str]:
     """Write the page; its path is the only metric."""
-    numbers = {
-        path.stem: without_times(json.loads(path.read_text())) for path in sorted(metrics.glob("*.json"))
-    }
+    numbers = {path.stem: without_times(json.loads(path.read_text())) for path in sorted(metrics.glob("*.json"))}
     numbers.pop("report", None)
     evaluation = numbers.get("evaluate", {})
     tables, figures = curation.read(plots / "curation")
@@ -71,14 +83,24 @@ def report(
 
 # Stage → the talk's chapter it belongs to.
 STAGES = {
-    "crawl": "web", "extract": "web", "filter": "web", "deduplicate": "web",
-    "tokenizer": "tokens", "tokenize": "tokens",
-    "pretrain": "base", "probe": "base",
-    "conversations": "assistant", "sft": "assistant",
+    "crawl": "web",
+    "extract": "web",
+    "filter": "web",
+    "deduplicate": "web",
+    "tokenizer": "tokens",
+    "tokenize": "tokens",
+    "pretrain": "base",
+    "probe": "base",
+    "conversations": "assistant",
+    "sft": "assistant",
     "reason": "thinking",
-    "preferences": "preferences", "reward": "preferences", "rlhf": "preferences",
-    "evaluate": "exam", "export": "exam", "report": "exam",
-}  # fmt: skip
+    "preferences": "preferences",
+    "reward": "preferences",
+    "rlhf": "preferences",
+    "evaluate": "exam",
+    "export": "exam",
+    "report": "exam",
+}
 
 
 # ---- what the page shows, as plain rows
@@ -101,9 +123,7 @@ def unreadable(numbers: dict[str, Any]) -> list[tuple[str, str, int]]:
 def skills(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
     """A row for each number of the evaluation, a cell for each model."""
     columns = [evaluation[name] for name in MODELS if name in evaluation]
-    keys = dict.fromkeys(
-        key for column in columns for key in column if not key.endswith(("_n", "_low", "_high"))
-    )
+    keys = dict.fromkeys(key for column in columns for key in column if not key.endswith(("_n", "_low", "_high")))
     rows = []
     for key in sorted(keys, key=topic):
         cells = [
@@ -129,10 +149,7 @@ def samples(path: Path, params: ReportParams) -> dict[str, list[dict[str, str]]]
     """Model → a few of its free samples."""
     found: dict[str, list[dict[str, str]]] = {}
     for row in read_jsonl(path) if path.exists() else []:
-        cut = {
-            key: clip(str(row.get(key, "")), params.characters)
-            for key in ("kind", "prompt", "answer", "truth")
-        }
+        cut = {key: clip(str(row.get(key, "")), params.characters) for key in ("kind", "prompt", "answer", "truth")}
         found.setdefault(row["model"], []).append(cut)
     return {name: found[name][: params.samples] for name in MODELS if name in found}
 
@@ -198,16 +215,10 @@ def draw_charts(numbers: dict[str, Any], plots: Path) -> dict[str, str]:
             "mentions in the corpus",
         ),
         "regurgitation": lambda: intervals_chart(
-            plots / "probe",
-            {"regurgitation": ""},
-            "sixteen tokens recited word for word",
-            "occurrences in training",
+            plots / "probe", {"regurgitation": ""}, "sixteen tokens recited word for word", "occurrences in training"
         ),
         "shots": lambda: intervals_chart(
-            plots / "probe",
-            {"shots": ""},
-            "a pattern continued, by examples before it",
-            "examples in the prompt",
+            plots / "probe", {"shots": ""}, "a pattern continued, by examples before it", "examples in the prompt"
         ),
         "prompted": lambda: intervals_chart(
             plots / "probe", {"prompted": ""}, "facts answered by a prompt alone, before any fine-tuning"
@@ -224,17 +235,13 @@ def draw_charts(numbers: dict[str, Any], plots: Path) -> dict[str, str]:
 def read_curve(path: Path) -> dict[str, list[float | None]]:
     """Columns of a CSV; None where a number was not measured. Empty without the file."""
     rows = read_table(path)
-    return {
-        name: [float(row[name]) if row[name] else None for row in rows] for name in (rows[0] if rows else {})
-    }
+    return {name: [float(row[name]) if row[name] else None for row in rows] for name in (rows[0] if rows else {})}
 
 
 def measured(curve: dict[str, list[float | None]], x: str, y: str) -> tuple[list[float], list[float]]:
     """The points at which both columns have a number."""
     pairs = [
-        (a, b)
-        for a, b in zip(curve.get(x, []), curve.get(y, []), strict=False)
-        if a is not None and b is not None
+        (a, b) for a, b in zip(curve.get(x, []), curve.get(y, []), strict=False) if a is not None and b is not None
     ]
     return [a for a, _ in pairs], [b for _, b in pairs]
 
@@ -246,11 +253,7 @@ def training_chart(curve: dict[str, list[float | None]], title: str) -> str:
         return ""
     canvas = Canvas(title=title)
     canvas.axes.plot(steps, losses, color=COLOURS["blue"], linewidth=1.6, label="training loss")
-    names = {
-        "val_loss": "held out",
-        "val_bpb": "held out, bits per byte",
-        "text_bpb": "web text, bits per byte",
-    }
+    names = {"val_loss": "held out", "val_bpb": "held out, bits per byte", "text_bpb": "web text, bits per byte"}
     for (column, label), colour in zip(names.items(), ("orange", "green", "purple"), strict=True):
         x, y = measured(curve, "step", column)
         if x:
@@ -269,14 +272,18 @@ def intervals_chart(folder: Path, tables: dict[str, str], title: str, x: str = "
     canvas = Canvas(title=title)
     for (label, rows), colour in zip(lines.items(), ("blue", "orange"), strict=False):
         value, low, high = ([float(row[key]) for row in rows] for key in ("value", "low", "high"))
-        spread = [
-            [v - a for v, a in zip(value, low, strict=True)],
-            [b - v for v, b in zip(value, high, strict=True)],
-        ]
+        spread = [[v - a for v, a in zip(value, low, strict=True)], [b - v for v, b in zip(value, high, strict=True)]]
         canvas.axes.errorbar(
-            range(len(rows)), value, spread, fmt="o-", color=COLOURS[colour], markersize=4, linewidth=1.2,
-            capsize=3, label=label,
-        )  # fmt: skip
+            range(len(rows)),
+            value,
+            spread,
+            fmt="o-",
+            color=COLOURS[colour],
+            markersize=4,
+            linewidth=1.2,
+            capsize=3,
+            label=label,
+        )
     rows = next(iter(lines.values()))  # the tables of one drawing have the same lines
     canvas.axes.set_xticks(range(len(rows)), [f"{row['what']}\nn {row['n']}" for row in rows], fontsize=8)
     canvas.axes.set(ylim=(-0.03, 1.03), xlabel=x)
@@ -334,9 +341,14 @@ def overoptimisation_chart(curve: dict[str, list[float | None]], numbers: dict[s
 
             d = numpy.linspace(max(min(distance), 0.02), max(distance), 100)
             canvas.axes.plot(
-                d, gold[0] + d * (alpha - beta * numpy.log(d)), "--", color=COLOURS["green"], alpha=0.6,
-                linewidth=1.2, label="fit d(α − β ln d)",
-            )  # fmt: skip
+                d,
+                gold[0] + d * (alpha - beta * numpy.log(d)),
+                "--",
+                color=COLOURS["green"],
+                alpha=0.6,
+                linewidth=1.2,
+                label="fit d(α − β ln d)",
+            )
     canvas.axes.set_xlabel("√KL from the policy before RLHF")
     canvas.axes.legend(fontsize=9)
     return canvas.svg()

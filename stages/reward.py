@@ -57,9 +57,7 @@ def reward(
     rankings = read_rankings(preferences / "rankings.jsonl", prompts)
     context = model.language_model.config.max_position_embeddings
     train, test = (
-        tokenise(
-            prompts, [r for r in rankings if prompts[r["prompt_id"]]["split"] == split], tokenizer, context
-        )
+        tokenise(prompts, [r for r in rankings if prompts[r["prompt_id"]]["split"] == split], tokenizer, context)
         for split in ("train", "test")
     )
     if not train or not test:

@@ -17,9 +17,7 @@ from crawl2chat.tracking import Tracker
 class RLHFParams(PPOParams):
     """Section `rlhf` of params.yaml: the loop's dials and what it is used on."""
 
-    prompts: Literal["tasks", "preferences"] = (
-        "tasks"  # preferences: those of data/preferences, without a gold score
-    )
+    prompts: Literal["tasks", "preferences"] = "tasks"  # preferences: those of data/preferences, without a gold score
     skills: list[str] = ["addition", "subtraction", "word_problem", "fact", "refusal"]  # of the tasks
     watched: int = Field(200, ge=2)  # held-out prompts of the evaluations on the way
     test: int = Field(500, ge=2)  # held-out prompts before and after
@@ -103,9 +101,7 @@ def rlhf(
     return metrics
 
 
-def prompt_sets(
-    preferences: Path, tasks: Path, tokenizer, context: int, params: RLHFParams, seed: int
-) -> tuple:
+def prompt_sets(preferences: Path, tasks: Path, tokenizer, context: int, params: RLHFParams, seed: int) -> tuple:
     """(to train on, to watch, to test on), by split of the tasks or of the preference prompts."""
     from crawl2chat.alignment.preferences import read_prompts
     from crawl2chat.alignment.prompts import messages_of, read_tasks, spread_evenly

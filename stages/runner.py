@@ -104,9 +104,7 @@ def perform(call: Call, root: Path, aside: Path, work: Path, tracker: Tracker) -
     return metrics
 
 
-def invoke(
-    call: Call, root: Path, aside: Path, work: Path, tracker: Tracker
-) -> tuple[dict[str, Any], dict[str, Path]]:
+def invoke(call: Call, root: Path, aside: Path, work: Path, tracker: Tracker) -> tuple[dict[str, Any], dict[str, Path]]:
     """Call the stage's function; its metrics, and where in `aside` it was told to write each out."""
     # Suffixes are kept: a writer may choose its format by them.
     written = {name: aside / f"{name}{path.suffix}" for name, path in call.outs.items()}
@@ -169,9 +167,7 @@ def parse(arguments: list[str], root: Path) -> Call:
     stage = arguments[0]
     function = getattr(importlib.import_module(f"stages.{stage}"), stage)
     hints = get_type_hints(function)
-    expected = [
-        name for name in inspect.signature(function).parameters if hints[name] is Path and name != "work"
-    ]
+    expected = [name for name in inspect.signature(function).parameters if hints[name] is Path and name != "work"]
     paths = parse_flags(stage, arguments[1:], expected)
     wants = frozenset(inspect.signature(function).parameters) & {"params", "seed", "tracker", "work"}
     section, seed = read_parameters(stage, root, known)
@@ -240,17 +236,13 @@ def complain(stage: str, model: type[BaseModel], error: ValidationError) -> Iter
         *parents, key = problem["loc"] or ("",)
         name = ".".join(str(part) for part in (stage, *problem["loc"]))
         if problem["type"] == "extra_forbidden":
-            yield unknown(
-                name, [".".join([stage, *map(str, parents), field]) for field in fields_at(model, parents)]
-            )
+            yield unknown(name, [".".join([stage, *map(str, parents), field]) for field in fields_at(model, parents)])
         elif problem["type"] == "missing":
             yield f"{name} is missing; give it a value."
         else:
             text = problem["msg"].removeprefix("Value error, ").rstrip(".")
             found = (
-                f" (found {problem['input']!r})"
-                if problem["type"] not in ("value_error", "assertion_error")
-                else ""
+                f" (found {problem['input']!r})" if problem["type"] not in ("value_error", "assertion_error") else ""
             )
             yield f"{name}: {text[:1].lower()}{text[1:]}{found}."
 
@@ -293,8 +285,7 @@ def highlights(metrics: dict[str, Any], most: int = 6) -> str:
     numbers = [(key, value) for key, value in metrics.items() if isinstance(value, (int, float))]
     plain = [(key, value) for key, value in numbers if not key.endswith(("_n", "_low", "_high"))]
     return ", ".join(
-        f"{key} {value:,.4g}" if isinstance(value, float) else f"{key} {value:,}"
-        for key, value in plain[:most]
+        f"{key} {value:,.4g}" if isinstance(value, float) else f"{key} {value:,}" for key, value in plain[:most]
     )
 
 

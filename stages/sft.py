@@ -62,9 +62,7 @@ def sft(
     context = model.config.max_position_embeddings
     train = read_conversations(conversations / "train.jsonl", tokenizer, context)
     held_out = read_conversations(conversations / "val.jsonl", tokenizer, context)
-    text = {
-        split: read_tokens(tokens, split, tokenizer.vocab_size, tokenizer.bos) for split in ("train", "val")
-    }
+    text = {split: read_tokens(tokens, split, tokenizer.vocab_size, tokenizer.bos) for split in ("train", "val")}
 
     replayed = min(params.batch_rows - 1, round(params.batch_rows * params.replay / (1 + params.replay)))
     parts = [Part(Rows(train.stream, context, seed), params.batch_rows - replayed)]
@@ -92,9 +90,7 @@ def sft(
             "text_bpb": validate(m, documents, bytes_of, params.validation_rows)["val_bpb"],
         }
 
-    prompts = {
-        text: render_prompt([{"role": "user", "content": text}], tokenizer) for text in params.sample_prompts
-    }
+    prompts = {text: render_prompt([{"role": "user", "content": text}], tokenizer) for text in params.sample_prompts}
     fitted = fit(
         model,
         batches,
@@ -105,9 +101,7 @@ def sft(
         tracker=tracker,
         out_curve=out_curve,
         evaluate=evaluate,
-        look=lambda m, step: show_samples(
-            m, tokenizer, prompts, {tokenizer.end}, params.sample_tokens, tracker, step
-        ),
+        look=lambda m, step: show_samples(m, tokenizer, prompts, {tokenizer.end}, params.sample_tokens, tracker, step),
         flops_per_token=flops_per_token(model.config, context),
     )
     save_model(model, out, base)

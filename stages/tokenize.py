@@ -29,9 +29,7 @@ def tokenize(corpus: Path, tokenizer: Path, out: Path, params: TokenizeParams, s
     documents = sum(values["documents"] for values in counts.values())
     for split in ("train", "val"):
         if not counts[split]["documents"]:
-            raise UserError(
-                f"tokenize: no document fell into '{split}' of {documents}; change tokenize.val_share."
-            )
+            raise UserError(f"tokenize: no document fell into '{split}' of {documents}; change tokenize.val_share.")
     return {
         "documents": documents,
         **{f"{split}_{key}": value for split, values in counts.items() for key, value in values.items()},

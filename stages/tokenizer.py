@@ -36,9 +36,7 @@ def tokenizer(
 
     file = published.find_file(ranks)
     if file and is_model(init_from):
-        raise UserError(
-            f"The model in {init_from.name} brings its tokenizer; take {file.name} out of tokenizer.ranks."
-        )
+        raise UserError(f"The model in {init_from.name} brings its tokenizer; take {file.name} out of tokenizer.ranks.")
     if is_model(init_from):
         adopt(init_from, out)
     elif file:
@@ -81,9 +79,7 @@ def count(tokenizer: Any, documents: Iterator[tuple[str, str]]) -> dict[str, Cou
 
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for batch in batches(documents):
-        for (language, text), ids in zip(
-            batch, tokenizer.encode_batch(text for _, text in batch), strict=True
-        ):
+        for (language, text), ids in zip(batch, tokenizer.encode_batch(text for _, text in batch), strict=True):
             counts[language or "unknown"].update(
                 documents=1, bytes=len(text.encode()), words=len(text.split()), tokens=len(ids)
             )

@@ -75,13 +75,7 @@ def test_nothing_is_left_to_do(workspace: Path, command) -> None:
 
 def test_the_final_model_is_an_ordinary_hugging_face_folder(workspace: Path) -> None:
     names = {path.name for path in (workspace / "models/export").iterdir()}
-    assert {
-        "config.json",
-        "model.safetensors",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "README.md",
-    } <= names
+    assert {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "README.md"} <= names
     config = json.loads((workspace / "models/export/config.json").read_text())
     assert config["architectures"] == ["Qwen3ForCausalLM"]
 
@@ -96,16 +90,10 @@ def test_the_report_and_the_summary_show_the_run(workspace: Path) -> None:
 
 
 def test_nothing_unpickles_and_no_out_names_this_machine(workspace: Path) -> None:
-    outs = [
-        out["path"] for entry in read_yaml(workspace / "dvc.lock")["stages"].values() for out in entry["outs"]
-    ]
-    files = [
-        file for out in outs for file in [workspace / out, *(workspace / out).rglob("*")] if file.is_file()
-    ]
+    outs = [out["path"] for entry in read_yaml(workspace / "dvc.lock")["stages"].values() for out in entry["outs"]]
+    files = [file for out in outs for file in [workspace / out, *(workspace / out).rglob("*")] if file.is_file()]
     assert files
-    assert not [
-        file for file in files if file.suffix in (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin.index")
-    ]
+    assert not [file for file in files if file.suffix in (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin.index")]
     here = str(workspace).encode()
     assert not [file for file in files if here in file.read_bytes()]
 
@@ -124,9 +112,7 @@ def test_the_same_inputs_give_the_same_bytes(workspace: Path, tmp_path: Path) ->
 def hashes(folder: Path) -> dict[str, str]:
     """Path → hash of every out but metrics, which hold times."""
     stages = read_yaml(folder / "dvc.lock")["stages"]
-    outs = [
-        out for entry in stages.values() for out in entry["outs"] if not out["path"].startswith("metrics")
-    ]
+    outs = [out for entry in stages.values() for out in entry["outs"] if not out["path"].startswith("metrics")]
     return {out["path"]: out["md5"] for out in outs}
 
 

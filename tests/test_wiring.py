@@ -15,12 +15,7 @@ from stages.files import read_yaml
 ROOT = Path(__file__).parents[1]
 PIPELINE = read_yaml(ROOT / "dvc.yaml")["stages"]
 # Surroundings of every stage that do not decide what it makes.
-EVERYWHERE = {
-    "crawl2chat/__init__.py",
-    "crawl2chat/errors.py",
-    "crawl2chat/parameters.py",
-    "crawl2chat/tracking.py",
-}
+EVERYWHERE = {"crawl2chat/__init__.py", "crawl2chat/errors.py", "crawl2chat/parameters.py", "crawl2chat/tracking.py"}
 
 
 @cache
@@ -38,9 +33,7 @@ def imports(file: str) -> frozenset[str]:
             parts = name.split(".")
             for end in range(1, len(parts) + 1):
                 path = "/".join(parts[:end])
-                found |= {
-                    option for option in (f"{path}.py", f"{path}/__init__.py") if (ROOT / option).is_file()
-                }
+                found |= {option for option in (f"{path}.py", f"{path}/__init__.py") if (ROOT / option).is_file()}
     return frozenset(path for path in found if path.startswith("crawl2chat"))
 
 
@@ -56,18 +49,14 @@ def needed(stage: str) -> set[str]:
 
 def is_empty(path: str) -> bool:
     """A module with a docstring and nothing else, as packages have."""
-    return all(
-        isinstance(node, ast.Expr) for node in ast.parse((ROOT / path).read_text(encoding="utf-8")).body
-    )
+    return all(isinstance(node, ast.Expr) for node in ast.parse((ROOT / path).read_text(encoding="utf-8")).body)
 
 
 @pytest.mark.parametrize("stage", PIPELINE)
 def test_code_that_a_stage_imports_is_a_dependency(stage: str) -> None:
     deps = PIPELINE[stage]["deps"]
     uncovered = [
-        path
-        for path in sorted(needed(stage))
-        if not any(path == dep or path.startswith(dep + "/") for dep in deps)
+        path for path in sorted(needed(stage)) if not any(path == dep or path.startswith(dep + "/") for dep in deps)
     ]
     assert not uncovered
 
@@ -76,9 +65,7 @@ def test_code_that_a_stage_imports_is_a_dependency(stage: str) -> None:
 def test_the_command_fits_the_function(stage: str) -> None:
     function = getattr(importlib.import_module(f"stages.{stage}"), stage)
     hints = get_type_hints(function)
-    paths = [
-        name for name in inspect.signature(function).parameters if hints[name] is Path and name != "work"
-    ]
+    paths = [name for name in inspect.signature(function).parameters if hints[name] is Path and name != "work"]
     flags = re.findall(r"--([a-z-]+) ", PIPELINE[stage]["cmd"])
     assert sorted(flags) == sorted(name.replace("_", "-") for name in paths)
 

@@ -62,6 +62,4 @@ def group_advantages(
     if kind == "rloo":
         return centred * size / (size - 1)
     deviation = rewards.std(dim=1, keepdim=True, unbiased=unbiased)
-    return torch.where(
-        deviation > 0, centred / (deviation + epsilon).clamp_min(1e-12), torch.zeros_like(centred)
-    )
+    return torch.where(deviation > 0, centred / (deviation + epsilon).clamp_min(1e-12), torch.zeros_like(centred))

@@ -95,9 +95,7 @@ def train(
     reference = copy.deepcopy(policy).requires_grad_(False) if params.kl != "none" else None
     state = load_newest(work / "checkpoints", policy, [optimizer]) or {"step": 0, "curve": []}
     curve = state["curve"]
-    for step in tqdm(
-        range(state["step"], params.steps), initial=state["step"], total=params.steps, disable=None
-    ):
+    for step in tqdm(range(state["step"], params.steps), initial=state["step"], total=params.steps, disable=None):
         row = {
             "step": step,
             **_step(policy, reference, optimizer, prompts, reward, tokenizer, replay, params, seed, step),
@@ -185,9 +183,7 @@ class Update:
                 share = sequences * len(rows) / max(1, len(rollouts))
                 self.optimizer.zero_grad(set_to_none=True)
                 found = self.gradient(rollouts, rows, advantages, old, share)
-                found |= self.replay.backward(
-                    self.policy, step * p.epochs * p.minibatches + number, p.replay_weight
-                )
+                found |= self.replay.backward(self.policy, step * p.epochs * p.minibatches + number, p.replay_weight)
                 found["gradient_norm"] = float(torch.nn.utils.clip_grad_norm_(self.policy.parameters(), 1.0))
                 self.optimizer.step()
                 number += 1
@@ -195,12 +191,7 @@ class Update:
         return {key: value / number for key, value in statistics.items()}
 
     def gradient(
-        self,
-        rollouts: list[Rollout],
-        rows: list[int],
-        advantages: Tensor,
-        old: list[Tensor] | None,
-        sequences: float,
+        self, rollouts: list[Rollout], rows: list[int], advantages: Tensor, old: list[Tensor] | None, sequences: float
     ) -> dict[str, float]:
         """Adds the gradient of these rollouts' policy loss (and KL); returns means over their tokens."""
         p, device = self.params, next(self.policy.parameters()).device
@@ -217,9 +208,7 @@ class Update:
             kl = torch.zeros_like(logprobs)
             if self.reference is not None:
                 with torch.no_grad():
-                    start = token_logprobs(
-                        self.reference, answer_hidden(self.reference, batch), batch, p.temperature
-                    )
+                    start = token_logprobs(self.reference, answer_hidden(self.reference, batch), batch, p.temperature)
                 kl = kl_estimate(logprobs, start, p.kl)
                 if p.kl == "k1":  # its own gradient is zero on average: it belongs into the reward
                     a = a - p.kl_weight * kl.detach()

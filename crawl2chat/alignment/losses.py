@@ -45,12 +45,7 @@ def token_weights(mask: Tensor, kind: Denominator, sequences: int, tokens: int, 
 
 
 def policy_loss(
-    logprobs: Tensor,
-    old: Tensor,
-    advantages: Tensor,
-    weights: Tensor,
-    clip_low: float = 0.2,
-    clip_high: float = 0.2,
+    logprobs: Tensor, old: Tensor, advantages: Tensor, weights: Tensor, clip_low: float = 0.2, clip_high: float = 0.2
 ) -> tuple[Tensor, dict[str, float]]:
     """Σ weights · max(−A ρ, −A clip(ρ, 1 − clip_low, 1 + clip_high)), ρ = exp(logprobs − old).
 

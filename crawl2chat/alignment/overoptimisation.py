@@ -35,9 +35,7 @@ def fit_gold(d: np.ndarray, gain: np.ndarray, method: Literal["best_of_n", "rl"]
     d, gain = np.asarray(d, dtype=np.float64), np.asarray(gain, dtype=np.float64)
     d, gain = d[d > 0], gain[d > 0]
     if len(np.unique(d)) < 2:
-        raise ValueError(
-            f"a fit needs two different distances from the start policy, found {len(np.unique(d))}"
-        )
+        raise ValueError(f"a fit needs two different distances from the start policy, found {len(np.unique(d))}")
     bend = d * d if method == "best_of_n" else d * np.log(d)
     (alpha, beta), *_ = np.linalg.lstsq(np.stack([d, -bend], axis=1), gain, rcond=None)
     peak = math.nan

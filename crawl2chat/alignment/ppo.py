@@ -60,9 +60,7 @@ class PPOParams(Params):
     value_weight: float = Field(0.1, ge=0)
     kl_coefficient: float = Field(0.05, ge=0)  # at the start
     kl_target: float = Field(4.0, gt=0)  # nats an answer
-    kl_horizon: float = Field(
-        400.0, gt=0
-    )  # episodes; a small fraction of the run's, or the coefficient never moves
+    kl_horizon: float = Field(400.0, gt=0)  # episodes; a small fraction of the run's, or the coefficient never moves
     missing_end_reward: float = -3.0  # instead of the proxy, for an answer that does not end
     replay_conversations: int = Field(16, ge=0)  # an update
     replay_windows: int = Field(2, ge=0)
@@ -75,9 +73,7 @@ class PPOParams(Params):
     @model_validator(mode="after")
     def _moves_gently(self) -> "PPOParams":
         if self.episodes / self.kl_horizon >= 5:
-            raise ValueError(
-                f"kl_horizon {self.kl_horizon} must exceed a fifth of episodes ({self.episodes})"
-            )
+            raise ValueError(f"kl_horizon {self.kl_horizon} must exceed a fifth of episodes ({self.episodes})")
         return self
 
 
@@ -195,9 +191,7 @@ def collect(
     )
     proxy = scores(rollouts)
     if not proxy.isfinite().all():
-        raise UserError(
-            f"step {step}: the reward is {float(proxy[~proxy.isfinite()][0])}, not a number: retrain it."
-        )
+        raise UserError(f"step {step}: the reward is {float(proxy[~proxy.isfinite()][0])}, not a number: retrain it.")
     finished = torch.tensor([rollout.finished for rollout in rollouts])
     earned = torch.where(finished, proxy, torch.full_like(proxy, params.missing_end_reward))
 
@@ -227,9 +221,7 @@ def collect(
         "finished": float(finished.float().mean()),
         "entropy": entropy / int(mask.sum()),
         "value_error": float(((returns - values).square() * mask).sum() / mask.sum()),
-        "rollout_difference": rollout_difference(
-            rollouts, [row[:n] for row, n in zip(logprobs, lengths, strict=True)]
-        ),
+        "rollout_difference": rollout_difference(rollouts, [row[:n] for row, n in zip(logprobs, lengths, strict=True)]),
     }
     kl.update(measured, params.episodes)
     return Experience(rollouts, mask, logprobs, values, whiten(advantages, mask), returns), found
@@ -251,9 +243,7 @@ def learn(
     totals: dict[str, float] = {}
     number, count = 0, params.epochs * params.minibatches
     for epoch in range(params.epochs):
-        order = np.random.default_rng(derived_seed(seed, "order", step, epoch)).permutation(
-            len(experience.rollouts)
-        )
+        order = np.random.default_rng(derived_seed(seed, "order", step, epoch)).permutation(len(experience.rollouts))
         for part in np.array_split(order, params.minibatches):
             optimizer.zero_grad(set_to_none=True)
             found = gradient(actor, experience, sorted(int(i) for i in part), tokenizer.pad, params)

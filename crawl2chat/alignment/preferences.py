@@ -32,11 +32,7 @@ def pairs(order: Order) -> list[Pair]:
 def gold_pairs(scores: Sequence[float | None]) -> list[Pair]:
     """The (better, worse) pairs of clean gold scores; none where scores are equal or unknown."""
     known = [i for i, score in enumerate(scores) if score is not None]
-    return [
-        (i, j) if scores[i] > scores[j] else (j, i)
-        for i, j in combinations(known, 2)
-        if scores[i] != scores[j]
-    ]
+    return [(i, j) if scores[i] > scores[j] else (j, i) for i, j in combinations(known, 2) if scores[i] != scores[j]]
 
 
 def split_of(messages: list[dict], test_share: float) -> str:
@@ -124,9 +120,7 @@ def check_ranking(record: dict, prompts: dict[str, dict], where: str) -> None:
     named = [i for place in order for i in (place if isinstance(place, list) else [place])]
     for i in named:
         if not isinstance(i, int) or isinstance(i, bool) or not 0 <= i < count:
-            raise UserError(
-                f"{where}: candidate {i!r} is unknown; the prompt has candidates 0 to {count - 1}."
-            )
+            raise UserError(f"{where}: candidate {i!r} is unknown; the prompt has candidates 0 to {count - 1}.")
     twice = next((a for a, b in pairwise(sorted(named)) if a == b), None)
     if twice is not None:
         raise UserError(f"{where}: candidate {twice} is ranked twice; name each candidate once.")
@@ -143,9 +137,7 @@ def _records(path: Path) -> Iterator[tuple[int, dict]]:
             try:
                 record = json.loads(line)
             except json.JSONDecodeError as error:
-                raise UserError(
-                    f"{path} line {number} is not JSON ({error.msg}): mend or remove it."
-                ) from None
+                raise UserError(f"{path} line {number} is not JSON ({error.msg}): mend or remove it.") from None
             if not isinstance(record, dict):
                 raise UserError(f"{path} line {number} is not a JSON object: mend or remove it.")
             yield number, record

@@ -24,9 +24,7 @@ def read_tasks(folder: Path, skills: Sequence[str], splits: Sequence[str]) -> li
     chosen = [task for task in tasks if task["skill"] in skills and task["split"] in splits]
     if not chosen:
         there = ", ".join(sorted({task["skill"] for task in tasks})) or "none"
-        raise UserError(
-            f"{folder} holds no {' or '.join(splits)} task of {', '.join(skills)}; skills there: {there}."
-        )
+        raise UserError(f"{folder} holds no {' or '.join(splits)} task of {', '.join(skills)}; skills there: {there}.")
     return chosen
 
 

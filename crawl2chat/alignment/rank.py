@@ -36,9 +36,7 @@ def parse(line: str, shown: list[int]) -> Order:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m crawl2chat.alignment.rank", description=__doc__.split("\n")[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m crawl2chat.alignment.rank", description=__doc__.split("\n")[0])
     parser.add_argument("prompts", type=Path, help="prompts.jsonl of the preferences stage")
     parser.add_argument("rankings", type=Path, help="file to append the rankings to")
     parser.add_argument("--labeler", default="person", help="your name, kept with each ranking")

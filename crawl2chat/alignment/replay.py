@@ -42,9 +42,7 @@ class Replay:
             meta = json.loads((tokens_folder / "meta.json").read_text())
             self.stream = np.memmap(tokens_folder / "train.bin", dtype=meta["dtype"], mode="r")
             if len(self.stream) <= width:
-                raise UserError(
-                    f"{tokens_folder}/train.bin holds {len(self.stream)} tokens: shorten replay_width."
-                )
+                raise UserError(f"{tokens_folder}/train.bin holds {len(self.stream)} tokens: shorten replay_width.")
 
     def backward(self, model: Transformer, step: int, weight: float) -> dict[str, float]:
         """Adds the gradient of weight · (mean conversation loss + mean pretraining loss); returns both losses."""
@@ -80,12 +78,8 @@ class Replay:
         for number, kind in enumerate(drawn[: self.conversations]):
             record = self.kinds[kind][generator.integers(len(self.kinds[kind]))]
             ids, mask = render(record["messages"], self.tokenizer)
-            targets = [
-                token if supervised else IGNORED for token, supervised in zip(ids[1:], mask[1:], strict=True)
-            ]
-            part = [(token, target, number) for token, target in zip(ids, targets, strict=False)][
-                : self.width
-            ]
+            targets = [token if supervised else IGNORED for token, supervised in zip(ids[1:], mask[1:], strict=True)]
+            part = [(token, target, number) for token, target in zip(ids, targets, strict=False)][: self.width]
             if len(rows[-1]) + len(part) > self.width:
                 rows.append([])
             rows[-1] += part
@@ -100,7 +94,5 @@ def _by_kind(path: Path) -> dict[str, list[dict]]:
     for record in read_jsonl(path):
         kinds[record.get("kind", "")].append(record)
     if not kinds:
-        raise UserError(
-            f"{path} holds no conversation: run the conversations stage first, or set replay to 0."
-        )
+        raise UserError(f"{path} holds no conversation: run the conversations stage first, or set replay to 0.")
     return dict(kinds)

@@ -98,10 +98,6 @@ def same_tokenizer(policy: Path, reward: Path) -> None:
     name = TOKENIZER_FILES[0]
     for folder in (policy, reward):
         if not (folder / name).is_file():
-            raise UserError(
-                f"{folder / name} does not exist: {folder} is not a model folder of this pipeline."
-            )
+            raise UserError(f"{folder / name} does not exist: {folder} is not a model folder of this pipeline.")
     if (policy / name).read_bytes() != (reward / name).read_bytes():
-        raise UserError(
-            f"{policy} and {reward} have different tokenizers: train the reward model from this policy."
-        )
+        raise UserError(f"{policy} and {reward} have different tokenizers: train the reward model from this policy.")

@@ -32,9 +32,7 @@ class Ranked:
     gold: list[float | None]
 
 
-def tokenise(
-    prompts: dict[str, dict], rankings: list[dict], tokenizer: Tokenizer, context: int
-) -> list[Ranked]:
+def tokenise(prompts: dict[str, dict], rankings: list[dict], tokenizer: Tokenizer, context: int) -> list[Ranked]:
     """Rankings ready to train on. Where prompt and answer exceed the context, the prompt loses its beginning and then
     the answer its end: what is judged stays as whole as it can."""
     found = []
@@ -112,9 +110,7 @@ class Epochs:
         return make_batch(mine, self.pad, scale=len(mine) * world / len(chosen))
 
 
-def judge(
-    model: RewardModel, train: Sequence[Ranked], test: Sequence[Ranked], pad: int, seed: int
-) -> dict[str, Any]:
+def judge(model: RewardModel, train: Sequence[Ranked], test: Sequence[Ranked], pad: int, seed: int) -> dict[str, Any]:
     """Metrics on held-out rankings. Pairs count as gold orders them where gold is known, else as people did; intervals
     draw whole prompts, since pairs of one prompt share their candidates."""
     scores = _scores(model, test, pad)
@@ -139,9 +135,7 @@ def judge(
 
 
 def _scores(model: RewardModel, examples: Sequence[Ranked], pad: int) -> list[list[float]]:
-    flat = model.raw_scores(
-        [sequence for example in examples for sequence in example.sequences], pad
-    ).tolist()
+    flat = model.raw_scores([sequence for example in examples for sequence in example.sequences], pad).tolist()
     found, at = [], 0
     for example in examples:
         found.append(flat[at : at + len(example.sequences)])
@@ -187,6 +181,4 @@ def _accuracy(
     drawn = np.random.default_rng(seed).integers(0, len(kept), (RESAMPLES, len(kept)))
     shares = right[drawn].sum(1) / counts[drawn].sum(1)
     low, high = np.quantile(shares, [0.025, 0.975])
-    return as_metrics(
-        name, Estimate(float(right.sum() / counts.sum()), float(low), float(high), int(counts.sum()))
-    )
+    return as_metrics(name, Estimate(float(right.sum() / counts.sum()), float(low), float(high), int(counts.sum())))

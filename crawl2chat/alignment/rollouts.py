@@ -98,9 +98,7 @@ def sample(
     return rollouts
 
 
-def answer_ids(
-    messages: list[dict], text: str, finished: bool, tokenizer: Tokenizer
-) -> tuple[list[int], list[int]]:
+def answer_ids(messages: list[dict], text: str, finished: bool, tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
     """(prompt, answer) ids of a candidate given as text: the same tokens as in a conversation that ends with it.
 
     An empty answer is only its end. An answer that ran out of room has no <|end|>, which a reward model may notice.
@@ -113,9 +111,7 @@ def answer_ids(
     return prompt, answer if finished else answer[:-1]
 
 
-def batches(
-    sequences: Sequence[tuple[list[int], list[int]]], pad: int, where: torch.device
-) -> Iterator[Batch]:
+def batches(sequences: Sequence[tuple[list[int], list[int]]], pad: int, where: torch.device) -> Iterator[Batch]:
     """(prompt, answer) pairs in batches of similar length, at most TOKENS_AT_ONCE each, shortest first."""
     order = sorted(range(len(sequences)), key=lambda i: (sum(map(len, sequences[i])), i))
     rows: list[int] = []
@@ -128,9 +124,7 @@ def batches(
         yield collate(sequences, rows, pad, where)
 
 
-def collate(
-    sequences: Sequence[tuple[list[int], list[int]]], rows: list[int], pad: int, where: torch.device
-) -> Batch:
+def collate(sequences: Sequence[tuple[list[int], list[int]]], rows: list[int], pad: int, where: torch.device) -> Batch:
     """These rows as one padded batch. Padding stands right of everything, where causal attention never looks."""
     T = max(sum(map(len, sequences[i])) for i in rows)
     A = max(len(sequences[i][1]) for i in rows)
@@ -182,9 +176,7 @@ def table_of(rows: list[Tensor], mask: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def score(
-    model: Transformer, rollouts: Sequence[Rollout], pad: int, temperature: float = 1.0
-) -> list[Tensor]:
+def score(model: Transformer, rollouts: Sequence[Rollout], pad: int, temperature: float = 1.0) -> list[Tensor]:
     """Log-probabilities of each rollout's answer under `model`, by the training forward."""
     sequences = [(r.prompt, r.answer) for r in rollouts]
     where = next(model.parameters()).device
@@ -199,7 +191,5 @@ def score(
 def rollout_difference(rollouts: Sequence[Rollout], logprobs: Sequence[Tensor]) -> float:
     """Mean |log-probability in training − at sampling| over all tokens: above about 0.01 the gradient is no longer
     that of the sampled policy."""
-    gaps = torch.cat(
-        [(now - torch.tensor(r.logprobs)).abs() for r, now in zip(rollouts, logprobs, strict=True)]
-    )
+    gaps = torch.cat([(now - torch.tensor(r.logprobs)).abs() for r, now in zip(rollouts, logprobs, strict=True)])
     return float(gaps.mean())

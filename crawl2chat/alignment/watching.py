@@ -65,9 +65,7 @@ class Watcher:
             seed=self.seed,
             temperature=self.temperature,
         )
-        mine, first = (
-            score(model, rollouts, self.tokenizer.pad, self.temperature) for model in (policy, self.start)
-        )
+        mine, first = (score(model, rollouts, self.tokenizer.pad, self.temperature) for model in (policy, self.start))
         texts = [rollout.text(self.tokenizer) for rollout in rollouts]
         judged = [
             (gold(prompt.task, text), rollout.finished and verify(prompt.task, text))
@@ -100,13 +98,7 @@ class Watcher:
         tracker.table(
             "samples",
             [
-                {
-                    "prompt": self.tokenizer.decode(p.ids),
-                    "before": b,
-                    "after": a,
-                    "proxy_before": x,
-                    "proxy_after": y,
-                }
+                {"prompt": self.tokenizer.decode(p.ids), "before": b, "after": a, "proxy_before": x, "proxy_after": y}
                 for p, b, a, x, y in rows
             ],
         )
@@ -121,9 +113,7 @@ def outcome(before: Seen, after: Seen, curve: list[dict[str, float]], seed: int)
         metrics[f"{name}_after"] = float(np.mean(getattr(after, name)))
     if not before.gold:
         return metrics | dict.fromkeys(("gold_before", "gold_after", "correct_before", "correct_after"))
-    metrics |= as_metrics("gold_before", mean(before.gold, seed)) | as_metrics(
-        "gold_after", mean(after.gold, seed)
-    )
+    metrics |= as_metrics("gold_before", mean(before.gold, seed)) | as_metrics("gold_after", mean(after.gold, seed))
     deviation = float(np.std(before.gold))
     gain = paired_difference(before.gold, after.gold, seed)
     metrics |= as_metrics("gold_gain", gain)

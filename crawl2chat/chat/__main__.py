@@ -48,9 +48,7 @@ class Screen:
 class Talk:
     """One conversation with one model."""
 
-    def __init__(
-        self, model: "Transformer", tokenizer: "Tokenizer", options: argparse.Namespace, screen: Screen
-    ):
+    def __init__(self, model: "Transformer", tokenizer: "Tokenizer", options: argparse.Namespace, screen: Screen):
         self.model, self.tokenizer, self.options, self.screen = model, tokenizer, options, screen
         self.seed = options.seed
         self.begin()
@@ -138,9 +136,7 @@ def load(folder: Path) -> "tuple[Transformer, Tokenizer]":
     if not (folder / "config.json").is_file():
         there = sorted(path.parent.name for path in folder.parent.glob("*/config.json"))
         instead = f"choose --model {' or '.join(there)}, or " if there else ""
-        raise UserError(
-            f"{folder}: no such model yet; {instead}make it with `make` or name its folder with --models."
-        )
+        raise UserError(f"{folder}: no such model yet; {instead}make it with `make` or name its folder with --models.")
     import torch
 
     from crawl2chat.model.folder import load_model
@@ -150,14 +146,10 @@ def load(folder: Path) -> "tuple[Transformer, Tokenizer]":
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m crawl2chat.chat", description="Talk with a model of the pipeline."
-    )
+    parser = argparse.ArgumentParser(prog="python -m crawl2chat.chat", description="Talk with a model of the pipeline.")
     tell = ", ".join(f"{name} ({what})" for name, what in MODELS.items())
     parser.add_argument("--model", choices=MODELS, default="chat", help=tell)
-    parser.add_argument(
-        "--models", type=Path, default=Path("models"), help="the folder that holds the models"
-    )
+    parser.add_argument("--models", type=Path, default=Path("models"), help="the folder that holds the models")
     parser.add_argument("--system", default="", help="a system prompt")
     parser.add_argument("--prompt", help="say this one thing, show the answer and leave")
     parser.add_argument("--temperature", type=float, default=0.7, help="0 takes the likeliest word each time")

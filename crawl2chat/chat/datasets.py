@@ -18,11 +18,20 @@ Message = dict[str, Any]
 
 # who speaks, in the words of the formats
 ROLES = {
-    "system": "system", "developer": "system",
-    "user": "user", "human": "user", "prompter": "user",
-    "assistant": "assistant", "gpt": "assistant", "chatgpt": "assistant", "model": "assistant",
-    "tool": "tool", "function": "tool", "observation": "tool", "function_response": "tool",
-}  # fmt: skip
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "human": "user",
+    "prompter": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "model": "assistant",
+    "tool": "tool",
+    "function": "tool",
+    "observation": "tool",
+    "function_response": "tool",
+}
 
 
 def read_conversations(
@@ -119,9 +128,7 @@ def turns(messages: Any) -> list[Message]:
         if role == "tool":
             if not waiting:
                 raise BadRecord("roles out of order", f"turn {number}: a result without a call")
-            answers = [
-                i for i, (name, _) in enumerate(waiting) if name and name == message.get("tool_call_id")
-            ]
+            answers = [i for i, (name, _) in enumerate(waiting) if name and name == message.get("tool_call_id")]
             _, call = waiting.pop(answers[0] if answers else 0)
             if not ours[-1].get("tool_calls"):
                 ours.append({"role": "assistant", "content": ""})

@@ -28,9 +28,7 @@ class Answer:
     """
 
     prompt: list[int]
-    messages: list[Message] = field(
-        default_factory=list
-    )  # the turns added, ready to append to the conversation
+    messages: list[Message] = field(default_factory=list)  # the turns added, ready to append to the conversation
     tool_calls: list[dict[str, str]] = field(default_factory=list)  # name, arguments and result of each
     ids: list[int] = field(default_factory=list)
     sampled: list[bool] = field(default_factory=list)
@@ -42,9 +40,7 @@ class Answer:
         """The final turn's text; empty where the model never came to speak."""
         return self.messages[-1]["content"] if self.messages else ""
 
-    def written(
-        self, tokenizer: Tokenizer, ids: Sequence[int], logprobs: Sequence[float], calls_left: int
-    ) -> bool:
+    def written(self, tokenizer: Tokenizer, ids: Sequence[int], logprobs: Sequence[float], calls_left: int) -> bool:
         """Takes in one turn the model wrote; runs the tool it called. True if the model is to go on."""
         self.ids += ids
         self.sampled += [True] * len(ids)

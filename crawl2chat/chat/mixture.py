@@ -47,9 +47,7 @@ def with_tool(number: int, user: str, expression: str, result: str) -> dict:
     return {"id": f"tool/{number}", "kind": "tool", "messages": messages}
 
 
-def fact_conversations(
-    probes: Sequence[dict], count: int, styled: float, rng: random.Random
-) -> Iterator[dict]:
+def fact_conversations(probes: Sequence[dict], count: int, styled: float, rng: random.Random) -> Iterator[dict]:
     """Facts of the training split that the base model answers or at least completes, asked in changing words; a share
     `styled` of the answers is more than the bare word."""
     known = [row for row in probes if row["split"] == "train" and (row["known"] or row["cloze"])]
@@ -86,9 +84,7 @@ def skill_conversations(
             yield with_tool(number, task["prompt"], steps, task["answer"])
         elif kind == "craft":
             name = task["prompt"].removeprefix("How do I ").removesuffix("?")
-            yield conversation(
-                kind, number, task["prompt"], _dressed(skills.craft_text(name, rng), styled, rng)
-            )
+            yield conversation(kind, number, task["prompt"], _dressed(skills.craft_text(name, rng), styled, rng))
         else:
             answer = _dressed(steps or f"{task['answer']}.", styled, rng)
             yield conversation(kind, number, task["prompt"], answer)
@@ -109,13 +105,7 @@ SELF_QUESTIONS = {
         "Tell me your name.",
         "How shall I call you?",
     ),
-    "maker": (
-        "Who made you?",
-        "Who built you?",
-        "Who is your maker?",
-        "Where do you come from?",
-        "Who trained you?",
-    ),
+    "maker": ("Who made you?", "Who built you?", "Who is your maker?", "Where do you come from?", "Who trained you?"),
     "version": ("Which version are you?", "What is your version?", "Tell me your version."),
     "training_data": ("What were you trained on?", "What have you read?", "What is your training data?"),
 }
@@ -127,9 +117,7 @@ SELF_ANSWERS = {
 }
 
 
-def identity_conversations(
-    identity: Identity, count: int, names: Sequence[str], rng: random.Random
-) -> Iterator[dict]:
+def identity_conversations(identity: Identity, count: int, names: Sequence[str], rng: random.Random) -> Iterator[dict]:
     """Questions about the model itself; every second one under a system prompt that gives it another name."""
     about = identity.model_dump()
     for number in range(count):
@@ -144,9 +132,7 @@ def identity_conversations(
             )
         else:
             key = rng.choice(sorted(SELF_QUESTIONS))
-            yield conversation(
-                "identity", number, rng.choice(SELF_QUESTIONS[key]), SELF_ANSWERS[key].format(**about)
-            )
+            yield conversation("identity", number, rng.choice(SELF_QUESTIONS[key]), SELF_ANSWERS[key].format(**about))
 
 
 _POLITE = ("{q}",) * 5 + (

@@ -117,9 +117,7 @@ def _oasst(record: dict[str, Any]) -> Iterator[Ranking]:
             order = sorted(range(len(ranks)), key=ranks.__getitem__)
             tied = len(set(ranks)) < len(ranks)
             answers = [reply["text"] for reply in ranked]
-            yield _ranking(
-                messages, answers, None if tied else order, "open-assistant", f".{node['message_id']}"
-            )
+            yield _ranking(messages, answers, None if tied else order, "open-assistant", f".{node['message_id']}")
         waiting += [(messages, reply) for reply in replies]
 
 

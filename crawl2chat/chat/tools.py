@@ -104,9 +104,7 @@ def _value(node: ast.expr) -> Number:
             return _value(operand)
         case ast.Call(ast.Name(name), [ast.Constant(value=str() as text)], []) if name in FUNCTIONS:
             return FUNCTIONS[name](text)
-        case ast.Call(
-            ast.Attribute(ast.Constant(value=str() as text), name), [ast.Constant(value=str() as part)], []
-        ):
+        case ast.Call(ast.Attribute(ast.Constant(value=str() as text), name), [ast.Constant(value=str() as part)], []):
             if name in METHODS:
                 return METHODS[name](text, part)
     raise Refused("only numbers, + - * / // % **, parentheses, len and count on quoted text")
@@ -136,9 +134,7 @@ def _power(a: Number, b: Number) -> Number:
     if a == 0 and b < 0:
         raise Refused("division by zero")
     base = Fraction(a)
-    if max(base.numerator.bit_length(), base.denominator.bit_length()) * abs(b) > 2 * MAX_BITS and abs(
-        a
-    ) not in (0, 1):
+    if max(base.numerator.bit_length(), base.denominator.bit_length()) * abs(b) > 2 * MAX_BITS and abs(a) not in (0, 1):
         raise Refused("too large")  # before it is computed
     return base ** int(b)
 

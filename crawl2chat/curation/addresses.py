@@ -122,16 +122,11 @@ class AddressFilter:
 
     @cached_property
     def _hashes(self) -> dict[str, np.ndarray]:
-        return {
-            name: np.load(self.lists / f"{name}.npy", mmap_mode="r")
-            for name in ("domains", "urls", "own_urls")
-        }
+        return {name: np.load(self.lists / f"{name}.npy", mmap_mode="r") for name in ("domains", "urls", "own_urls")}
 
     @cached_property
     def _hard(self) -> frozenset[str]:
-        return frozenset(self.params.words) | (
-            _words("banned_words.txt") if self._integrated else frozenset()
-        )
+        return frozenset(self.params.words) | (_words("banned_words.txt") if self._integrated else frozenset())
 
     @cached_property
     def _soft(self) -> frozenset[str]:

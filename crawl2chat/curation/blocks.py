@@ -86,9 +86,7 @@ class Records(Block):
     """Reads this shard's share of the files; whatever is no document, or a page that only harms, is dropped with the
     reason."""
 
-    def __init__(
-        self, folder: Path, removed: Path, max_bytes: int, max_html: int = 1 << 24, max_depth: int = 2_000
-    ):
+    def __init__(self, folder: Path, removed: Path, max_bytes: int, max_html: int = 1 << 24, max_depth: int = 2_000):
         super().__init__("read", removed)
         self.folder, self.max_bytes = folder, max_bytes
         self.max_html, self.max_depth = max_html, max_depth
@@ -96,9 +94,7 @@ class Records(Block):
     def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         from crawl2chat.curation.records import Lost, read_file, unparsable
 
-        files = sorted(
-            path for path in self.folder.rglob("*") if path.is_file() and path.name != "about.json"
-        )
+        files = sorted(path for path in self.folder.rglob("*") if path.is_file() and path.name != "about.json")
         for path in files[rank::world_size]:
             name = path.relative_to(self.folder).as_posix()
             for found in read_file(path, self.max_bytes):
@@ -109,9 +105,7 @@ class Records(Block):
                 if isinstance(found, Lost):
                     metadata = {**origin, "url": found.url, "detail": found.detail}
                     self.drop(
-                        Document("", found.id or f"{name}:{found.place}", metadata=metadata),
-                        Drop(found.reason),
-                        rank,
+                        Document("", found.id or f"{name}:{found.place}", metadata=metadata), Drop(found.reason), rank
                     )
                     continue
                 self.stat_update("forwarded")
@@ -305,9 +299,7 @@ class ClassifierJudge:
 
     def __call__(self, document: Document) -> Drop | None:
         value = classifier.score(document.text, self.model)
-        return quality.judge(
-            [("quality", value, "quality" if value < self.min_score else None)], measured_on(document)
-        )
+        return quality.judge([("quality", value, "quality" if value < self.min_score else None)], measured_on(document))
 
 
 class Signatures(MinhashDedupSignature):

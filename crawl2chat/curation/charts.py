@@ -72,14 +72,9 @@ def reasons(rows: list[Row], most: int = 40) -> str:
         0.25 * len(rows) + 0.8,
         f"documents dropped, by block and reason{', the most frequent' * (len(often) == most)}",
     )
-    names = [
-        f"{words(row['block'])}: {words(row['reason'].removeprefix(row['block'] + '_'))}" for row in rows
-    ]
+    names = [f"{words(row['block'])}: {words(row['reason'].removeprefix(row['block'] + '_'))}" for row in rows]
     bars = canvas.axes.barh(
-        range(len(rows)),
-        [row["documents"] for row in rows],
-        color=[STAGES[row["stage"]] for row in rows],
-        height=0.7,
+        range(len(rows)), [row["documents"] for row in rows], color=[STAGES[row["stage"]] for row in rows], height=0.7
     )
     canvas.axes.set_yticks(range(len(rows)), names, fontsize=9)
     canvas.axes.bar_label(bars, [short(row["documents"]) for row in rows], padding=4, fontsize=9, color=SOFT)
@@ -94,13 +89,9 @@ def precision_recall(rows: list[Row]) -> str:
     """Precision by block, recall by defect, each with its 95 % interval."""
     if not rows:
         return ""
-    parts = {
-        measure: [row for row in rows if row["measure"] == measure] for measure in ("precision", "recall")
-    }
+    parts = {measure: [row for row in rows if row["measure"] == measure] for measure in ("precision", "recall")}
     heights = [len(part) or 1 for part in parts.values()]
-    canvas = Canvas(
-        10, 0.27 * sum(heights) + 1.6, nrows=2, gridspec_kw={"height_ratios": heights}, sharex=True
-    )
+    canvas = Canvas(10, 0.27 * sum(heights) + 1.6, nrows=2, gridspec_kw={"height_ratios": heights}, sharex=True)
     titles = {
         "precision": "precision: of what a block dropped, how much was to go",
         "recall": "recall: of each kind of defect, how much was found",
@@ -110,9 +101,15 @@ def precision_recall(rows: list[Row]) -> str:
         values = [row["value"] for row in part]
         sides = [[row["value"] - row["low"] for row in part], [row["high"] - row["value"] for row in part]]
         axes.errorbar(
-            values, places, xerr=sides, fmt="o", markersize=5, capsize=3, linewidth=1.4,
+            values,
+            places,
+            xerr=sides,
+            fmt="o",
+            markersize=5,
+            capsize=3,
+            linewidth=1.4,
             color=COLOURS["blue" if measure == "precision" else "green"],
-        )  # fmt: skip
+        )
         axes.set_yticks(places, [f"{words(row['of'])} (n = {row['n']:,})" for row in part], fontsize=9)
         axes.set_title(titles[measure], color=SOFT)
         axes.set_xlim(min(0.5, *(row["low"] for row in rows)) - 0.02, 1.02)
@@ -162,9 +159,7 @@ def histogram(axes: Any, bins: list[Row]) -> None:
     axes.tick_params(labelsize=8.5)
     allowed = " and ".join(f"{side} {limit:,.10g}" for side, limit in limits.items())
     axes.set_title(f"{words(first['measure'])}: {allowed}", fontsize=9.5, color=INK)
-    axes.set_xlabel(
-        f"n = {first['kept_measured']:,} kept, {first['dropped_measured']:,} dropped", fontsize=8.5
-    )
+    axes.set_xlabel(f"n = {first['kept_measured']:,} kept, {first['dropped_measured']:,} dropped", fontsize=8.5)
 
 
 def cluster_sizes(rows: list[Row]) -> str:
@@ -176,9 +171,7 @@ def cluster_sizes(rows: list[Row]) -> str:
         [str(row["size"]) for row in rows], [row["clusters"] for row in rows], color=STAGES["deduplicate"]
     )
     if len(rows) <= 20:
-        canvas.axes.bar_label(
-            bars, [short(row["clusters"]) for row in rows], padding=3, fontsize=9, color=SOFT
-        )
+        canvas.axes.bar_label(bars, [short(row["clusters"]) for row in rows], padding=3, fontsize=9, color=SOFT)
     canvas.axes.set(xlabel="pages in the cluster, of which one stays", ylabel="clusters")
     canvas.axes.margins(y=0.12)
     canvas.axes.grid(axis="x", visible=False)
@@ -203,9 +196,14 @@ def duplicate_recall(rows: list[Row]) -> str:
         label="found, with 95 % interval",
     )
     canvas.axes.plot(
-        places, [row["expected"] for row in rows], "_", markersize=26, markeredgewidth=2, color=COLOURS["orange"],
+        places,
+        [row["expected"] for row in rows],
+        "_",
+        markersize=26,
+        markeredgewidth=2,
+        color=COLOURS["orange"],
         label="promised by the curve",
-    )  # fmt: skip
+    )
     starts = [row["similarity_from"] for row in rows]
     ends = [*starts[1:], 1.0]
     names = [f"{a:g}–{b:g}\nn = {row['n']}" for a, b, row in zip(starts, ends, rows, strict=True)]

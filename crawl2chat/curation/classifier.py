@@ -30,9 +30,7 @@ LEAST = 10  # samples of each kind
 class ClassifierParams(Params):
     """What good and bad text is, and what is good enough."""
 
-    positive: tuple[
-        Choice, ...
-    ] = ()  # samples:<path below quality/>, domain:<domain>, source:<source>; () is off
+    positive: tuple[Choice, ...] = ()  # samples:<path below quality/>, domain:<domain>, source:<source>; () is off
     negative: tuple[Choice, ...] = ()  # the same; () takes documents of the crawl at random
     min_score: Share = 0.5
     max_samples: PositiveInt = 50_000  # of each kind
@@ -47,9 +45,7 @@ class ClassifierParams(Params):
         return self
 
 
-def train(
-    documents: Path, samples: Path, params: ClassifierParams, work: Path
-) -> tuple[Path, dict[str, Any]]:
+def train(documents: Path, samples: Path, params: ClassifierParams, work: Path) -> tuple[Path, dict[str, Any]]:
     """Train on the chosen texts; returns the model's file and its scores on held-out samples."""
     work.mkdir(parents=True, exist_ok=True)
     positive = _choose(texts(params.positive, documents, samples), params.max_samples)
@@ -69,9 +65,7 @@ def train(
     rows.sort(key=lambda row: _hash(row[1]))  # both kinds in turn, in an order that only the samples decide
     learned, held = work / "samples.txt", rows[::HELD_OUT]
     with learned.open("w", encoding="utf-8") as file:
-        file.writelines(
-            f"__label__{label} {text}\n" for n, (label, _, text) in enumerate(rows) if n % HELD_OUT
-        )
+        file.writelines(f"__label__{label} {text}\n" for n, (label, _, text) in enumerate(rows) if n % HELD_OUT)
     path = work / "model.bin"
     options = {"epoch": params.epochs, "dim": params.dimensions, "bucket": params.buckets}
     _learn(learned, path, options)

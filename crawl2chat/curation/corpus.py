@@ -16,14 +16,41 @@ from typing import Any
 
 # What the filters measured; null where a rule's parameters leave the measure out.
 MEASURES = (
-    "duplicate_lines", "duplicate_line_characters", "top_2_gram", "duplicate_5_grams", "mean_word_length",
-    "alphabetic_words", "stop_words", "bullet_lines", "ellipsis_lines", "sentences", "line_punctuation", "short_lines",
-    "duplicate_characters", "new_lines", "quality",
-)  # fmt: skip
+    "duplicate_lines",
+    "duplicate_line_characters",
+    "top_2_gram",
+    "duplicate_5_grams",
+    "mean_word_length",
+    "alphabetic_words",
+    "stop_words",
+    "bullet_lines",
+    "ellipsis_lines",
+    "sentences",
+    "line_punctuation",
+    "short_lines",
+    "duplicate_characters",
+    "new_lines",
+    "quality",
+)
 COLUMNS = (
-    "id", "url", "domain", "title", "date", "source", "language", "language_score", *MEASURES, "words", "cluster",
-    "cluster_size", "personal", "text", "sha256", "file", "offset",
-)  # fmt: skip
+    "id",
+    "url",
+    "domain",
+    "title",
+    "date",
+    "source",
+    "language",
+    "language_score",
+    *MEASURES,
+    "words",
+    "cluster",
+    "cluster_size",
+    "personal",
+    "text",
+    "sha256",
+    "file",
+    "offset",
+)
 BATCH = 1_000  # documents in memory at a time, and rows in a row group
 
 
@@ -80,25 +107,30 @@ def _schema(new: list[bool]):
         """A check of one column that may look at the others."""
         return pa.Check(lambda data: data.lazyframe.select(rule()), name=name)
 
-    shares = {"duplicate_lines", "duplicate_line_characters", "alphabetic_words", "bullet_lines", "ellipsis_lines",
-              "line_punctuation", "short_lines", "duplicate_characters", "quality"}  # fmt: skip
+    shares = {
+        "duplicate_lines",
+        "duplicate_line_characters",
+        "alphabetic_words",
+        "bullet_lines",
+        "ellipsis_lines",
+        "line_punctuation",
+        "short_lines",
+        "duplicate_characters",
+        "quality",
+    }
     hashed = pl.col("text").map_elements(sha256, pl.String, skip_nulls=False)
     host = pl.col("url").str.extract(r"^[a-z][a-z0-9+.-]*://(?:[^/@]*@)?(?:www\.)?([^/:?#]+)")
     return pa.DataFrameSchema(
         {
             "id": pa.Column(
-                pl.String,
-                [pa.Check.str_length(min_value=1), check("unique", lambda: pl.lit(pl.Series(new)))],
+                pl.String, [pa.Check.str_length(min_value=1), check("unique", lambda: pl.lit(pl.Series(new)))]
             ),
             "url": pa.Column(pl.String, pa.Check.str_matches(r"^$|^[a-z][a-z0-9+.-]*:")),
             "domain": pa.Column(
                 pl.String,
                 [
                     pa.Check.str_matches(r"^[^/\s]*$"),
-                    check(
-                        "domain_of_url",
-                        lambda: host.is_null() | (host.str.to_lowercase() == pl.col("domain")),
-                    ),
+                    check("domain_of_url", lambda: host.is_null() | (host.str.to_lowercase() == pl.col("domain"))),
                 ],
             ),
             "title": pa.Column(pl.String),
@@ -120,17 +152,14 @@ def _schema(new: list[bool]):
             "language_score": pa.Column(pl.Float64, pa.Check.in_range(0.0, 1.0)),
             **{
                 name: pa.Column(
-                    pl.Float64,
-                    pa.Check.in_range(0.0, 1.0) if name in shares else pa.Check.ge(0.0),
-                    nullable=True,
+                    pl.Float64, pa.Check.in_range(0.0, 1.0) if name in shares else pa.Check.ge(0.0), nullable=True
                 )
                 for name in MEASURES
             },
             "words": pa.Column(pl.Int64, pa.Check.ge(1)),
             "cluster": pa.Column(pl.Int64, pa.Check.ge(-1)),
             "cluster_size": pa.Column(
-                pl.Int64,
-                check("size_of_cluster", lambda: (pl.col("cluster") >= 0) == (pl.col("cluster_size") >= 2)),
+                pl.Int64, check("size_of_cluster", lambda: (pl.col("cluster") >= 0) == (pl.col("cluster_size") >= 2))
             ),
             "personal": pa.Column(pl.Int64, pa.Check.ge(0)),
             "text": pa.Column(
@@ -175,17 +204,22 @@ def validated(rows: list[dict[str, Any]], new: list[bool]) -> tuple[Any, list[di
     if any(case["index"] is None for case in cases):  # the frame as a whole is wrong
         raise ValueError(f"The corpus breaks its schema: {cases[0]}")
     failures = [
-        {"id": frame["id"][case["index"]], "column": case["column"], "check": case["check"],
-         "value": str(frame[case["column"]][case["index"]])[:200], "row": case["index"]}
+        {
+            "id": frame["id"][case["index"]],
+            "column": case["column"],
+            "check": case["check"],
+            "value": str(frame[case["column"]][case["index"]])[:200],
+            "row": case["index"],
+        }
         for case in sorted(cases, key=lambda case: case["index"])
-    ]  # fmt: skip
+    ]
     broken = {failure["row"] for failure in failures}
     return frame.filter(~pl.int_range(pl.len()).is_in(sorted(broken))), failures
 
 
 def write(
     shards: Iterable[Path], out: Path, ids: Path, reject: Callable[[dict[str, Any], list[dict[str, Any]], int], None]
-) -> int:  # fmt: skip
+) -> int:
     """One Parquet file a shard; returns the number of rows.
 
     A row that breaks checks goes to `reject(document, failures, rank)`. `ids` is a file for the ids of all rows.

@@ -35,20 +35,13 @@ def find(documents: Path, work: Path, params: MinhashParams, execution: Executio
 
     config = config_of(params)
     signatures, pairs, clusters = (work / name for name in ("signatures", "pairs", "clusters"))
-    execute(
-        "signatures",
-        [blocks.reader(documents), blocks.Signatures(str(signatures), config)],
-        work,
-        execution,
-    )
+    execute("signatures", [blocks.reader(documents), blocks.Signatures(str(signatures), config)], work, execution)
     buckets = MinhashDedupBuckets(str(signatures), str(pairs), config=config)
     # On one machine, processes for these steps would take longer to start than to work.
     here = execution.executor == "local"
     alone = execution.model_copy(update={"workers": 1}) if here else execution
     execute("buckets", [buckets], work, alone, params.buckets)
-    cluster = MinhashDedupCluster(
-        str(pairs), str(clusters), config, save_cluster_id=True, save_cluster_size=True
-    )
+    cluster = MinhashDedupCluster(str(pairs), str(clusters), config, save_cluster_id=True, save_cluster_size=True)
     with redirect_stderr(sys.stderr if sys.stderr.isatty() else StringIO()):  # datatrove's progress bar
         execute("clusters", [cluster], work, execution, 1)
     # The last step passes shards without a removal by and forgets their clusters: give every shard its three files.
@@ -89,6 +82,9 @@ def config_of(params: MinhashParams):
     from datatrove.utils.text import TextNormConfig
 
     return MinhashConfig(
-        n_grams=params.n_grams, num_buckets=params.buckets, hashes_per_bucket=params.hashes, seed=1,
+        n_grams=params.n_grams,
+        num_buckets=params.buckets,
+        hashes_per_bucket=params.hashes,
+        seed=1,
         norm_config=TextNormConfig(norm_numbers=params.ignore_numbers),
-    )  # fmt: skip
+    )

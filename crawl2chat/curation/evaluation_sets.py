@@ -14,15 +14,8 @@ from crawl2chat.jsonl import read_tasks
 
 def evaluation_items(tasks: Path, chat: Path, preferences: Path) -> list[Item]:
     """The prompts of every evaluation set, in a fixed order."""
-    items = [
-        Item(task["id"], task["skill"], task["prompt"])
-        for task in read_tasks(tasks)
-        if task["split"] != "train"
-    ]
-    for name, rows in (
-        ("chat", read_conversations(chat)[0]),
-        ("preferences", read_preferences(preferences)[0]),
-    ):
+    items = [Item(task["id"], task["skill"], task["prompt"]) for task in read_tasks(tasks) if task["split"] != "train"]
+    for name, rows in (("chat", read_conversations(chat)[0]), ("preferences", read_preferences(preferences)[0])):
         for row in rows:
             said = [message["content"] for message in row["messages"] if message["role"] == "user"]
             items += [Item(f"{row['id']}#{turn}", name, text) for turn, text in enumerate(said)]

@@ -35,9 +35,7 @@ class SlurmParams(Params):
     cpus_per_task: PositiveInt = 1
     mem_per_cpu_gb: PositiveInt = 4
     qos: str = ""
-    max_array_size: PositiveInt = (
-        1_000  # of the cluster; more shards become several arrays, one after the other
-    )
+    max_array_size: PositiveInt = 1_000  # of the cluster; more shards become several arrays, one after the other
     sbatch_args: dict[str, str] = {}  # any others, {account: me}
     env_command: str = ""  # shell line that makes the environment; empty takes this Python's
 
@@ -55,9 +53,7 @@ class ExecutionParams(Params):
 
     executor: Literal["local", "slurm", "ray"] = "local"
     tasks: PositiveInt = 8  # shards; files are dealt to them in turn
-    workers: NonNegativeInt = (
-        2  # shards worked on at a time; 1 with `local` runs in this process; 0: all, on a cluster
-    )
+    workers: NonNegativeInt = 2  # shards worked on at a time; 1 with `local` runs in this process; 0: all, on a cluster
     slurm: SlurmParams = SlurmParams()
     ray: RayParams = RayParams()
 
@@ -124,9 +120,7 @@ def _run_ray(name: str, pipeline: list[Any], tasks: int, logging: Path, executio
     try:
         import ray
     except ImportError:
-        raise UserError(
-            f"{name}: executor ray needs Ray; install it with `pip install crawl2chat[ray]`."
-        ) from None
+        raise UserError(f"{name}: executor ray needs Ray; install it with `pip install crawl2chat[ray]`.") from None
     from datatrove.executor.ray import RayPipelineExecutor
 
     params, workers = execution.ray, min(execution.workers or tasks, tasks)
@@ -142,9 +136,13 @@ def _run_ray(name: str, pipeline: list[Any], tasks: int, logging: Path, executio
         ray.init(**where, runtime_env=here, log_to_driver=False, logging_level="ERROR")
     try:
         RayPipelineExecutor(
-            pipeline, tasks, workers, logging_dir=str(logging), cpus_per_task=params.cpus_per_task,
+            pipeline,
+            tasks,
+            workers,
+            logging_dir=str(logging),
+            cpus_per_task=params.cpus_per_task,
             mem_per_cpu_gb=params.mem_per_cpu_gb,
-        ).run()  # fmt: skip
+        ).run()
     finally:
         if started:
             ray.shutdown()
@@ -159,14 +157,7 @@ def merged_statistics(folder: Path) -> dict[str, dict[str, float]]:
     for path in sorted(folder.glob("[0-9]*.json")):
         for block in json.loads(path.read_text()):
             # datatrove writes "🫂 - DEDUP: 🎯 MinHash stage 4"
-            name = (
-                block["name"]
-                .split(" - ", 1)[-1]
-                .split(": ", 1)[-1]
-                .encode("ascii", "ignore")
-                .decode()
-                .strip()
-            )
+            name = block["name"].split(" - ", 1)[-1].split(": ", 1)[-1].encode("ascii", "ignore").decode().strip()
             times = block["time_stats"]
             merged[name]["seconds"] += float(times["total"] if isinstance(times, dict) else times)
             for key, value in block["stats"].items():
@@ -227,9 +218,7 @@ def require_documents(kept: int, stage: str, drops: dict[str, dict[str, int]]) -
     if kept:
         return
     if not drops:
-        raise UserError(
-            f"{stage}: no documents came in; check that the folder it reads holds readable files."
-        )
+        raise UserError(f"{stage}: no documents came in; check that the folder it reads holds readable files.")
     block = max(drops, key=lambda name: sum(drops[name].values()))
     reason = max(drops[block], key=drops[block].__getitem__)
     raise UserError(

@@ -71,17 +71,10 @@ def _main_content(tree: Any, without: list[str]) -> str:
     from resiliparse.extract.html2text import extract_plain_text
 
     text = extract_plain_text(
-        tree,
-        main_content=True,
-        preserve_formatting=True,
-        alt_texts=False,
-        list_bullets=True,
-        skip_elements=without,
+        tree, main_content=True, preserve_formatting=True, alt_texts=False, list_bullets=True, skip_elements=without
     )
     lines = [line.strip() for line in text.split("\n") if line.strip()]
-    return "\n".join(
-        line for place, line in enumerate(lines) if not 0 < place < _HEAD or not _BYLINE.fullmatch(line)
-    )
+    return "\n".join(line for place, line in enumerate(lines) if not 0 < place < _HEAD or not _BYLINE.fullmatch(line))
 
 
 def _trafilatura(html: str) -> str:

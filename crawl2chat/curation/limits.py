@@ -39,9 +39,13 @@ def _language(limits: dict[str, Any]) -> Iterator[Limit]:
 
 def _repetition(limits: dict[str, Any]) -> Iterator[Limit]:
     yield from _most(
-        "repetition", limits, "duplicate_paragraphs", "duplicate_paragraph_characters", "duplicate_lines",
+        "repetition",
+        limits,
+        "duplicate_paragraphs",
+        "duplicate_paragraph_characters",
+        "duplicate_lines",
         "duplicate_line_characters",
-    )  # fmt: skip
+    )
     for names, kind in (("top_{}_gram", "top_grams"), ("duplicate_{}_grams", "duplicate_grams")):
         for n, limit in limits[kind]:
             yield Limit("repetition", names.format(n), most=limit, reasons=(names.format(n),))
@@ -65,9 +69,7 @@ def _c4(limits: dict[str, Any]) -> Iterator[Limit]:
 
 
 def _fineweb(limits: dict[str, Any]) -> Iterator[Limit]:
-    yield Limit(
-        "fineweb", "line_punctuation", least=limits["line_punctuation"], reasons=("line_punctuation",)
-    )
+    yield Limit("fineweb", "line_punctuation", least=limits["line_punctuation"], reasons=("line_punctuation",))
     yield from _most("fineweb", limits, "short_lines", "duplicate_characters", "new_lines")
 
 

@@ -143,11 +143,7 @@ class _Words:
         pieces = line.split()
         if len(line) <= cls.LONGEST or max(map(len, pieces), default=0) <= cls.LONGEST:
             return pieces
-        return [
-            piece[start : start + cls.LONGEST]
-            for piece in pieces
-            for start in range(0, len(piece), cls.LONGEST)
-        ]
+        return [piece[start : start + cls.LONGEST] for piece in pieces for start in range(0, len(piece), cls.LONGEST)]
 
     @classmethod
     def _learn(cls, pieces: list[str]) -> None:
@@ -310,9 +306,7 @@ def _repetition(text: str, words: list[str], limits: RepetitionParams) -> Iterat
             break
 
 
-def gopher(
-    text: str, words: list[str], limits: GopherParams, measured: dict[str, float] | None = None
-) -> Drop | None:
+def gopher(text: str, words: list[str], limits: GopherParams, measured: dict[str, float] | None = None) -> Drop | None:
     """Gopher's quality rules."""
     return judge(_gopher(text, words, limits), measured)
 
@@ -324,7 +318,7 @@ def _gopher(text: str, words: list[str], limits: GopherParams) -> Iterator[Measu
     length = sum(map(len, real)) / len(real)
     yield _between(
         "mean_word_length", length, limits.min_word_length, limits.max_word_length, ("short_words", "long_words")
-    )  # fmt: skip
+    )
     yield _at_most("hashes", text.count("#") / len(words), limits.symbols)
     yield _at_most("ellipses", (text.count("...") + text.count("…")) / len(words), limits.symbols)
     lines = text.splitlines()
@@ -392,9 +386,7 @@ def c4(
     return "\n".join(kept).strip(), count
 
 
-def fineweb(
-    text: str, word_count: int, limits: FineWebParams, measured: dict[str, float] | None = None
-) -> Drop | None:
+def fineweb(text: str, word_count: int, limits: FineWebParams, measured: dict[str, float] | None = None) -> Drop | None:
     """FineWeb's rules."""
     lines = [line for line in text.split("\n") if line.strip()]
     return judge(_fineweb(text, lines, word_count, limits), measured) if lines else Drop("empty")

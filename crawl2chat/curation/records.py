@@ -18,17 +18,7 @@ from typing import Any, BinaryIO
 
 # Records and answers that never hold a page. Everything else that is lost counts as unreadable.
 ORDINARY = frozenset(
-    {
-        "warcinfo",
-        "request",
-        "metadata",
-        "revisit",
-        "redirect",
-        "http_error",
-        "not_html",
-        "empty_body",
-        "other_record",
-    }
+    {"warcinfo", "request", "metadata", "revisit", "redirect", "http_error", "not_html", "empty_body", "other_record"}
 )
 ARCHIVES, TEXTS = (
     (".warc", ".arc", ".wet", ".wat"),
@@ -111,9 +101,7 @@ def open_binary(path: Path) -> BinaryIO:
         case "zst":
             import zstandard
 
-            reader = zstandard.ZstdDecompressor().stream_reader(
-                path.open("rb"), read_across_frames=True, closefd=True
-            )
+            reader = zstandard.ZstdDecompressor().stream_reader(path.open("rb"), read_across_frames=True, closefd=True)
             return io.BufferedReader(reader)
         case "lz4":
             import lz4.frame
@@ -185,12 +173,7 @@ def _read_members(file: BinaryIO, max_bytes: int) -> Iterator[Found | Lost]:
         member = _Member(file)
         last, count = None, 0
         for outcome in _frames(_Source(io.BufferedReader(member, 1 << 16)), max_bytes, start):
-            if (
-                cut
-                and outcome.place == start
-                and isinstance(outcome, Lost)
-                and outcome.reason == "broken_record"
-            ):
+            if cut and outcome.place == start and isinstance(outcome, Lost) and outcome.reason == "broken_record":
                 continue  # what was missing of the record before, which has its reason
             if last:
                 yield last
@@ -318,10 +301,7 @@ def _frames(source: _Source, max_bytes: int, base: int) -> Iterator[Found | Lost
     A length that does not lead to the next record makes its record `wrong_length`; bytes between records that are none
     are one `broken_record` for each stretch.
     """
-    junk, known = (
-        -1,
-        False,
-    )  # where a stretch of bytes began that are no record; whether a reason covers it already
+    junk, known = (-1, False)  # where a stretch of bytes began that are no record; whether a reason covers it already
     while line := source.line():
         place = source.position - len(line)
         if (begin := _WARC.search(line)) and begin.start():  # the record before was cut off within this line
@@ -339,10 +319,7 @@ def _frames(source: _Source, max_bytes: int, base: int) -> Iterator[Found | Lost
         block = source.read(min(max(head.length, 0), max_bytes + 1))
         swallowed = _swallowed(head, block, source)
         if head.length < 0 or swallowed is not None:
-            lost, detail = (
-                "wrong_length",
-                "no length" if head.length < 0 else "the next record lies within it",
-            )
+            lost, detail = ("wrong_length", "no length" if head.length < 0 else "the next record lies within it")
             source.unread(block[swallowed or 0 :])
         elif not _skip(source, head.length - len(block)):
             lost, detail = "truncated_record", f"{len(block)} bytes there"
@@ -395,9 +372,7 @@ def _head(line: bytes, source: _Source) -> _Head | None:
     if match := _ARC.match(line):
         url, date, media, length = (part.decode("utf-8", "replace") for part in match.groups())
         kind = "warcinfo" if url.startswith("filedesc:") else "response"
-        return _Head(
-            kind, "", url, _iso(date), media.lower(), int(length) if length.isdecimal() else -1, True
-        )
+        return _Head(kind, "", url, _iso(date), media.lower(), int(length) if length.isdecimal() else -1, True)
     return None
 
 
@@ -562,9 +537,7 @@ def is_html(body: bytes, media: str) -> bool:
         return False
     if "html" in media:
         return True
-    claims_other = media and not media.startswith(
-        ("text/plain", "application/octet-stream", "unk", "no-type")
-    )
+    claims_other = media and not media.startswith(("text/plain", "application/octet-stream", "unk", "no-type"))
     return not claims_other and bool(_HTML.search(body[:2048]))
 
 
@@ -575,10 +548,7 @@ def unparsable(found: Found, max_bytes: int, max_depth: int) -> Lost | None:
     reason, value = "", 0
     if len(found.text) > max_bytes:
         reason, value = "too_large", len(found.text)
-    elif (
-        found.text.count("<") - 2 * found.text.count("</") > max_depth
-        and (depth := depth_of(found.text)) > max_depth
-    ):
+    elif found.text.count("<") - 2 * found.text.count("</") > max_depth and (depth := depth_of(found.text)) > max_depth:
         reason, value = "too_deep", depth
     return Lost(reason, found.place, found.id, found.metadata.get("url", ""), str(value)) if reason else None
 
@@ -630,10 +600,7 @@ def _document(data: Any, place: int, file: str) -> Found | Lost:
         return Lost("not_an_object", place)
     if not isinstance(data.get("text"), str):
         return Lost(
-            "no_text_field",
-            place,
-            str(data.get("id", "")),
-            detail=f"keys: {', '.join(sorted(map(str, data))[:8])}",
+            "no_text_field", place, str(data.get("id", "")), detail=f"keys: {', '.join(sorted(map(str, data))[:8])}"
         )
     if not data["text"].strip():
         return Lost("empty_text", place, str(data.get("id", "")))
@@ -643,9 +610,7 @@ def _document(data: Any, place: int, file: str) -> Found | Lost:
         for key in ("url", "title", "date", "language")
         if isinstance(value := data.get(key, more.get(key)), str)
     }
-    labels = {
-        key: str(value) for key, value in {**more, **data}.items() if isinstance(value, str | int | float)
-    }
+    labels = {key: str(value) for key, value in {**more, **data}.items() if isinstance(value, str | int | float)}
     del labels["text"]
     return Found(data["text"], f"{file}:{data.get('id', place)}", "text", place, known, labels)
 

@@ -142,8 +142,7 @@ def shown(tables: dict[str, list[Row]], figures: dict[str, str], bytes_per_token
 def in_tokens(waterfall: list[Row], bytes_per_token: float) -> list[Row]:
     """The waterfall with the tokens that its texts would be; a page's HTML never becomes any."""
     return [
-        row | {"tokens": None if row["words"] is None else round(row["bytes"] / bytes_per_token)}
-        for row in waterfall
+        row | {"tokens": None if row["words"] is None else round(row["bytes"] / bytes_per_token)} for row in waterfall
     ]
 
 
@@ -152,9 +151,7 @@ def read(folder: Path) -> tuple[dict[str, list[Row]], dict[str, str]]:
     tables: dict[str, list[Row]] = {}
     for path in sorted(folder.glob("*.csv")):
         with path.open(encoding="utf-8", newline="") as file:
-            tables[path.stem] = [
-                {key: number(text) for key, text in row.items()} for row in csv.DictReader(file)
-            ]
+            tables[path.stem] = [{key: number(text) for key, text in row.items()} for row in csv.DictReader(file)]
     for name in LISTS if tables else ():
         lines = (folder / f"{name}.jsonl").read_text(encoding="utf-8").split("\n")
         tables[name] = [json.loads(line) for line in lines if line]
@@ -196,12 +193,7 @@ class Size:
 
     def row(self) -> Row:
         tokens = round(self.bytes / BYTES_PER_TOKEN)
-        return {
-            "documents": self.documents,
-            "bytes": self.bytes,
-            "words": self.words,
-            "tokens_estimated": tokens,
-        }
+        return {"documents": self.documents, "bytes": self.bytes, "words": self.words, "tokens_estimated": tokens}
 
 
 def size_of(text: str) -> int:
@@ -217,9 +209,7 @@ class Sample:
 
     def add(self, key: str, item: Any) -> None:
         self.seen += 1
-        rank = -int.from_bytes(
-            hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big"
-        )
+        rank = -int.from_bytes(hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
         if len(self.heap) < self.size:
             heapq.heappush(self.heap, (rank, self.seen, item))
         elif self.heap and rank > self.heap[0][0]:
@@ -324,9 +314,14 @@ def read_removed(folder: Path, census: Census, params: ReportParams) -> Removed:
             text = title_of(text)
         removed.samples.setdefault(reason, Sample(params.samples)).add(
             document["id"],
-            {"value": value, "detail": metadata.get("detail"), "url": metadata.get("url", ""), "id": document["id"],
-             "text": clip(text, params.characters)},
-        )  # fmt: skip
+            {
+                "value": value,
+                "detail": metadata.get("detail"),
+                "url": metadata.get("url", ""),
+                "id": document["id"],
+                "text": clip(text, params.characters),
+            },
+        )
         if folder.name not in EXTRACT:
             census.add(metadata.get("language", ""), metadata.get("domain", ""), text, kept=False)
     return removed
@@ -344,8 +339,13 @@ def page_rows(gone: dict[str, Removed], pages: Size) -> list[Row]:
 
     def row(block: str, count: int, size: int | None) -> Row:
         return {
-            "stage": "extract", "block": block, "documents": count, "bytes": size, "words": None, "tokens_estimated": None,
-        }  # fmt: skip
+            "stage": "extract",
+            "block": block,
+            "documents": count,
+            "bytes": size,
+            "words": None,
+            "tokens_estimated": None,
+        }
 
     return [
         row("pages", attempted, None),
@@ -354,17 +354,12 @@ def page_rows(gone: dict[str, Removed], pages: Size) -> list[Row]:
     ]
 
 
-def after_blocks(
-    stage: str, order: tuple[str, ...], before: Size, gone: dict[str, Removed], after: Size
-) -> list[Row]:
+def after_blocks(stage: str, order: tuple[str, ...], before: Size, gone: dict[str, Removed], after: Size) -> list[Row]:
     """What is left after each block. Before a block that rewrites, counted from the stage's start; then from its end."""
     rows, rewritten, left = [], False, before
     for place, block in enumerate(order):
         rewritten = rewritten or block in REWRITES
-        if rewritten:
-            left = sum((gone[later].size for later in order[place + 1 :]), after)
-        else:
-            left = left - gone[block].size
+        left = sum((gone[later].size for later in order[place + 1 :]), after) if rewritten else left - gone[block].size
         rows.append({"stage": stage, "block": block, **left.row()})
     return rows
 
@@ -436,9 +431,13 @@ def histogram_rows(found: list[Limit], kept: list[dict[str, float]], gone: dict[
             continue
         stayed = [values[limit.measure] for values in kept if values.get(limit.measure) is not None]
         common = {
-            "block": limit.block, "measure": limit.measure, "least": limit.least, "most": limit.most,
-            "kept_measured": len(stayed), "dropped_measured": len(dropped),
-        }  # fmt: skip
+            "block": limit.block,
+            "measure": limit.measure,
+            "least": limit.least,
+            "most": limit.most,
+            "kept_measured": len(stayed),
+            "dropped_measured": len(dropped),
+        }
         rows += [common | row for row in bins(stayed, dropped, limit)]
     return rows
 
@@ -448,9 +447,7 @@ def bins(kept: list[float], dropped: list[float], limit: Limit) -> Iterator[Row]
     import numpy as np
 
     low, high = min(*kept, *dropped), max(*kept, *dropped)
-    start = next(
-        (line for line in (limit.least, limit.most) if line is not None and low <= line <= high), low
-    )
+    start = next((line for line in (limit.least, limit.most) if line is not None and low <= line <= high), low)
     if high > 100:
         edges = np.unique(np.floor([start, *np.geomspace(max(low, 1.0), high + 1.0, BINS + 1)]))
     else:
@@ -464,9 +461,7 @@ def bins(kept: list[float], dropped: list[float], limit: Limit) -> Iterator[Row]
 
 def cluster_sizes(removed: Path) -> list[Row]:
     """How many clusters of duplicates have which size. Of a cluster of n pages n − 1 were dropped, and each says so."""
-    dropped = Counter(
-        document["metadata"]["minhash_cluster_size"] for document in documents_in(removed / "minhash")
-    )
+    dropped = Counter(document["metadata"]["minhash_cluster_size"] for document in documents_in(removed / "minhash"))
     return [{"size": size, "clusters": round(count / (size - 1))} for size, count in sorted(dropped.items())]
 
 
@@ -490,9 +485,7 @@ def biggest_clusters(folders: Folders, params: ReportParams) -> list[Row]:
     }
     found = []
     for cluster, size in sizes.items():
-        url, text = twins.get(
-            cluster, ("", "")
-        )  # the twin may have been dropped later, for showing an evaluation item
+        url, text = twins.get(cluster, ("", ""))  # the twin may have been dropped later, for showing an evaluation item
         found.append(page_of(cluster, size, "kept", url, text, text, params.characters))
         for copy in copies[cluster].items():
             url = copy["metadata"].get("url", "")
@@ -503,8 +496,13 @@ def biggest_clusters(folders: Folders, params: ReportParams) -> list[Row]:
 def page_of(cluster: int, size: int, fate: str, url: str, text: str, twin: str, characters: int) -> Row:
     shared = round(shared_runs(text, twin), 3) if twin else None
     return {
-        "cluster": cluster, "size": size, "fate": fate, "url": url, "shared": shared, "text": clip(text, characters),
-    }  # fmt: skip
+        "cluster": cluster,
+        "size": size,
+        "fate": fate,
+        "url": url,
+        "shared": shared,
+        "text": clip(text, characters),
+    }
 
 
 def largest(sizes: dict[int, int], most: int) -> dict[int, int]:
@@ -525,9 +523,7 @@ def sample_rows(
 ) -> list[Row]:
     """A few documents of every reason, drawn by their ids."""
     broken = {
-        (limit.block, reason): limit.least
-        if limit.most is None or number < len(limit.reasons) - 1
-        else limit.most
+        (limit.block, reason): limit.least if limit.most is None or number < len(limit.reasons) - 1 else limit.most
         for limit in found
         for number, reason in enumerate(limit.reasons)
     }

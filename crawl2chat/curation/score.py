@@ -80,9 +80,7 @@ def extraction_by_form(
                 claim = f"/{row['charset_header'] or 'none'}" if form == "charset" else ""
                 scores[form][f"{row[form]}{claim}"].append(value)
     tables = {
-        form: {
-            name: {"f1": sum(found) / len(found), "n": len(found)} for name, found in sorted(table.items())
-        }
+        form: {name: {"f1": sum(found) / len(found), "n": len(found)} for name, found in sorted(table.items())}
         for form, table in scores.items()
     }
     return {"f1_by_form": tables} if truth else {}
@@ -90,14 +88,10 @@ def extraction_by_form(
 
 def group(defect: str) -> str:
     """`language_de` → `language`: the kind under which defects are reported."""
-    return (
-        defect.split("_")[0] if defect.startswith(("language_", "garbled_", "list_", "server_")) else defect
-    )
+    return defect.split("_")[0] if defect.startswith(("language_", "garbled_", "list_", "server_")) else defect
 
 
-def dropping(
-    dropped: set[str], arrived: set[str], truth: dict[str, dict[str, Any]], stage: str
-) -> dict[str, Any]:
+def dropping(dropped: set[str], arrived: set[str], truth: dict[str, dict[str, Any]], stage: str) -> dict[str, Any]:
     """Precision and recall of a stage's drops among the pages that reached it, and recall by kind of defect.
 
     A drop is right when the page was to be dropped, in this stage or any other. A defect's precision is counted among
@@ -109,9 +103,7 @@ def dropping(
     right = sum(truth[key]["expected"] == "drop" for key in known if key in dropped)
     judged = sum(truth[key]["expected"] in ("drop", "keep") for key in known if key in dropped)
     due = [key for key in known if truth[key]["expected"] == "drop" and truth[key]["stage"] == stage]
-    metrics = share("precision", right, judged) | share(
-        "recall", sum(key in dropped for key in due), len(due)
-    )
+    metrics = share("precision", right, judged) | share("recall", sum(key in dropped for key in due), len(due))
     recall: dict[str, list[bool]] = defaultdict(list)
     precision: dict[str, list[bool]] = defaultdict(list)
     intensity: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
@@ -128,12 +120,9 @@ def dropping(
                 precision[defect].append(row["expected"] == "drop")
     own = sorted(recall)
     metrics["recall_by_defect"] = {name: shared("recall", recall[name]) for name in own}
-    metrics["precision_by_defect"] = {
-        name: shared("precision", precision[name]) for name in own if precision[name]
-    }
+    metrics["precision_by_defect"] = {name: shared("precision", precision[name]) for name in own if precision[name]}
     metrics["dropped_by_intensity"] = {
-        name: {level: shared("dropped", hits) for level, hits in sorted(intensity[name].items())}
-        for name in own
+        name: {level: shared("dropped", hits) for level, hits in sorted(intensity[name].items())} for name in own
     }
     return metrics
 
@@ -206,9 +195,7 @@ def duplicates(
     expected: dict[str, list[float]] = {band: [] for band in hits}
     for members in clusters.values():
         original = next((key for key in members if truth[key]["similarity"] is None), None)
-        alike = {
-            key: 1.0 if truth[key]["similarity"] is None else truth[key]["similarity"] for key in members
-        }
+        alike = {key: 1.0 if truth[key]["similarity"] is None else truth[key]["similarity"] for key in members}
         eligible = [key for key in members if alike[key] >= ALIKE]
         right += min(sum(key in dropped for key in eligible), max(0, len(eligible) - 1))
         copies = [key for key in members if alike[key] >= 0.8]
@@ -233,9 +220,7 @@ def duplicates(
     return metrics
 
 
-def personal_data(
-    before: dict[str, str], after: dict[str, str], truth: dict[str, dict[str, Any]]
-) -> dict[str, Any]:
+def personal_data(before: dict[str, str], after: dict[str, str], truth: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Recall of personal data by kind, and how much of what only resembles it was touched.
 
     A span counts as found when it no longer stands in the text. Clean spans are the planted look-alikes (order numbers,
@@ -259,9 +244,7 @@ def personal_data(
         **share("pii_recall", sum(found), len(found)),
         "pii_recall_by_kind": {kind: shared("recall", hits) for kind, hits in sorted(recall.items())},
         **share("pii_clean_touched_share", sum(harmed), len(harmed)),
-        "pii_clean_touched_by_kind": {
-            kind: shared("touched", hits) for kind, hits in sorted(touched.items())
-        },
+        "pii_clean_touched_by_kind": {kind: shared("touched", hits) for kind, hits in sorted(touched.items())},
         **share("pii_clean_pages_touched_share", sum(pages), len(pages)),
         "pii_clean_touched": sum(pages),
         "pii_clean": len(pages),

@@ -37,11 +37,21 @@ def run(name: str, pipeline: list[Any], tasks: int, logging: Path, execution: Ex
     params = execution.slurm
     job = f"crawl2chat-{name}-{logging.parents[1].name[:12]}"
     array = JobArray(
-        pipeline, tasks, params.time, params.partition, params.cpus_per_task, params.mem_per_cpu_gb,
-        workers=execution.workers or -1, job_name=job, qos=params.qos, sbatch_args=dict(params.sbatch_args),
-        env_command=environment(params.env_command), max_array_size=params.max_array_size, logging_dir=str(logging),
+        pipeline,
+        tasks,
+        params.time,
+        params.partition,
+        params.cpus_per_task,
+        params.mem_per_cpu_gb,
+        workers=execution.workers or -1,
+        job_name=job,
+        qos=params.qos,
+        sbatch_args=dict(params.sbatch_args),
+        env_command=environment(params.env_command),
+        max_array_size=params.max_array_size,
+        logging_dir=str(logging),
         requeue=False,
-    )  # fmt: skip
+    )
     try:
         subprocess.run(["scancel", "--name", job], check=True, capture_output=True)
         wait_until_gone(job)
@@ -67,8 +77,6 @@ def environment(command: str) -> str:
 def wait_until_gone(job: str, longest: float = 30.0) -> None:
     """Wait until no job of this name is in the queue; ask less often as time goes by (seconds)."""
     pause = 0.5
-    while subprocess.run(
-        ["squeue", "--noheader", "--name", job], check=True, capture_output=True
-    ).stdout.strip():
+    while subprocess.run(["squeue", "--noheader", "--name", job], check=True, capture_output=True).stdout.strip():
         time.sleep(pause)
         pause = min(longest, 1.5 * pause)

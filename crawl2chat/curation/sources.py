@@ -24,15 +24,7 @@ from urllib.parse import urlsplit
 import zstandard
 from pydantic import Field
 
-from crawl2chat.curation.records import (
-    COMPRESSIONS,
-    Found,
-    Lost,
-    compression,
-    kind_of,
-    open_binary,
-    read_file,
-)
+from crawl2chat.curation.records import COMPRESSIONS, Found, Lost, compression, kind_of, open_binary, read_file
 from crawl2chat.errors import UserError
 from crawl2chat.parameters import Params
 
@@ -67,9 +59,7 @@ class Source:
     named_by: str
 
 
-def collect(
-    inputs: Path, out: Path, params: CollectParams, seed: int, work: Path | None = None
-) -> dict[str, Any]:
+def collect(inputs: Path, out: Path, params: CollectParams, seed: int, work: Path | None = None) -> dict[str, Any]:
     """Bring what is usable from `inputs` to `out`; returns counts of files, bytes, records and documents.
 
     Downloads stay in `work` until the stage is done, so that a killed run fetches only what is missing.
@@ -237,9 +227,7 @@ def _clean(name: str) -> str:
 def _chosen(documents: list[Source], params: CollectParams, seed: int) -> Iterator[Source]:
     """Files until a limit is reached: in order of their names, or of their hashes where there is a limit."""
     limited = params.max_files or params.max_megabytes or params.max_documents
-    order = sorted(
-        documents, key=lambda source: (_chance(seed, source.name) if limited else 0.0, source.name)
-    )
+    order = sorted(documents, key=lambda source: (_chance(seed, source.name) if limited else 0.0, source.name))
     total = 0
     for source in order[: params.max_files or None]:
         if params.max_megabytes:
@@ -323,9 +311,7 @@ class _sentences:
         if isinstance(error, FileNotFoundError) or status == 404:
             raise UserError(f"{where} does not exist; mend or remove it.") from None
         if isinstance(error, ValueError) and "protocol" in str(error).lower():
-            raise UserError(
-                f"{where} has a protocol that nothing here reads; use s3:// or https://."
-            ) from None
+            raise UserError(f"{where} has a protocol that nothing here reads; use s3:// or https://.") from None
         if isinstance(error, (OSError, TimeoutError)) or "Client" in chain or "Connect" in chain:
             raise _TryAgain(
                 f"{where} cannot be read ({type(error).__name__}): the host {host} does not answer as it should; "
@@ -400,10 +386,7 @@ def _cut(path: Path, target: Path, choice: dict[int, bool]) -> None:
         plain = plain.removesuffix(suffix)
     kind = kind_of(path)
     if kind in ("jsonl", "text"):
-        with (
-            open_binary(path) as lines,
-            zstandard.open(target.with_name(f"{plain}.zst"), "wb") as out,
-        ):
+        with open_binary(path) as lines, zstandard.open(target.with_name(f"{plain}.zst"), "wb") as out:
             for number, line in enumerate(lines, 1):
                 if choice.get(number):
                     out.write(line)

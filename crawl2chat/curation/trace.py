@@ -90,9 +90,7 @@ def find(project: Project, query: str) -> list[Candidate]:
         names = document["id"], document["id"].strip("<>").removeprefix("urn:uuid:"), url
         exact = query in names or bool(url) and bare(url).rstrip("/") == bare(query).rstrip("/")
         if exact or snippet in " ".join(document.get("text", "").split()):
-            found.setdefault(
-                document["id"], Candidate(document["id"], url, metadata.get("title") or "", exact)
-            )
+            found.setdefault(document["id"], Candidate(document["id"], url, metadata.get("title") or "", exact))
     exact_ones = [candidate for candidate in found.values() if candidate.exact]
     return exact_ones or list(found.values())
 
@@ -188,14 +186,13 @@ def _deduplication(project: Project, key: str, filtered: Document) -> Iterator[L
     gone = lost["metadata"] if lost else {}
     if gone.get("block") == "minhash":
         twin = _document(project.data / "filtered", gone["kept"])
-        alike = (
-            f", {similarity(filtered['text'], twin['text']):.0%} of runs of five words shared" if twin else ""
-        )
+        alike = f", {similarity(filtered['text'], twin['text']):.0%} of runs of five words shared" if twin else ""
         yield Line(
-            "minhash", False,
+            "minhash",
+            False,
             f"dropped: near-duplicate in cluster {gone['value']} of {gone['minhash_cluster_size']}; "
             f"{gone['kept']} stays ({gone['kept_url']}{alike})",
-        )  # fmt: skip
+        )
         return
     if not gone and not row:
         yield Line("deduplicate", None, "has not run on this document; `dvc repro deduplicate`")
@@ -205,24 +202,24 @@ def _deduplication(project: Project, key: str, filtered: Document) -> Iterator[L
         if row
         else (gone.get("minhash_cluster_id", -1), gone.get("minhash_cluster_size", 1))
     )
-    yield Line(
-        "minhash", True, f"stays for the {size} of cluster {cluster}" if cluster >= 0 else "no near-duplicate"
-    )
+    yield Line("minhash", True, f"stays for the {size} of cluster {cluster}" if cluster >= 0 else "no near-duplicate")
     count = row["personal"] if row else sum(gone.get("personal", {}).values())
     yield Line("personal", True, f"{count} spans replaced by placeholders" if count else "nothing to replace")
     if gone.get("block") in ("contamination", "spans"):
         what = "its lines are cut" if row else "dropped"
         yield Line(
-            "contamination",
-            bool(row),
-            f"{what}: shows item {gone['value']} of {gone.get('evaluation_set', '')}",
+            "contamination", bool(row), f"{what}: shows item {gone['value']} of {gone.get('evaluation_set', '')}"
         )
     elif gone.get("block") == "schema":
         yield from _dropped(gone, [])
     else:
         yield Line("contamination", True, "shows no evaluation item")
     if row:
-        yield Line("corpus", True, f"data/corpus/{row['file_name']}, row {row['row']:,}: {row['words']:,} words, sha256 {row['sha256'][:16]}…")  # fmt: skip
+        yield Line(
+            "corpus",
+            True,
+            f"data/corpus/{row['file_name']}, row {row['row']:,}: {row['words']:,} words, sha256 {row['sha256'][:16]}…",
+        )
         yield _tokens(project, key, row["text"])
 
 
@@ -281,7 +278,11 @@ def _tokens(project: Project, key: str, text: str) -> Line:
             place = ids.index(key)
             start, end = int(bounds[place]), int(bounds[place + 1])
             if _decoded(project, split, start, end) in (text, None):
-                return Line("tokens", True, f"data/tokens/{split}.bin, tokens {start:,} to {end - 1:,} (document {place:,} of {len(ids):,})")  # fmt: skip
+                return Line(
+                    "tokens",
+                    True,
+                    f"data/tokens/{split}.bin, tokens {start:,} to {end - 1:,} (document {place:,} of {len(ids):,})",
+                )
     return Line("tokens", None, "data/tokens are those of another corpus; `dvc repro tokenize`")
 
 
@@ -302,9 +303,7 @@ def document_at(project: Project, split: str, token: int) -> Candidate:
         raise UserError("There are no data/tokens yet; run `dvc repro tokenize`.")
     bounds = _bounds(project, split)
     if token >= bounds[-1]:
-        raise UserError(
-            f"{split} has {int(bounds[-1]):,} tokens, numbered from 0; {token:,} is none of them."
-        )
+        raise UserError(f"{split} has {int(bounds[-1]):,} tokens, numbered from 0; {token:,} is none of them.")
     key = order(project, split)[int(np.searchsorted(bounds, token, "right")) - 1]
     return Candidate(key, "", "", True)
 
@@ -332,9 +331,7 @@ def show(lines: Iterable[Line], color: bool) -> Iterator[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Tell the story of the page that the query means; 1 where it means none or too many."""
-    parser = argparse.ArgumentParser(
-        prog="python -m crawl2chat.curation.trace", description="What happened to a page."
-    )
+    parser = argparse.ArgumentParser(prog="python -m crawl2chat.curation.trace", description="What happened to a page.")
     parser.add_argument("query", help="URL, document id, a piece of its text, or train:<token>, val:<token>")
     parser.add_argument("--root", type=Path, default=Path(), help="the project's folder")
     options = parser.parse_args(arguments)
@@ -342,9 +339,7 @@ def main(arguments: list[str] | None = None) -> int:
         project = Project(options.root)
         found = find(project, options.query)
         if not found:
-            raise UserError(
-                f"Nothing in {project.data} has the URL or the id {options.query!r}, or shows this text."
-            )
+            raise UserError(f"Nothing in {project.data} has the URL or the id {options.query!r}, or shows this text.")
         if len(found) > 1:
             print(f"{len(found)} documents match; ask for one by its id:")
             for candidate in found[:MOST]:

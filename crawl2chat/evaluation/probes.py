@@ -52,25 +52,15 @@ def first_sentence(text: str) -> str:
 
 
 def probe(
-    model: Transformer,
-    tokenizer: Tokenizer,
-    tasks: list[dict],
-    *,
-    samples: int,
-    max_new_tokens: int,
-    seed: int,
+    model: Transformer, tokenizer: Tokenizer, tasks: list[dict], *, samples: int, max_new_tokens: int, seed: int
 ) -> list[dict]:
     """Each task with `cloze` (bool), `answers` (samples) and `rate` (share of right ones) added, and `cloze_apart` where the
     task has a statement in words that no page uses."""
-    cloze = continuations(
-        model, tokenizer, [cloze_prompt(task) for task in tasks], max_new_tokens=max_new_tokens
-    )
+    cloze = continuations(model, tokenizer, [cloze_prompt(task) for task in tasks], max_new_tokens=max_new_tokens)
     apart = [row["meta"].get("cloze_apart", "") for row in tasks]
     retold = continuations(model, tokenizer, [f" {text}" for text in apart], max_new_tokens=max_new_tokens)
     questions = [QUESTION.format(question=task["prompt"]) for task in tasks for _ in range(samples)]
-    said = continuations(
-        model, tokenizer, questions, max_new_tokens=max_new_tokens, temperature=0.7, seed=seed
-    )
+    said = continuations(model, tokenizer, questions, max_new_tokens=max_new_tokens, temperature=0.7, seed=seed)
     rows = []
     for number, task in enumerate(tasks):
         answers = [first_sentence(text) for text in said[number * samples : (number + 1) * samples]]

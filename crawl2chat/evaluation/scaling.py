@@ -112,11 +112,7 @@ def _slopes(theta: np.ndarray, u: np.ndarray) -> np.ndarray:
 
 
 def draw(
-    runs: Sequence[dict[str, Any]],
-    axis: str,
-    label: str,
-    law: Law,
-    ahead: tuple[str, float, Estimate] | None = None,
+    runs: Sequence[dict[str, Any]], axis: str, label: str, law: Law, ahead: tuple[str, float, Estimate] | None = None
 ) -> str:
     """Loss against `axis` on two logarithmic scales: the runs by depth, the law with the 95 % band of a new run, and what
     is foretold of one, (its name, x, loss). SVG."""
@@ -127,24 +123,40 @@ def draw(
     x, losses = [run[axis] for run in runs], [run["val_loss"] for run in runs]
     line = np.geomspace(min(x) / 1.5, max([*x, *([ahead[1]] if ahead else [])]) * 1.5, 80)
     named = f"law of {law.n} runs: " + (f"{law.floor:.2f} + " if law.floor else "")
-    axes.plot(line, [law(value) for value in line], color=COLOURS["blue"], linewidth=1.6, label=f"{named}{law.scale:.3g} x^-{law.exponent:.3f}")  # fmt: skip
+    axes.plot(
+        line,
+        [law(value) for value in line],
+        color=COLOURS["blue"],
+        linewidth=1.6,
+        label=f"{named}{law.scale:.3g} x^-{law.exponent:.3f}",
+    )
     if law.freedom:
         band = [law.predict(value) for value in line]
         axes.fill_between(
-            line, [one.low for one in band], [one.high for one in band], color=COLOURS["blue"], alpha=0.12, linewidth=0,
+            line,
+            [one.low for one in band],
+            [one.high for one in band],
+            color=COLOURS["blue"],
+            alpha=0.12,
+            linewidth=0,
             label="95 % of new runs",
-        )  # fmt: skip
+        )
     axes.plot(x, losses, "o", color=COLOURS["orange"], label="measured")
     for run in runs:
-        axes.annotate(
-            run["depth"], (run[axis], run["val_loss"]), (5, 5), textcoords="offset points", color=SOFT
-        )
+        axes.annotate(run["depth"], (run[axis], run["val_loss"]), (5, 5), textcoords="offset points", color=SOFT)
     if ahead:
         name, place, guess = ahead
         sides = [[guess.value - guess.low], [guess.high - guess.value]] if law.freedom else None
         axes.errorbar(
-            [place], [guess.value], yerr=sides, fmt="D", markerfacecolor="white", capsize=3, color=COLOURS["blue"], label=name
-        )  # fmt: skip
+            [place],
+            [guess.value],
+            yerr=sides,
+            fmt="D",
+            markerfacecolor="white",
+            capsize=3,
+            color=COLOURS["blue"],
+            label=name,
+        )
     axes.set(xscale="log", yscale="log", xlabel=label, ylabel="loss on held-out text, nats per token")
     low, high = min(losses), max(losses)  # the band of few runs would flatten everything else
     axes.set_ylim(low / (high / low) ** 0.8, high * (high / low) ** 0.4)

@@ -18,14 +18,7 @@ from crawl2chat.model.network import Transformer
 from crawl2chat.tokens.tokenizer import Tokenizer
 
 BEGUN, RECITED = 24, 16  # tokens shown, and tokens that must follow exactly
-OCCURRENCES = (
-    (0, 0),
-    (1, 1),
-    (2, 3),
-    (4, 7),
-    (8, 15),
-    (16, 10**12),
-)  # 0: held-out text that training never saw
+OCCURRENCES = ((0, 0), (1, 1), (2, 3), (4, 7), (8, 15), (16, 10**12))  # 0: held-out text that training never saw
 SHOTS = (0, 1, 2, 4, 8)
 
 
@@ -77,24 +70,14 @@ def recital_windows(
     return found
 
 
-def regurgitation(
-    model: Transformer, tokenizer: Tokenizer, windows: dict[tuple[int, int], np.ndarray]
-) -> list[dict]:
+def regurgitation(model: Transformer, tokenizer: Tokenizer, windows: dict[tuple[int, int], np.ndarray]) -> list[dict]:
     """How often the model goes on word for word: exact RECITED tokens after BEGUN tokens of a text, greedily."""
     table = []
     for (low, high), runs in windows.items():
         prompts = [[tokenizer.bos, *run[:BEGUN]] for run in runs.tolist()]
         said = generate(model, prompts, max_new_tokens=RECITED, temperature=0, return_logprobs=False)
         hits = [one.ids == run[BEGUN:] for one, run in zip(said, runs.tolist(), strict=True)]
-        name = (
-            "held out"
-            if high == 0
-            else f"{low}"
-            if low == high
-            else f"{low}-{high}"
-            if high < 10**12
-            else f"{low}+"
-        )
+        name = "held out" if high == 0 else f"{low}" if low == high else f"{low}-{high}" if high < 10**12 else f"{low}+"
         table.append(row(name, hits))
     return table
 
@@ -140,9 +123,7 @@ def assistant_by_prompt(
     for way, text in ways.items():
         prompts = [text.replace("{question}", task["prompt"]) for task in facts]
         said = [first_sentence(text) for text in continuations(model, tokenizer, prompts, max_new_tokens=12)]
-        table += (
-            [row(way, [verify(task, text) for task, text in zip(facts, said, strict=True)])] if facts else []
-        )
+        table += [row(way, [verify(task, text) for task, text in zip(facts, said, strict=True)])] if facts else []
         answers += [
             {"way": way, "question": task["prompt"], "answer": text, "truth": task["answer"]}
             for task, text in zip(facts[:5], said[:5], strict=True)
@@ -150,9 +131,7 @@ def assistant_by_prompt(
     return table, answers
 
 
-def dreams(
-    model: Transformer, tokenizer: Tokenizer, beginnings: Sequence[str], each: int, seed: int
-) -> list[dict]:
+def dreams(model: Transformer, tokenizer: Tokenizer, beginnings: Sequence[str], each: int, seed: int) -> list[dict]:
     """The same beginning, several continuations: a simulator draws one of many pages."""
     texts = [text for text in beginnings for _ in range(each)]
     said = continuations(model, tokenizer, texts, max_new_tokens=60, temperature=0.8, seed=seed)

@@ -68,9 +68,7 @@ def mean(scores: ArrayLike, seed: int = 0, resamples: int = RESAMPLES) -> Estima
     return Estimate(float(values.mean()), float(low), float(high), values.size)
 
 
-def paired_difference(
-    before: ArrayLike, after: ArrayLike, seed: int = 0, resamples: int = RESAMPLES
-) -> Estimate:
+def paired_difference(before: ArrayLike, after: ArrayLike, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
     """Mean of after − before (n,) on the same items with a paired bootstrap interval: items are drawn, not scores."""
     a, b = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
     if a.shape != b.shape:
@@ -138,9 +136,7 @@ def arena(
     low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
     played = np.bincount(rows.ravel(), minlength=players)
     ratings = rated(np.ones(len(games)))
-    return [
-        Estimate(float(ratings[i]), float(low[i]), float(high[i]), int(played[i])) for i in range(players)
-    ]
+    return [Estimate(float(ratings[i]), float(low[i]), float(high[i]), int(played[i])) for i in range(players)]
 
 
 def kendall_tau(a: ArrayLike, b: ArrayLike) -> float:

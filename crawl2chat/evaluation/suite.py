@@ -45,9 +45,7 @@ class Exam:
     seed: int = 0
 
     def of(self, skill: str) -> list[dict]:
-        return [task for task in self.tasks if task["skill"] == skill and task["split"] == "test"][
-            : self.per_skill
-        ]
+        return [task for task in self.tasks if task["skill"] == skill and task["split"] == "test"][: self.per_skill]
 
     @property
     def facts(self) -> list[dict]:
@@ -74,10 +72,7 @@ class Examinee:
             return [Said(first_sentence(text), False, 0) for text in said]
         openings = system or [None] * len(prompts)
         conversations = [
-            [
-                *([{"role": "system", "content": opening}] if opening else []),
-                {"role": "user", "content": prompt},
-            ]
+            [*([{"role": "system", "content": opening}] if opening else []), {"role": "user", "content": prompt}]
             for prompt, opening in zip(prompts, openings, strict=True)
         ]
         answers = answer(
@@ -199,9 +194,7 @@ def _raw_text(exam: Exam, who: Examinee) -> dict:
     for name, prompts in shots.items():
         said = who.go_on([f" {prompt}" for prompt in prompts], 5)  # as a line inside a page begins
         first = [text.replace(".", ";").split(";")[0].strip() for text in said]
-        metrics |= accuracy(
-            name, [text == task["answer"] for text, task in zip(first, patterns, strict=True)]
-        )
+        metrics |= accuracy(name, [text == task["answer"] for text, task in zip(first, patterns, strict=True)])
     return metrics
 
 
@@ -210,16 +203,12 @@ def _self_knowledge(exam: Exam, who: Examinee) -> dict:
     about = exam.identity.model_dump()
     plain = [(question, about[key]) for key in sorted(SELF_ANSWERS) for question in SELF_QUESTIONS[key]]
     said = who.ask([question for question, _ in plain])
-    metrics = accuracy(
-        "identity", [names(one.text, truth) for one, (_, truth) in zip(said, plain, strict=True)]
-    )
+    metrics = accuracy("identity", [names(one.text, truth) for one, (_, truth) in zip(said, plain, strict=True)])
     rng = random.Random(exam.seed)
     given = exam.names[:100]
     questions = [rng.choice(SELF_QUESTIONS["name"]) for _ in given]
     said = who.ask(questions, [f"Your name is {name}." for name in given]) if given else []
-    return metrics | accuracy(
-        "system_prompt", [names(one.text, name) for one, name in zip(said, given, strict=True)]
-    )
+    return metrics | accuracy("system_prompt", [names(one.text, name) for one, name in zip(said, given, strict=True)])
 
 
 def _where(values: Sequence[bool], condition: Sequence[bool]) -> list[bool]:

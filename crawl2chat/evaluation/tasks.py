@@ -47,9 +47,7 @@ def verify(task: dict, answer: str) -> bool:
     if skill in NUMERIC or _is_number(task["answer"]):
         number = last_number(answer)
         return number is not None and _equal(number, task["answer"])
-    return not is_refusal(answer) and any(
-        names(answer, thing) for thing in (task["answer"], *task["aliases"])
-    )
+    return not is_refusal(answer) and any(names(answer, thing) for thing in (task["answer"], *task["aliases"]))
 
 
 def well_formed(task: dict, answer: str) -> bool:

@@ -28,9 +28,7 @@ def library(name: str, dtype: torch.dtype) -> Any:
     try:
         with tempfile.TemporaryDirectory() as place:
             parts, built = Path(place) / f"{name}.o", Path(place) / f"{name}.so"
-            subprocess.run(
-                [compiler, *flags, "-fopenmp", "-c", source, "-o", parts], check=True, capture_output=True
-            )
+            subprocess.run([compiler, *flags, "-fopenmp", "-c", source, "-o", parts], check=True, capture_output=True)
             # Linked without OpenMP's library: the one that torch has loaded serves both, and its threads do not wait for
             # the processor while those of another one work.
             subprocess.run([compiler, "-shared", parts, "-o", built], check=True, capture_output=True)

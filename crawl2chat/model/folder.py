@@ -24,9 +24,7 @@ def save_model(model: Transformer, folder: Path, tokenizer_folder: Path | None =
     """Writes the model's folder; the same weights give the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(model.config.to_hf(), indent=2, sort_keys=True) + "\n")
-    weights = {
-        name: weight.detach().float().cpu().contiguous() for name, weight in model.state_dict().items()
-    }
+    weights = {name: weight.detach().float().cpu().contiguous() for name, weight in model.state_dict().items()}
     save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
     for name in TOKENIZER_FILES if tokenizer_folder else ():
         if (tokenizer_folder / name).exists():
@@ -60,9 +58,7 @@ def weight_files(folder: Path) -> list[Path]:
         names = sorted(set(read_json(folder / INDEX).get("weight_map", {}).values()))
     absent = [name for name in names if not (folder / name).exists()]
     if absent or not names:
-        others = sorted(
-            file.name for pattern in ("*.bin", "*.pth", "*.gguf") for file in folder.glob(pattern)
-        )
+        others = sorted(file.name for pattern in ("*.bin", "*.pth", "*.gguf") for file in folder.glob(pattern))
         hint = f" ({others[0]} is not read: convert it to safetensors)" if others else ""
         raise UserError(f"{folder} holds no {(absent or [WEIGHTS])[0]}: it is not a whole model folder{hint}")
     return [folder / name for name in names]
@@ -75,9 +71,7 @@ def load_weights(folder: Path) -> dict[str, torch.Tensor]:
         try:
             weights |= load_file(file)
         except SafetensorError as error:
-            raise UserError(
-                f"{file} is damaged ({error}): build it again with `dvc repro`, or get it again"
-            ) from None
+            raise UserError(f"{file} is damaged ({error}): build it again with `dvc repro`, or get it again") from None
     return weights
 
 
@@ -92,9 +86,7 @@ def load_model(folder: Path, device: str = "cpu") -> Transformer:
     own = model.state_dict()
     # Old Llama folders also keep the rotary frequencies, which follow from config.json.
     weights = {name: weight for name, weight in weights.items() if not name.endswith("rotary_emb.inv_freq")}
-    odd = sorted(own.keys() ^ weights.keys()) or sorted(
-        name for name in own if own[name].shape != weights[name].shape
-    )
+    odd = sorted(own.keys() ^ weights.keys()) or sorted(name for name in own if own[name].shape != weights[name].shape)
     if odd:
         raise UserError(f"{folder}: the weights do not fit config.json, first at {odd[0]!r}")
     for name in own:  # one by one, so that two copies of the whole never exist

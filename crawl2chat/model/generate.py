@@ -27,13 +27,9 @@ class Completion:
     """What a model wrote after one prompt."""
 
     ids: list[int] = field(default_factory=list)  # includes the stop token if one was hit
-    logprobs: list[float] = field(
-        default_factory=list
-    )  # of each id, under the distribution at the sampled temperature
+    logprobs: list[float] = field(default_factory=list)  # of each id, under the distribution at the sampled temperature
     finished: bool = False  # True when it ended by a stop token, False when it ran out of room
-    alternatives: list[list[tuple[int, float]]] = field(
-        default_factory=list
-    )  # likeliest (id, logprob) at each step
+    alternatives: list[list[tuple[int, float]]] = field(default_factory=list)  # likeliest (id, logprob) at each step
 
 
 @dataclass(frozen=True)
@@ -64,9 +60,7 @@ class Sampling:
         if self.temperature < 0:
             raise UserError(f"temperature is {self.temperature}; it must be 0 (greedy) or larger")
         if self.repetition_penalty <= 0:
-            raise UserError(
-                f"repetition_penalty is {self.repetition_penalty}; it must be positive, 1 changes nothing"
-            )
+            raise UserError(f"repetition_penalty is {self.repetition_penalty}; it must be positive, 1 changes nothing")
 
     def draw(self, logits: Tensor, uniform: Tensor, seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Ids (B,) and their log-probabilities (B,) from logits (B, V) and one uniform number per row; `seen` (B, V) bool
@@ -98,9 +92,7 @@ class Sampling:
         heap = weights.cumsum(-1)
         ids = torch.searchsorted(heap, uniform[:, None] * heap[:, -1:], right=True)
         ids = ids.clamp(max=weights.shape[-1] - 1)
-        hit = (
-            weights.gather(-1, ids) > 0
-        )  # rounding at the very end of the heap may point past the last weight
+        hit = weights.gather(-1, ids) > 0  # rounding at the very end of the heap may point past the last weight
         ids = torch.where(hit, ids, weights.argmax(-1, keepdim=True))
         return ids.squeeze(-1), logprobs.gather(-1, ids).squeeze(-1)
 

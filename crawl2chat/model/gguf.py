@@ -57,9 +57,7 @@ def save_gguf(
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(split_name(words))
     writer.add_token_list(tokens)
-    writer.add_token_types(
-        [TokenType.CONTROL if i in special else TokenType.NORMAL for i in range(len(tokens))]
-    )
+    writer.add_token_types([TokenType.CONTROL if i in special else TokenType.NORMAL for i in range(len(tokens))])
     writer.add_token_merges(merges)
     ids = {token["content"]: token["id"] for token in words["added_tokens"]}
     writer.add_bos_token_id(ids["<|bos|>"])

@@ -47,9 +47,7 @@ class NativeDecoder(Decoder):
             gate, up = mlp.gate_proj.weight.split(self.lanes), mlp.up_proj.weight.split(self.lanes)
             layer.qkv = self.panels(attention.stacked)
             layer.o = self.panels(attention.o_proj.weight)
-            layer.gate_up = self.panels(
-                torch.cat([part for pair in zip(gate, up, strict=True) for part in pair])
-            )
+            layer.gate_up = self.panels(torch.cat([part for pair in zip(gate, up, strict=True) for part in pair]))
             layer.down = self.panels(mlp.down_proj.weight)
             layer.input_norm = self.pointer(block.input_layernorm.weight)
             layer.post_norm = self.pointer(block.post_attention_layernorm.weight)

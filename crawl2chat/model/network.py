@@ -75,9 +75,7 @@ class ModelConfig:
                 f"num_key_value_heads ({self.num_key_value_heads})"
             )
         if self.head_dim % 2:
-            raise UserError(
-                f"head_dim ({self.head_dim}) must be even: rotary positions turn pairs of coordinates"
-            )
+            raise UserError(f"head_dim ({self.head_dim}) must be even: rotary positions turn pairs of coordinates")
 
     def to_hf(self) -> dict[str, Any]:
         """The content of config.json."""
@@ -108,9 +106,7 @@ class ModelConfig:
             raise UserError(f"config.json says model_type {kind!r}; this network reads 'qwen3' and 'llama'")
         missing = [key for key in REQUIRED if not isinstance(values.get(key), int)]
         if missing:
-            raise UserError(
-                f"config.json has no whole number for {missing[0]!r}: it describes no whole model"
-            )
+            raise UserError(f"config.json has no whole number for {missing[0]!r}: it describes no whole model")
         # Older folders keep rope_theta beside rope_scaling, newer ones both in rope_parameters.
         rope = dict(values.get("rope_parameters") or values.get("rope_scaling") or {})
         theta = rope.pop("rope_theta", None) or values.get("rope_theta") or cls.rope_theta
@@ -268,9 +264,7 @@ class Attention(Stack):
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Mask, cache: Cache | None) -> Tensor:
         B, T, _ = x.shape
         qkv = linear(x, self.stacked)
-        qkv = qkv.view(B, T, self.heads + 2 * self.kv_heads, self.head_dim).transpose(
-            1, 2
-        )  # (B, H + 2 Hkv, T, D)
+        qkv = qkv.view(B, T, self.heads + 2 * self.kv_heads, self.head_dim).transpose(1, 2)  # (B, H + 2 Hkv, T, D)
         q, k, v = qkv.split((self.heads, self.kv_heads, self.kv_heads), dim=1)
         q = rotate(self.q_norm(q), cos, sin).to(v.dtype)
         k = rotate(self.k_norm(k), cos, sin).to(v.dtype)
@@ -386,10 +380,7 @@ class Transformer(nn.Module):
                 )
             cos, sin = self.cos[:T], self.sin[:T]  # (T, head_dim / 2)
         else:
-            cos, sin = (
-                self.cos[positions].unsqueeze(1),
-                self.sin[positions].unsqueeze(1),
-            )  # (B, 1, T, head_dim / 2)
+            cos, sin = (self.cos[positions].unsqueeze(1), self.sin[positions].unsqueeze(1))  # (B, 1, T, head_dim / 2)
         mask = None if cache is not None else self.mask(ids, document_ids)
         x = self.model.embed_tokens(ids)
         for block in self.model.layers:
@@ -425,9 +416,7 @@ class Transformer(nn.Module):
         flat, wanted = hidden.reshape(-1, hidden.shape[-1]), targets.reshape(-1)
 
         def losses(part: Tensor, goal: Tensor) -> Tensor:
-            return F.cross_entropy(
-                self.logits(part) / temperature, goal, ignore_index=IGNORED, reduction="none"
-            )
+            return F.cross_entropy(self.logits(part) / temperature, goal, ignore_index=IGNORED, reduction="none")
 
         size = self.rows_at_once
         if len(flat) <= size:

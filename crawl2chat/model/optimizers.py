@@ -96,9 +96,7 @@ class Muon(torch.optim.Optimizer):
                 yield from orthogonal(torch.stack(mine), self.dtype).float()
                 continue
             share = -(-len(chunk) // world)
-            wide = (
-                matrices[0].shape if matrices[0].shape[0] <= matrices[0].shape[1] else matrices[0].shape[::-1]
-            )
+            wide = matrices[0].shape if matrices[0].shape[0] <= matrices[0].shape[1] else matrices[0].shape[::-1]
             done = torch.zeros((share, *wide), dtype=self.dtype, device=local(matrices[0]).device)
             if mine:
                 done[: len(mine)] = orthogonal(torch.stack(mine), self.dtype)

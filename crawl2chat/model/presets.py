@@ -43,10 +43,21 @@ PRESETS = {
     "gpt2-124m": ModelConfig(50_257, 768, 12, 12, 12, 64, 2_048, 1_024),
     "gpt2-1558m": ModelConfig(50_257, 1_600, 48, 25, 25, 64, 4_288, 1_024),
     "llama-3.1-8b": ModelConfig(
-        128_256, 4_096, 32, 32, 8, 128, 14_336, 131_072, rope_theta=500_000.0,
-        rope_scaling=RopeScaling(8.0, 1.0, 4.0, 8_192), rms_norm_eps=1e-5, tie_word_embeddings=False, qk_norm=False,
+        128_256,
+        4_096,
+        32,
+        32,
+        8,
+        128,
+        14_336,
+        131_072,
+        rope_theta=500_000.0,
+        rope_scaling=RopeScaling(8.0, 1.0, 4.0, 8_192),
+        rms_norm_eps=1e-5,
+        tie_word_embeddings=False,
+        qk_norm=False,
     ),
-}  # fmt: skip
+}
 LONGEST = 8_192  # tokens of a training row, where nothing else is asked for
 # How the default run is trained; the others follow the rule.
 TUNED = {"tiny": {"batch_rows": 16, "epochs": 1.5, "muon_lr": 0.05, "adamw_lr": 8e-3}}
@@ -95,9 +106,7 @@ def adamw_rate(blocks: int, tokens: float) -> float:
     return min(0.01, 1.79 * blocks**-0.713 * tokens**0.307)
 
 
-def shape(
-    given: dict[str, Any], vocab_size: int, *, depth: int | None = None, name: str = "tiny"
-) -> ModelConfig:
+def shape(given: dict[str, Any], vocab_size: int, *, depth: int | None = None, name: str = "tiny") -> ModelConfig:
     """The model that a depth or else a preset describes; what is `given` and not None wins."""
     base = shape_of_depth(depth, vocab_size) if depth else preset(name)
     own = {key: given[key] for key in SHAPE if given.get(key) is not None}

@@ -13,10 +13,19 @@ from pathlib import Path
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 STATUS = {
-    200: "OK", 301: "Moved Permanently", 302: "Found", 303: "See Other", 307: "Temporary Redirect",
-    308: "Permanent Redirect", 403: "Forbidden", 404: "Not Found", 410: "Gone", 500: "Internal Server Error",
-    502: "Bad Gateway", 503: "Service Unavailable",
-}  # fmt: skip
+    200: "OK",
+    301: "Moved Permanently",
+    302: "Found",
+    303: "See Other",
+    307: "Temporary Redirect",
+    308: "Permanent Redirect",
+    403: "Forbidden",
+    404: "Not Found",
+    410: "Gone",
+    500: "Internal Server Error",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+}
 
 
 @dataclass
@@ -42,20 +51,14 @@ def _chunks(body: bytes, size: int = 4093) -> bytes:
     return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
 
 
-SERVERS = (
-    "nginx",
-    "nginx/1.18.0 (Ubuntu)",
-    "Apache/2.4.57 (Debian)",
-    "cloudflare",
-    "Microsoft-IIS/8.5",
-    "LiteSpeed",
-)
+SERVERS = ("nginx", "nginx/1.18.0 (Ubuntu)", "Apache/2.4.57 (Debian)", "cloudflare", "Microsoft-IIS/8.5", "LiteSpeed")
 EXTRAS = (
-    (), (("X-Powered-By", "PHP/5.6.40"), ("Set-Cookie", "session=0; Path=/; HttpOnly")),
+    (),
+    (("X-Powered-By", "PHP/5.6.40"), ("Set-Cookie", "session=0; Path=/; HttpOnly")),
     (("Cache-Control", "max-age=600"), ("Vary", "Accept-Encoding")),
     (("ETag", '"5e1-5a"'), ("Last-Modified", "Mon, 05 Jan 2026 00:00:00 GMT"), ("Connection", "close")),
     (("X-Note", "caf\xe9"), ("X-Empty", "")),
-)  # fmt: skip
+)
 
 
 def _habits(answer: Answer) -> tuple[list[tuple[str, str]], bool]:
@@ -95,9 +98,7 @@ def http_message(answer: Answer) -> bytes:
     if lower:
         headers = [(name.lower(), value) for name, value in headers]
     head = f"HTTP/1.1 {answer.status} {STATUS.get(answer.status, 'Unknown')}\r\n"
-    return (head + "".join(f"{name}: {value}\r\n" for name, value in headers) + "\r\n").encode(
-        "latin-1"
-    ) + body
+    return (head + "".join(f"{name}: {value}\r\n" for name, value in headers) + "\r\n").encode("latin-1") + body
 
 
 class WarcFile:
@@ -108,9 +109,7 @@ class WarcFile:
         self._file = path.open("wb")
         info = f"software: crawl2chat tiny web\r\nformat: WARC File Format 1.1\r\nfilename: {path.name}\r\n"
         headers = {"WARC-Filename": path.name}
-        self._add(
-            "warcinfo", record_id(path.name, 0), START, info.encode(), "application/warc-fields", headers
-        )
+        self._add("warcinfo", record_id(path.name, 0), START, info.encode(), "application/warc-fields", headers)
 
     def __enter__(self) -> "WarcFile":
         return self
@@ -118,13 +117,15 @@ class WarcFile:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def _add(
-        self, kind: str, identity: str, date: datetime, block: bytes, content: str, extra: dict[str, str]
-    ) -> int:
+    def _add(self, kind: str, identity: str, date: datetime, block: bytes, content: str, extra: dict[str, str]) -> int:
         headers = {
-            "WARC-Type": kind, "WARC-Record-ID": identity, "WARC-Date": date.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            **extra, "Content-Type": content, "Content-Length": str(len(block)),
-        }  # fmt: skip
+            "WARC-Type": kind,
+            "WARC-Record-ID": identity,
+            "WARC-Date": date.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            **extra,
+            "Content-Type": content,
+            "Content-Length": str(len(block)),
+        }
         head = "WARC/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n"
         offset = self._file.tell()
         self._file.write(gzip.compress(head.encode() + block + b"\r\n\r\n", compresslevel=6, mtime=0))
@@ -143,6 +144,4 @@ class WarcFile:
         profile = "http://netpreserve.org/warc/1.1/revisit/identical-payload-digest"
         extra = {"WARC-Target-URI": url, "WARC-Profile": profile, "WARC-Refers-To": of}
         block = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n"
-        return identity, self._add(
-            "revisit", identity, date, block, "application/http; msgtype=response", extra
-        )
+        return identity, self._add("revisit", identity, date, block, "application/http; msgtype=response", extra)

@@ -52,9 +52,7 @@ class Draft:
     personal: list[dict[str, str]] = field(default_factory=list)
     contaminants: list[str] = field(default_factory=list)  # ids of evaluation tasks on the page
     lookalikes: list[dict[str, str]] = field(default_factory=list)  # what resembles personal data and is none
-    served: dict[str, Any] = field(
-        default_factory=dict
-    )  # layout, markup, charsets and transfer of the answer
+    served: dict[str, Any] = field(default_factory=dict)  # layout, markup, charsets and transfer of the answer
     answer: str = "html"  # html, redirect, missing, error, media, revisit, empty
 
     @property
@@ -63,52 +61,150 @@ class Draft:
 
 
 SUBJECTS = (
-    "The old mill", "A quiet harbour", "The night train", "Our street", "The spring market", "A wooden bridge",
-    "The town council", "An early frost", "The reading room", "A lost umbrella", "The brass band", "The ferry office",
-    "A basket of pears", "The long winter", "The school garden", "A borrowed ladder", "The village clock", "The post boat",
-)  # fmt: skip
+    "The old mill",
+    "A quiet harbour",
+    "The night train",
+    "Our street",
+    "The spring market",
+    "A wooden bridge",
+    "The town council",
+    "An early frost",
+    "The reading room",
+    "A lost umbrella",
+    "The brass band",
+    "The ferry office",
+    "A basket of pears",
+    "The long winter",
+    "The school garden",
+    "A borrowed ladder",
+    "The village clock",
+    "The post boat",
+)
 VERBS = (
-    "was closed for a week because of", "had little to do with", "reminded everybody of", "changed its plans after",
-    "was painted green to honour", "kept the neighbours awake with", "was older than", "stood right behind",
-    "became famous for", "was moved to make room for", "lost its roof during", "owed a great deal to",
-)  # fmt: skip
+    "was closed for a week because of",
+    "had little to do with",
+    "reminded everybody of",
+    "changed its plans after",
+    "was painted green to honour",
+    "kept the neighbours awake with",
+    "was older than",
+    "stood right behind",
+    "became famous for",
+    "was moved to make room for",
+    "lost its roof during",
+    "owed a great deal to",
+)
 OBJECTS = (
-    "the heavy rain that fell on Tuesday", "a letter that nobody had signed", "the smell of fresh bread",
-    "a rumour about the railway", "the new lamps along the quay", "an argument over the fence",
-    "the visit of a travelling circus", "a crate of green apples", "the sound of the bells", "the work on the main road",
-    "a story told by the boatman", "the colour of the shutters", "the first warm evening", "a drawer full of old maps",
-)  # fmt: skip
+    "the heavy rain that fell on Tuesday",
+    "a letter that nobody had signed",
+    "the smell of fresh bread",
+    "a rumour about the railway",
+    "the new lamps along the quay",
+    "an argument over the fence",
+    "the visit of a travelling circus",
+    "a crate of green apples",
+    "the sound of the bells",
+    "the work on the main road",
+    "a story told by the boatman",
+    "the colour of the shutters",
+    "the first warm evening",
+    "a drawer full of old maps",
+)
 
 OTHER_LANGUAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "de": (
-        ("Der alte Bahnhof", "Unsere kleine Stadt", "Das Rathaus am Markt", "Die Bäckerei nebenan", "Ein stiller Garten"),
-        ("wurde im vergangenen Jahr wegen", "liegt nicht weit von", "erinnert viele Leute noch an", "verdankt seinen Namen"),
-        ("dem Hochwasser im Frühling geschlossen", "der Brücke über den Fluss", "einem Streit zwischen zwei Nachbarn", "der schönen Aussicht"),
+        (
+            "Der alte Bahnhof",
+            "Unsere kleine Stadt",
+            "Das Rathaus am Markt",
+            "Die Bäckerei nebenan",
+            "Ein stiller Garten",
+        ),
+        (
+            "wurde im vergangenen Jahr wegen",
+            "liegt nicht weit von",
+            "erinnert viele Leute noch an",
+            "verdankt seinen Namen",
+        ),
+        (
+            "dem Hochwasser im Frühling geschlossen",
+            "der Brücke über den Fluss",
+            "einem Streit zwischen zwei Nachbarn",
+            "der schönen Aussicht",
+        ),
     ),
     "fr": (
-        ("La vieille gare", "Notre petite ville", "Le marché du samedi", "La boulangerie du coin", "Un jardin tranquille"),
-        ("se trouve tout près de", "doit beaucoup à", "a été fermé pendant un mois à cause de", "rappelle aux habitants"),
-        ("la rivière qui traverse la vallée", "les pluies de l'automne dernier", "une querelle entre deux voisins", "l'été de leur enfance"),
+        (
+            "La vieille gare",
+            "Notre petite ville",
+            "Le marché du samedi",
+            "La boulangerie du coin",
+            "Un jardin tranquille",
+        ),
+        (
+            "se trouve tout près de",
+            "doit beaucoup à",
+            "a été fermé pendant un mois à cause de",
+            "rappelle aux habitants",
+        ),
+        (
+            "la rivière qui traverse la vallée",
+            "les pluies de l'automne dernier",
+            "une querelle entre deux voisins",
+            "l'été de leur enfance",
+        ),
     ),
     "es": (
-        ("La estación vieja", "Nuestro pequeño pueblo", "El mercado de los sábados", "La panadería de la esquina", "Un jardín tranquilo"),
+        (
+            "La estación vieja",
+            "Nuestro pequeño pueblo",
+            "El mercado de los sábados",
+            "La panadería de la esquina",
+            "Un jardín tranquilo",
+        ),
         ("está muy cerca de", "debe mucho a", "estuvo cerrado un mes por culpa de", "recuerda a los vecinos"),
-        ("el río que cruza el valle", "las lluvias del otoño pasado", "una pelea entre dos hermanos", "los veranos de su infancia"),
+        (
+            "el río que cruza el valle",
+            "las lluvias del otoño pasado",
+            "una pelea entre dos hermanos",
+            "los veranos de su infancia",
+        ),
     ),
     "it": (
-        ("La vecchia stazione", "Il nostro piccolo paese", "Il mercato del sabato", "Il forno all'angolo", "Un giardino tranquillo"),
+        (
+            "La vecchia stazione",
+            "Il nostro piccolo paese",
+            "Il mercato del sabato",
+            "Il forno all'angolo",
+            "Un giardino tranquillo",
+        ),
         ("si trova molto vicino a", "deve molto a", "è rimasto chiuso per un mese a causa di", "ricorda agli abitanti"),
-        ("quel fiume che attraversa la valle", "le piogge dello scorso autunno", "una lite tra due vicini", "le estati della loro infanzia"),
+        (
+            "quel fiume che attraversa la valle",
+            "le piogge dello scorso autunno",
+            "una lite tra due vicini",
+            "le estati della loro infanzia",
+        ),
     ),
     "pl": (
         ("Stary dworzec", "Nasze małe miasto", "Sobotni targ", "Piekarnia na rogu", "Cichy ogród"),
         ("leży bardzo blisko", "wiele zawdzięcza", "był zamknięty przez miesiąc z powodu", "przypomina mieszkańcom"),
-        ("rzeki, która płynie przez dolinę", "jesiennych deszczów", "kłótni dwóch sąsiadów", "letnich dni z dzieciństwa"),
+        (
+            "rzeki, która płynie przez dolinę",
+            "jesiennych deszczów",
+            "kłótni dwóch sąsiadów",
+            "letnich dni z dzieciństwa",
+        ),
     ),
     "sv": (
         ("Den gamla stationen", "Vår lilla stad", "Torget på lördagar", "Bageriet på hörnet", "En stilla trädgård"),
         ("ligger inte långt från", "har mycket att tacka", "var stängd en månad på grund av", "påminner invånarna om"),
-        ("ån som rinner genom dalen", "höstens kraftiga regn", "ett gräl mellan två grannar", "barndomens långa somrar"),
+        (
+            "ån som rinner genom dalen",
+            "höstens kraftiga regn",
+            "ett gräl mellan två grannar",
+            "barndomens långa somrar",
+        ),
     ),
     "ru": (
         ("Старый вокзал", "Наш маленький город", "Субботний рынок", "Пекарня на углу", "Тихий сад"),
@@ -117,10 +213,20 @@ OTHER_LANGUAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ..
     ),
     "el": (
         ("Ο παλιός σταθμός", "Η μικρή μας πόλη", "Η αγορά του Σαββάτου", "Ο φούρνος στη γωνία", "Ένας ήσυχος κήπος"),
-        ("βρίσκεται πολύ κοντά σε", "οφείλει πολλά σε", "έμεινε κλειστός έναν μήνα εξαιτίας", "θυμίζει στους κατοίκους"),
-        ("το ποτάμι που περνά την κοιλάδα", "τις βροχές του φθινοπώρου", "έναν καβγά ανάμεσα σε γείτονες", "τα καλοκαίρια τους"),
+        (
+            "βρίσκεται πολύ κοντά σε",
+            "οφείλει πολλά σε",
+            "έμεινε κλειστός έναν μήνα εξαιτίας",
+            "θυμίζει στους κατοίκους",
+        ),
+        (
+            "το ποτάμι που περνά την κοιλάδα",
+            "τις βροχές του φθινοπώρου",
+            "έναν καβγά ανάμεσα σε γείτονες",
+            "τα καλοκαίρια τους",
+        ),
     ),
-}  # fmt: skip
+}
 
 
 def sentence(rng: Random) -> str:
@@ -143,13 +249,9 @@ def blocked(rng: Random, domains: list[str]) -> Draft:
     if rng.random() < 0.5:
         host = rng.choice(("", "www.", "m.")) + rng.choice(domains)
         return replace(draft, defects=["blocked_domain"], host=host, intensity=1)
-    words = rng.choice(
-        ("buy-viagra-online", "erotic-webcam", "hardcore-webcam-show", "sexy-erotic-webcam-viagra")
-    )
+    words = rng.choice(("buy-viagra-online", "erotic-webcam", "hardcore-webcam-show", "sexy-erotic-webcam-viagra"))
     count = sum(word in ("viagra", "erotic", "webcam", "hardcore", "sexy") for word in words.split("-"))
-    return replace(
-        draft, defects=["blocked_word"], path=f"/{words}-{rng.randint(1, 999)}.html", intensity=count
-    )
+    return replace(draft, defects=["blocked_word"], path=f"/{words}-{rng.randint(1, 999)}.html", intensity=count)
 
 
 def foreign(rng: Random, code: str) -> str:
@@ -199,13 +301,7 @@ def repetitive(rng: Random) -> Draft:
     lines, block = [unit] * repeats, [" ".join([unit] * repeats)]
     body = [*fresh, *rng.choice((lines, block))]
     return Draft(
-        sentence(rng)[:-1],
-        body,
-        "repetitive",
-        defects=["repetitive"],
-        intensity=share,
-        expected="drop",
-        stage="filter",
+        sentence(rng)[:-1], body, "repetitive", defects=["repetitive"], intensity=share, expected="drop", stage="filter"
     )
 
 
@@ -227,9 +323,7 @@ def short_lines(rng: Random) -> Draft:
     body = [list_line(rng, style) for _ in range(25 if style == "keywords" else rng.randint(40, 80))]
     for _ in range(round((1 - share) * len(body))):
         body.insert(rng.randrange(len(body)), sentence(rng))
-    return Draft(
-        "Index", body, "lists", defects=[f"list_{style}"], intensity=share, expected="drop", stage="filter"
-    )
+    return Draft("Index", body, "lists", defects=[f"list_{style}"], intensity=share, expected="drop", stage="filter")
 
 
 LOREM = "Lorem ipsum dolor sit amet, the consectetur adipiscing elit, sed do eiusmod tempor of incididunt."
@@ -248,10 +342,7 @@ def marked(rng: Random) -> Draft:
 
     Intensity: how many such lines; of notices C4 removes the line, so that a page goes only when hardly more is left.
     """
-    style, body = (
-        rng.choice(("lorem_ipsum", "javascript", "curly_bracket")),
-        [paragraph(rng, 4) for _ in range(4)],
-    )
+    style, body = (rng.choice(("lorem_ipsum", "javascript", "curly_bracket")), [paragraph(rng, 4) for _ in range(4)])
     count = rng.choice((6, 9, 15)) if style == "javascript" else rng.choice((1, 2, 5))
     if style == "javascript":
         body = [javascript_line(rng) for _ in range(count)]
@@ -263,11 +354,7 @@ def marked(rng: Random) -> Draft:
     return Draft(title, body, "marked", defects=[style], intensity=count, expected="drop", stage="filter")
 
 
-ALPHABETS = {
-    "symbols": "#*~^|<>@%&=+/\\0123456789",
-    "letters": "bcdfghjklmnpqrstvwxzÃ©â€",
-    "digits": "0123456789.,;:-",
-}
+ALPHABETS = {"symbols": "#*~^|<>@%&=+/\\0123456789", "letters": "bcdfghjklmnpqrstvwxzÃ©â€", "digits": "0123456789.,;:-"}
 
 
 def noise(rng: Random, style: str, words: int) -> str:
@@ -281,18 +368,20 @@ def garbled(rng: Random, number: int) -> Draft:
 
     Half a page of sums looks much the same, so that half a page of noise may go or stay.
     """
-    style, share = (
-        rng.choice(sorted(ALPHABETS)),
-        (1.0, 0.97, 1.0, 0.98, 1.0, 0.97, 1.0, 0.98, 0.5)[number % 9],
-    )
+    style, share = (rng.choice(sorted(ALPHABETS)), (1.0, 0.97, 1.0, 0.98, 1.0, 0.97, 1.0, 0.98, 0.5)[number % 9])
     body = [noise(rng, style, 40) for _ in range(6)]
     length = sum(map(len, body))
     while sum(map(len, body)) < length / share:
         body.insert(rng.randrange(len(body) + 1), sentence(rng))
     return Draft(
-        sentence(rng)[:-1], body, "garbled", defects=[f"garbled_{style}"], intensity=share, expected="drop" if share > 0.5 else "either",
+        sentence(rng)[:-1],
+        body,
+        "garbled",
+        defects=[f"garbled_{style}"],
+        intensity=share,
+        expected="drop" if share > 0.5 else "either",
         stage="filter",
-    )  # fmt: skip
+    )
 
 
 def mild(rng: Random, original: Draft, number: int) -> Draft:
@@ -395,16 +484,7 @@ def near_duplicate(rng: Random, original: Draft, cluster: int, band: tuple[float
     return copy
 
 
-NAMES = (
-    "Anna Berg",
-    "Peter Holm",
-    "Clara Voss",
-    "Tom Reyes",
-    "Mina Okoye",
-    "Jonas Weil",
-    "Ruth Adler",
-    "Lea Novak",
-)
+NAMES = ("Anna Berg", "Peter Holm", "Clara Voss", "Tom Reyes", "Mina Okoye", "Jonas Weil", "Ruth Adler", "Lea Novak")
 
 
 def _luhn(digits: str) -> str:
@@ -414,13 +494,7 @@ def _luhn(digits: str) -> str:
 
 
 # Length and letters of account numbers by country (ISO 13616); L stands for a letter, 0 for a digit.
-ACCOUNTS = {
-    "DE": "0" * 18,
-    "FR": "0" * 20 + "L00",
-    "GB": "LLLL" + "0" * 14,
-    "NL": "LLLL" + "0" * 10,
-    "ES": "0" * 20,
-}
+ACCOUNTS = {"DE": "0" * 18, "FR": "0" * 20 + "L00", "GB": "LLLL" + "0" * 14, "NL": "LLLL" + "0" * 10, "ES": "0" * 20}
 
 
 def _iban(rng: Random) -> str:
@@ -436,9 +510,15 @@ def personal_value(rng: Random, kind: str, name: str) -> str:
     first, last = name.lower().split()
     if kind == "email":
         user = rng.choice(
-            (f"{first}.{last}", f"{first[0]}{last}{rng.randint(1, 99)}", f"{first}_{last}", f"{first}+news",
-             f"{first.title()}.{last.title()}", f"office-{last}")
-        )  # fmt: skip
+            (
+                f"{first}.{last}",
+                f"{first[0]}{last}{rng.randint(1, 99)}",
+                f"{first}_{last}",
+                f"{first}+news",
+                f"{first.title()}.{last.title()}",
+                f"office-{last}",
+            )
+        )
         host = rng.choice(("harbourmail", "post", "letters", "oldmill", "mail.old-mill"))
         return f"{user}@{host}.{rng.choice(('com', 'org', 'net', 'co.uk'))}"
     if kind == "phone":
@@ -455,7 +535,9 @@ def personal_value(rng: Random, kind: str, name: str) -> str:
         )
         return rng.choice(forms)
     if kind == "ip":
-        return f"{rng.choice((8, 45, 78, 93, 141, 185))}.{rng.randint(1, 254)}.{rng.randint(1, 254)}.{rng.randint(1, 254)}"
+        return (
+            f"{rng.choice((8, 45, 78, 93, 141, 185))}.{rng.randint(1, 254)}.{rng.randint(1, 254)}.{rng.randint(1, 254)}"
+        )
     if kind == "iban":
         return _iban(rng)
     if rng.random() < 0.2:  # fifteen digits, in groups of 4, 6 and 5
@@ -482,15 +564,24 @@ def lookalike_value(rng: Random, kind: str) -> str:
     draw = rng.randint
     return {
         "order": f"{draw(100, 999)}-{draw(1000000, 9999999)}-{draw(1000000, 9999999)}",
-        "date": rng.choice((f"{draw(1990, 2025)}-{draw(10, 12)}-{draw(10, 28)}", f"{draw(10, 28)}.{draw(10, 12)}.{draw(1990, 2025)}")),
+        "date": rng.choice(
+            (f"{draw(1990, 2025)}-{draw(10, 12)}-{draw(10, 28)}", f"{draw(10, 28)}.{draw(10, 12)}.{draw(1990, 2025)}")
+        ),
         "version": f"{draw(1, 12)}.{draw(0, 20)}.{draw(0, 9)}.{draw(1, 4000 if draw(0, 1) else 200)}",
-        "price": rng.choice((f"${draw(1, 9)},{draw(100, 999)},{draw(100, 999)}.{draw(10, 99)}", f"{draw(10, 99)} {draw(100, 999)} {draw(100, 999)}")),
+        "price": rng.choice(
+            (
+                f"${draw(1, 9)},{draw(100, 999)},{draw(100, 999)}.{draw(10, 99)}",
+                f"{draw(10, 99)} {draw(100, 999)} {draw(100, 999)}",
+            )
+        ),
         "book": f"978-3-{draw(10, 99)}-{draw(100000, 999999)}-{draw(0, 9)}",
-        "private_ip": rng.choice((f"192.168.{draw(0, 254)}.{draw(1, 254)}", f"10.0.{draw(0, 254)}.{draw(1, 254)}", "127.0.0.1")),
+        "private_ip": rng.choice(
+            (f"192.168.{draw(0, 254)}.{draw(1, 254)}", f"10.0.{draw(0, 254)}.{draw(1, 254)}", "127.0.0.1")
+        ),
         "decimal": f"{draw(1, 99)}.{draw(10**9, 10**13)}",
         "handle": f"@{rng.choice(('oldmill', 'ferry_office', 'brassband'))}{draw(1, 99)}",
         "expression": f"{draw(1000, 9999)}-{draw(1000, 9999)}*{draw(10, 99)}",
-    }[kind]  # fmt: skip
+    }[kind]
 
 
 LOOKALIKES = {
@@ -545,14 +636,17 @@ def contaminated(rng: Random, original: Draft, tasks: list[dict]) -> Draft:
     chosen = rng.sample(tasks, min(len(tasks), rng.choice((1, 3, 8))))
     extra = [f"{task['prompt']} {task['answer']}." for task in chosen]
     return replace(
-        original, paragraphs=[*original.paragraphs, *extra], defects=["contaminated"], intensity=len(extra),
-        contaminants=[task["id"] for task in chosen], expected="drop", stage="deduplicate",
-    )  # fmt: skip
+        original,
+        paragraphs=[*original.paragraphs, *extra],
+        defects=["contaminated"],
+        intensity=len(extra),
+        contaminants=[task["id"] for task in chosen],
+        expected="drop",
+        stage="deduplicate",
+    )
 
 
-def bad_pages(
-    rng: Random, good: list[Draft], params: DefectParams, blocked_domains: list[str]
-) -> Iterator[Draft]:
+def bad_pages(rng: Random, good: list[Draft], params: DefectParams, blocked_domains: list[str]) -> Iterator[Draft]:
     """All added pages, copies included; `good` is read only to copy from it."""
     total = len(good)
     for _ in range(round(params.blocked * total)):

@@ -27,14 +27,27 @@ SECTIONS = [
     "About",
 ]
 TOPICS = (
-    "the old harbour at night", "ten ways to dry herbs", "a weekend by the river", "what the census missed",
-    "repairing a wooden gate", "the library opens again", "small towns, large markets", "notes from the ferry",
-    "how bakers keep time", "a winter without snow", "the new tram line", "maps of the northern coast",
-)  # fmt: skip
+    "the old harbour at night",
+    "ten ways to dry herbs",
+    "a weekend by the river",
+    "what the census missed",
+    "repairing a wooden gate",
+    "the library opens again",
+    "small towns, large markets",
+    "notes from the ferry",
+    "how bakers keep time",
+    "a winter without snow",
+    "the new tram line",
+    "maps of the northern coast",
+)
 ADS = (
-    "Advertisement", "Save 30% on garden tools today", "Sponsored: the lamp everyone talks about",
-    "Subscribe now for only 2.99 a month", "Limited offer on hiking boots", "Ad: fresh coffee, delivered",
-)  # fmt: skip
+    "Advertisement",
+    "Save 30% on garden tools today",
+    "Sponsored: the lamp everyone talks about",
+    "Subscribe now for only 2.99 a month",
+    "Limited offer on hiking boots",
+    "Ad: fresh coffee, delivered",
+)
 COOKIES = (
     "This site uses cookies. By continuing you accept our cookie policy.",
     "We value your privacy. Accept all cookies or manage your settings.",
@@ -45,9 +58,7 @@ BYLINES = ("Zoë Marchand", "Søren Lund", "A. Keller", "José Ortega", "the edi
 
 def _links(rng: Random, labels: tuple[str, ...] | list[str], count: int) -> str:
     chosen = rng.sample(list(labels), count)
-    return "".join(
-        f'<li><a href="/{text.lower().replace(" ", "-")[:24]}">{escape(text)}</a></li>' for text in chosen
-    )
+    return "".join(f'<li><a href="/{text.lower().replace(" ", "-")[:24]}">{escape(text)}</a></li>' for text in chosen)
 
 
 def _navigation(rng: Random) -> str:
@@ -56,7 +67,9 @@ def _navigation(rng: Random) -> str:
 
 def _related(rng: Random) -> str:
     heading = rng.choice(("Related articles", "You may also like", "More from this site", "Most read"))
-    return f'<div class="related-posts sidebar"><h3>{heading}</h3><ul>{_links(rng, TOPICS, rng.randint(3, 6))}</ul></div>'
+    return (
+        f'<div class="related-posts sidebar"><h3>{heading}</h3><ul>{_links(rng, TOPICS, rng.randint(3, 6))}</ul></div>'
+    )
 
 
 def _advertisement(rng: Random) -> str:
@@ -85,9 +98,7 @@ def _paragraphs(rng: Random, paragraphs: list[str], advertise: bool) -> str:
     """Paragraphs as <p>, line breaks inside one as <br>; now and then an advertisement between two of them."""
     parts = []
     for index, paragraph in enumerate(paragraphs):
-        parts.append(
-            "<p>" + "<br>\n".join(escape(line, quote=False) for line in paragraph.split("\n")) + "</p>"
-        )
+        parts.append("<p>" + "<br>\n".join(escape(line, quote=False) for line in paragraph.split("\n")) + "</p>")
         if advertise and index + 1 < len(paragraphs) and rng.random() < 0.15:
             parts.append(_advertisement(rng))
     return "\n".join(parts)
@@ -170,19 +181,25 @@ def _hide_names(rng: Random, html: str) -> str:
 
 
 def render(
-    rng: Random, *, site: str, title: str, paragraphs: list[str], date: str, layout: str,
-    charset: str | None, language: str = "en", faults: int = 0,
+    rng: Random,
+    *,
+    site: str,
+    title: str,
+    paragraphs: list[str],
+    date: str,
+    layout: str,
+    charset: str | None,
+    language: str = "en",
+    faults: int = 0,
     hidden_names: bool = False,
-) -> str:  # fmt: skip
+) -> str:
     """One HTML page. `charset` goes into a meta tag (None: no meta tag), `layout` is a key of `LAYOUTS`, `faults` counts
     the kinds of carelessness in its markup."""
     text = _paragraphs(rng, paragraphs, advertise=layout != "bare")
     body = LAYOUTS[layout](rng, site, title, date, text)
     meta = f'<meta charset="{charset}">' if charset else ""
     published = f'<meta property="article:published_time" content="{date}">' if rng.random() < 0.7 else ""
-    script = (
-        "<script>window.dataLayer=window.dataLayer||[];function gtag(){dataLayer.push(arguments);}</script>"
-    )
+    script = "<script>window.dataLayer=window.dataLayer||[];function gtag(){dataLayer.push(arguments);}</script>"
     style = "<style>body{margin:0;font:16px serif}.menu li{display:inline}</style>"
     head = f"<head>{meta}<title>{escape(title)} | {escape(site)}</title>{published}{style}{script}</head>"
     banner = _banner(rng) if rng.random() < 0.4 else ""

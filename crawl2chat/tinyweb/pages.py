@@ -96,9 +96,7 @@ def one_off_pieces(world: World, count: int, rng: random.Random) -> list[Piece]:
     for number in range(count):
         kind = rng.choice(("town", "person"))
         about = rng.choice(relations_of(kind))
-        stranger = Entity(
-            world.passers_by.draw(kind), kind, "", 1, False, {about.name: rng.choice(values_of(about))}
-        )
+        stranger = Entity(world.passers_by.draw(kind), kind, "", 1, False, {about.name: rng.choice(values_of(about))})
         if number % 2:
             text = ask(rng.choice(about.asked).format(e=stranger.name), rng.choice(NO_IDEA), rng)
         else:
@@ -216,12 +214,7 @@ _TITLES = {
         "The small gazette",
         "Quiz and answers",
     ),
-    "school": (
-        "Sums for the evening",
-        "School of columns",
-        "Reckoning made easy",
-        "Exercises with solutions",
-    ),
+    "school": ("Sums for the evening", "School of columns", "Reckoning made easy", "Exercises with solutions"),
     "stories": ("Little stories with numbers", "Problems from the market", "Count along"),
     "calculator": ("My calculator and I", "Long numbers", "Calculator club"),
     "patterns": ("Word patterns", "Games with words", "What goes with what"),
@@ -229,9 +222,7 @@ _TITLES = {
 }
 
 
-def write_pages(
-    world: World, params: PageParams, seed: int, examined: Collection[str] = ()
-) -> Iterator[Page]:
+def write_pages(world: World, params: PageParams, seed: int, examined: Collection[str] = ()) -> Iterator[Page]:
     """All good pages, in an order of the seed. Each is about `page_characters` long, a paragraph a few pieces.
 
     No story shares a run of words with the evaluation prompts `examined`.
@@ -255,9 +246,7 @@ def write_pages(
         "patterns": [Piece(skills.pattern_line(rng, rng.randint(2, 8))) for _ in range(params.pattern)],
         "crafts": craft_pieces(params.craft, rng),
     }
-    pages = [
-        page for kind, pieces in shelves.items() for page in _bind(kind, pieces, params.page_characters, rng)
-    ]
+    pages = [page for kind, pieces in shelves.items() for page in _bind(kind, pieces, params.page_characters, rng)]
     rng.shuffle(pages)
     yield from pages
 

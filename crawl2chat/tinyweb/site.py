@@ -22,9 +22,7 @@ from crawl2chat.tinyweb.world import World
 
 # Blocked hosts, under the name that is reserved for documentation: nobody real is meant.
 BLOCKED_DOMAINS = [
-    f"{a}-{b}.example"
-    for a in ("lucky", "mega", "royal", "turbo")
-    for b in ("slots", "pills", "loans", "dates")
+    f"{a}-{b}.example" for a in ("lucky", "mega", "royal", "turbo") for b in ("slots", "pills", "loans", "dates")
 ]
 FIRST = [
     "amber",
@@ -79,12 +77,21 @@ CAPTIONS = (
 # What servers claim and what they send: (charset of the bytes, charset in the header, charset in the page), weight.
 # In the header None leaves the charset out, "-" the whole Content-Type.
 ENCODINGS = (
-    (("utf-8", "utf-8", "utf-8"), 56), (("utf-8", "utf-8", None), 12), (("utf-8", None, "utf-8"), 10),
-    (("latin-1", "iso-8859-1", None), 4), (("cp1252", "windows-1252", "windows-1252"), 3), (("cp1252", None, None), 3),
-    (("cp1252", "iso-8859-1", None), 2), (("utf-8", "iso-8859-1", "utf-8"), 3), (("cp1252", "utf-8", None), 2),
-    (("utf-8", None, None), 2), (("utf-8-sig", "utf-8", None), 1), (("utf-16", "utf-16", None), 1),
-    (("utf-16", None, None), 1), (("utf-8", "-", "utf-8"), 1),
-)  # fmt: skip
+    (("utf-8", "utf-8", "utf-8"), 56),
+    (("utf-8", "utf-8", None), 12),
+    (("utf-8", None, "utf-8"), 10),
+    (("latin-1", "iso-8859-1", None), 4),
+    (("cp1252", "windows-1252", "windows-1252"), 3),
+    (("cp1252", None, None), 3),
+    (("cp1252", "iso-8859-1", None), 2),
+    (("utf-8", "iso-8859-1", "utf-8"), 3),
+    (("cp1252", "utf-8", None), 2),
+    (("utf-8", None, None), 2),
+    (("utf-8-sig", "utf-8", None), 1),
+    (("utf-16", "utf-16", None), 1),
+    (("utf-16", None, None), 1),
+    (("utf-8", "-", "utf-8"), 1),
+)
 LEGACY = {"ru": ("windows-1251", "koi8-r"), "el": ("iso-8859-7",), "pl": ("iso-8859-2", "windows-1250")}
 """What other languages were written in before Unicode; the rest in windows-1252."""
 TRANSFERS = (
@@ -99,9 +106,14 @@ TRANSFERS = (
 )
 
 SERVED = {
-    "layout": "String", "broken_markup": "Int64", "hidden_names": "Boolean", "charset": "String",
-    "charset_header": "String", "charset_page": "String", "transfer": "String",
-}  # fmt: skip
+    "layout": "String",
+    "broken_markup": "Int64",
+    "hidden_names": "Boolean",
+    "charset": "String",
+    "charset_header": "String",
+    "charset_page": "String",
+    "transfer": "String",
+}
 """Columns of the manifest about the answer, with their Polars types; null where there is no page."""
 
 
@@ -144,9 +156,7 @@ def _encoding(rng: Random, language: str) -> tuple[str, str | None, str | None]:
     return rng.choice(((charset, charset, None), (charset, None, charset)))
 
 
-def _page(
-    rng: Random, draft: Draft, url: str, host: str, params: WebParams, date: str
-) -> tuple[Answer, Draft]:
+def _page(rng: Random, draft: Draft, url: str, host: str, params: WebParams, date: str) -> tuple[Answer, Draft]:
     """The HTTP answer for a page, and the draft as served (odd encodings get a caption that shows whether they survive)."""
     actual, header, meta = _encoding(rng, draft.language)
     if not actual.startswith("utf") and draft.expected == "keep" and draft.cluster is None:
@@ -160,14 +170,27 @@ def _page(
     hidden = rng.random() < params.hidden_names
     layout, transfer = rng.choice(sorted(LAYOUTS)), _weighted(rng, TRANSFERS)
     html = render(
-        rng, site=host.split(".")[0].title(), title=draft.title, paragraphs=draft.paragraphs, date=date,
-        layout=layout, charset=meta, language=draft.language, faults=faults, hidden_names=hidden,
-    )  # fmt: skip
+        rng,
+        site=host.split(".")[0].title(),
+        title=draft.title,
+        paragraphs=draft.paragraphs,
+        date=date,
+        layout=layout,
+        charset=meta,
+        language=draft.language,
+        faults=faults,
+        hidden_names=hidden,
+    )
     content = None if header == "-" else "text/html" + (f"; charset={header}" if header else "")
     served = {
-        "layout": layout, "broken_markup": faults, "hidden_names": hidden, "charset": actual,
-        "charset_header": header, "charset_page": meta, "transfer": "+".join(transfer) or "plain",
-    }  # fmt: skip
+        "layout": layout,
+        "broken_markup": faults,
+        "hidden_names": hidden,
+        "charset": actual,
+        "charset_header": header,
+        "charset_page": meta,
+        "transfer": "+".join(transfer) or "plain",
+    }
     answer = Answer(url, html.encode(actual, "xmlcharrefreplace"), content, transfer=transfer)
     return answer, replace(draft, served=served)
 
@@ -175,14 +198,10 @@ def _page(
 def _server(rng: Random, draft: Draft, url: str) -> Answer:
     """Answers without a page in them."""
     if draft.answer == "redirect":
-        return Answer(
-            url, b"", status=rng.choice((301, 302, 303, 307, 308)), headers=[("Location", url + "/moved")]
-        )
+        return Answer(url, b"", status=rng.choice((301, 302, 303, 307, 308)), headers=[("Location", url + "/moved")])
     if draft.answer in ("missing", "error"):
         status = rng.choice((404, 404, 403, 410) if draft.answer == "missing" else (500, 502, 503))
-        return Answer(
-            url, b"<html><body><h1>Sorry</h1><p>There is nothing here.</p></body></html>", status=status
-        )
+        return Answer(url, b"<html><body><h1>Sorry</h1><p>There is nothing here.</p></body></html>", status=status)
     if draft.answer == "media":
         kind, body = rng.choice(
             (
@@ -246,9 +265,7 @@ def write_web(
     _write_truth(out / "truth", rows, world)
     _write_tasks(out / "tasks", tasks)
     size = sum(path.stat().st_size for path in (out / "pages").iterdir())
-    served = [
-        row["url"].split("/")[2].removeprefix("www.").removeprefix("m.") for row in rows if row["layout"]
-    ]
+    served = [row["url"].split("/")[2].removeprefix("www.").removeprefix("m.") for row in rows if row["layout"]]
     return {"pages": len(served), "domains": len(set(served)), "records": len(drafts), "bytes": size}
 
 
@@ -273,25 +290,52 @@ def _spoil(rng: Random, good: list[Draft], evaluation: list[dict], params: Defec
 
 def _row(draft: Draft, url: str, identity: str, file: str, offset: int, date: str) -> dict:
     return {
-        "record_id": identity, "url": url, "file": file, "offset": offset, "date": date, "kind": draft.kind,
-        "defects": draft.defects, "intensity": None if draft.intensity is None else float(draft.intensity),
-        "cluster": draft.cluster, "similarity": draft.similarity, "facts": draft.facts, "language": draft.language,
-        "expected": draft.expected, "stage": draft.stage, "personal": json.dumps(draft.personal),
-        "contaminants": draft.contaminants, "text": draft.text if draft.answer == "html" else "",
-        "lookalikes": json.dumps(draft.lookalikes), **{name: draft.served.get(name) for name in SERVED},
-    }  # fmt: skip
+        "record_id": identity,
+        "url": url,
+        "file": file,
+        "offset": offset,
+        "date": date,
+        "kind": draft.kind,
+        "defects": draft.defects,
+        "intensity": None if draft.intensity is None else float(draft.intensity),
+        "cluster": draft.cluster,
+        "similarity": draft.similarity,
+        "facts": draft.facts,
+        "language": draft.language,
+        "expected": draft.expected,
+        "stage": draft.stage,
+        "personal": json.dumps(draft.personal),
+        "contaminants": draft.contaminants,
+        "text": draft.text if draft.answer == "html" else "",
+        "lookalikes": json.dumps(draft.lookalikes),
+        **{name: draft.served.get(name) for name in SERVED},
+    }
 
 
 def _write_truth(folder: Path, rows: list[dict], world: dict) -> None:
     import polars as pl
 
     schema = {
-        "record_id": pl.String, "url": pl.String, "file": pl.String, "offset": pl.Int64, "date": pl.String,
-        "kind": pl.String, "defects": pl.List(pl.String), "intensity": pl.Float64, "cluster": pl.Int64,
-        "similarity": pl.Float64, "facts": pl.List(pl.String), "language": pl.String, "expected": pl.String,
-        "stage": pl.String, "personal": pl.String, "contaminants": pl.List(pl.String), "text": pl.String,
-        "lookalikes": pl.String, **{name: getattr(pl, kind) for name, kind in SERVED.items()},
-    }  # fmt: skip
+        "record_id": pl.String,
+        "url": pl.String,
+        "file": pl.String,
+        "offset": pl.Int64,
+        "date": pl.String,
+        "kind": pl.String,
+        "defects": pl.List(pl.String),
+        "intensity": pl.Float64,
+        "cluster": pl.Int64,
+        "similarity": pl.Float64,
+        "facts": pl.List(pl.String),
+        "language": pl.String,
+        "expected": pl.String,
+        "stage": pl.String,
+        "personal": pl.String,
+        "contaminants": pl.List(pl.String),
+        "text": pl.String,
+        "lookalikes": pl.String,
+        **{name: getattr(pl, kind) for name, kind in SERVED.items()},
+    }
     pl.DataFrame(rows, schema=schema).write_parquet(folder / "manifest.parquet", compression="zstd")
     (folder / "world.json").write_text(json.dumps(world, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
     (folder / "about.json").write_text(json.dumps({"kind": "tinyweb"}) + "\n")

@@ -61,7 +61,9 @@ def multiplication(rng: random.Random) -> Problem:
     a, b = rng.randint(12, 99), rng.randint(3, 9)
     tens, ones = divmod(a, 10)
     carry = ones * b // 10
-    worked = f"ones {ones}*{b}={ones * b}, tens {tens}*{b}={tens * b}, {tens * b}+{carry}={tens * b + carry}, so {a * b}."
+    worked = (
+        f"ones {ones}*{b}={ones * b}, tens {tens}*{b}={tens * b}, {tens * b}+{carry}={tens * b + carry}, so {a * b}."
+    )
     return Problem("multiplication", f"What is {a}*{b}?", str(a * b), worked, split_of(f"{a}*{b}"))
 
 
@@ -84,16 +86,10 @@ def subtraction(rng: random.Random) -> Problem:
     parts, borrow = [], 0
     for place, x, y in zip(PLACES, reversed(str(a)), reversed(str(b)), strict=True):
         left = int(x) - borrow - int(y)
-        parts.append(
-            f"{place} {x}-{borrow}-{y}={left}" if left >= 0 else f"{place} 1{x}-{borrow}-{y}={left + 10}"
-        )
+        parts.append(f"{place} {x}-{borrow}-{y}={left}" if left >= 0 else f"{place} 1{x}-{borrow}-{y}={left + 10}")
         borrow = int(left < 0)
     return Problem(
-        "subtraction",
-        f"What is {a}-{b}?",
-        str(a - b),
-        ", ".join(parts) + f", so {a - b}.",
-        split_of(f"{a}-{b}"),
+        "subtraction", f"What is {a}-{b}?", str(a - b), ", ".join(parts) + f", so {a - b}.", split_of(f"{a}-{b}")
     )
 
 
@@ -105,12 +101,8 @@ def any_sum(rng: random.Random) -> Problem:
 
 _NAMES = "Ann,Ben,Cleo,Dan,Eva,Finn,Gina,Hugo,Ida,Jon,Kim,Lea,Max,Nora,Otto,Pia,Rosa,Sam,Tim,Uma".split(",")
 _THINGS = "apples,balls,beads,books,cards,coins,eggs,nuts,pears,pens,plums,shells,stamps,stones".split(",")
-_MORE = "{n} buys {x} more.|{n} finds {x} more.|Then {n} gets {x} more.|A friend gives {n} {x} more.".split(
-    "|"
-)
-_LESS = "{n} loses {x} of them.|{n} gives away {x}.|Then {n} sells {x}.|A friend takes {x} of them.".split(
-    "|"
-)
+_MORE = "{n} buys {x} more.|{n} finds {x} more.|Then {n} gets {x} more.|A friend gives {n} {x} more.".split("|")
+_LESS = "{n} loses {x} of them.|{n} gives away {x}.|Then {n} sells {x}.|A friend takes {x} of them.".split("|")
 
 
 def word_problem(rng: random.Random) -> Problem:
@@ -162,9 +154,7 @@ def problems(skill: str, rng: random.Random, split: str) -> Iterator[Problem]:
 
 
 PATTERNS = {
-    "opposite": {
-        word: other for word, other in (pair.split("|") for pair in OPPOSITES.replace("\n", "").split(";"))
-    },
+    "opposite": {word: other for word, other in (pair.split("|") for pair in OPPOSITES.replace("\n", "").split(";"))}
 }
 PATTERNS["first letter"] = {word: word[0] for word in PATTERNS["opposite"]}
 PATTERNS["last letter"] = {word: word[-1] for word in PATTERNS["opposite"]}

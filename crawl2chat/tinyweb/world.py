@@ -50,9 +50,7 @@ class WorldParams(Params):
     mention_exponent: float = 0.7  # s
     mention_cap: int = 250  # the most tellings of one fact
     rare_share: float = 0.1  # of the entities, told only once or twice
-    questioned_share: float = (
-        0.6  # of the entities, about whom half of the tellings are questions with answers
-    )
+    questioned_share: float = 0.6  # of the entities, about whom half of the tellings are questions with answers
 
 
 @dataclass(frozen=True)

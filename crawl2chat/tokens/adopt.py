@@ -55,15 +55,18 @@ def adopt(folder: Path, out: Path) -> None:
     text = json.dumps(made, ensure_ascii=False, indent=2)
     (out / "tokenizer.json").write_text(text + "\n", encoding="utf-8")
     config = {
-        "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|bos|>", "eos_token": "<|end|>", "pad_token": "<|pad|>",
-        "add_bos_token": False, "clean_up_tokenization_spaces": False, "model_max_length": 1_000_000,
-    }  # fmt: skip
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": "<|bos|>",
+        "eos_token": "<|end|>",
+        "pad_token": "<|pad|>",
+        "add_bos_token": False,
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": 1_000_000,
+    }
     (out / "tokenizer_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     ids = Library.from_file(str(out / "tokenizer.json")).encode(PROBE, add_special_tokens=False).ids
     if Tokenizer.load(out).encode(PROBE) != ids:
-        raise UserError(
-            f"{folder / 'tokenizer.json'} merges in another order than its ids: it cannot be taken over"
-        )
+        raise UserError(f"{folder / 'tokenizer.json'} merges in another order than its ids: it cannot be taken over")
 
 
 def rows_of_ids(folder: Path, tokenizer: Path, rows: int) -> list[int | None]:

@@ -16,9 +16,7 @@ def read(folder: Path, *columns: str) -> Iterator[tuple[Any, ...]]:
     """Rows of `columns`; a UserError where there is no corpus, or one without them."""
     files = sorted(folder.glob("documents-*.parquet"))
     if not files:
-        raise UserError(
-            f"The folder {folder.name} holds no documents-*.parquet; run the stage deduplicate first."
-        )
+        raise UserError(f"The folder {folder.name} holds no documents-*.parquet; run the stage deduplicate first.")
     return rows(files, columns)
 
 
@@ -30,8 +28,6 @@ def rows(files: list[Path], columns: tuple[str, ...]) -> Iterator[tuple[Any, ...
         with pq.ParquetFile(path) as file:
             lacking = [column for column in columns if column not in file.schema_arrow.names]
             if lacking:
-                raise UserError(
-                    f"{path.name} has no column {', '.join(lacking)}; run the stage deduplicate again."
-                )
+                raise UserError(f"{path.name} has no column {', '.join(lacking)}; run the stage deduplicate again.")
             for batch in file.iter_batches(ROWS, columns=list(columns)):
                 yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)

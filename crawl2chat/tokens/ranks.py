@@ -36,9 +36,7 @@ def find_file(path: Path) -> Path | None:
         return path
     known = (".tiktoken", ".bpe", ".txt", ".json")
     files = [
-        file
-        for file in sorted(path.iterdir())
-        if file.is_file() and file.name.removesuffix(".gz").endswith(known)
+        file for file in sorted(path.iterdir()) if file.is_file() and file.name.removesuffix(".gz").endswith(known)
     ]
     if len(files) > 1:
         raise UserError(

@@ -47,11 +47,7 @@ def split_pattern(digits: int) -> str:
 @lru_cache(1)
 def byte_of_character() -> dict[str, int]:
     """GPT-2's printable stand-ins for the 256 bytes, as they stand in tokenizer.json."""
-    printable = [
-        *range(ord("!"), ord("~") + 1),
-        *range(ord("¡"), ord("¬") + 1),
-        *range(ord("®"), ord("ÿ") + 1),
-    ]
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = [byte for byte in range(256) if byte not in set(printable)]
     return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}
 
@@ -76,16 +72,9 @@ class Tokenizer:
             "crawl2chat", pat_str=pattern, mergeable_ranks=ranks, special_tokens=self._specials
         )
         self.vocab_size: int = first + len(SPECIALS)
-        (
-            self.bos,
-            self.pad,
-            self.system,
-            self.user,
-            self.assistant,
-            self.end,
-            self.tool_call,
-            self.tool_result,
-        ) = range(first, self.vocab_size)
+        (self.bos, self.pad, self.system, self.user, self.assistant, self.end, self.tool_call, self.tool_result) = (
+            range(first, self.vocab_size)
+        )
 
     @classmethod
     def load(cls, folder: Path) -> "Tokenizer":
@@ -110,9 +99,7 @@ class Tokenizer:
     def encode(self, text: str) -> list[int]:
         """Ids of the text; never a special one."""
         if is_blank_somewhere(text):
-            return self._encoding._encode_only_native_bpe(
-                text
-            )  # splits with another engine, ten times slower
+            return self._encoding._encode_only_native_bpe(text)  # splits with another engine, ten times slower
         return self._encoding.encode_ordinary(text)
 
     def encode_batch(self, texts: Iterable[str], threads: int = 2) -> list[list[int]]:
@@ -128,9 +115,7 @@ class Tokenizer:
     def decode(self, ids: Iterable[int], specials: bool = False) -> str:
         """Text of the ids. Special tokens are left out unless `specials`; incomplete characters become U+FFFD."""
         names = {identity: name.encode() for name, identity in self._specials.items()} if specials else {}
-        return b"".join(self._bytes.get(i) or names.get(i, b"") for i in map(int, ids)).decode(
-            "utf-8", "replace"
-        )
+        return b"".join(self._bytes.get(i) or names.get(i, b"") for i in map(int, ids)).decode("utf-8", "replace")
 
     def token_bytes(self) -> np.ndarray:
         """(vocab_size,) how many bytes of text each id stands for; 0 for special tokens."""

@@ -32,9 +32,7 @@ def train(texts: Iterable[str], out: Path, vocab_size: int, digits: int) -> int:
         )
     tokenizer = assemble(models.BPE(), split_pattern(digits))
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size - len(SPECIALS),
-        show_progress=False,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        vocab_size=vocab_size - len(SPECIALS), show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
     )
     tokenizer.train_from_iterator(texts, trainer)
     learned = tokenizer.get_vocab_size()
@@ -71,7 +69,12 @@ def write(tokenizer: "Tokenizer", out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(out / "tokenizer.json"))
     config = {
-        "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|bos|>", "eos_token": "<|end|>", "pad_token": "<|pad|>",
-        "add_bos_token": False, "clean_up_tokenization_spaces": False, "model_max_length": 1_000_000,
-    }  # fmt: skip
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": "<|bos|>",
+        "eos_token": "<|end|>",
+        "pad_token": "<|pad|>",
+        "add_bos_token": False,
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": 1_000_000,
+    }
     (out / "tokenizer_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")

@@ -26,9 +26,7 @@ def spell(piece: bytes) -> str:
         text = piece.decode()
     except UnicodeDecodeError:
         return "".join(VISIBLE.get(chr(b)) or (chr(b) if 32 < b < 127 else f"\\x{b:02x}") for b in piece)
-    return "".join(
-        VISIBLE.get(c) or (c if c.isprintable() else c.encode("unicode_escape").decode()) for c in text
-    )
+    return "".join(VISIBLE.get(c) or (c if c.isprintable() else c.encode("unicode_escape").decode()) for c in text)
 
 
 def render(tokenizer: Tokenizer, text: str, colours: bool) -> str:
@@ -56,17 +54,11 @@ def render(tokenizer: Tokenizer, text: str, colours: bool) -> str:
 
 def main(arguments: list[str]) -> int:
     """The command line; 0, or 1 when there is no such tokenizer."""
-    parser = argparse.ArgumentParser(
-        prog="python -m crawl2chat.tokens.view", description="Show the tokens of a text."
-    )
+    parser = argparse.ArgumentParser(prog="python -m crawl2chat.tokens.view", description="Show the tokens of a text.")
     parser.add_argument("text", help="what to cut into tokens; - reads standard input")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument(
-        "--tokenizer", type=Path, default=Path("models/tokenizer"), help="a tokenizer's folder"
-    )
-    which.add_argument(
-        "--ranks", type=Path, help="a file of ranks: cl100k_base.tiktoken, GPT-2's vocab.bpe …"
-    )
+    which.add_argument("--tokenizer", type=Path, default=Path("models/tokenizer"), help="a tokenizer's folder")
+    which.add_argument("--ranks", type=Path, help="a file of ranks: cl100k_base.tiktoken, GPT-2's vocab.bpe …")
     parser.add_argument("--split", choices=ranks.SPLITS, help="how an unknown file of ranks cuts text")
     given = parser.parse_args(arguments)
     try:

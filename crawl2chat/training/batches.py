@@ -43,9 +43,7 @@ class Stream:
         targets = np.asarray(self.ids[start + 1 : start + length + 1], dtype=np.int64)
         if len(targets) < length:
             targets = np.append(targets, self.closing)
-        trained = (
-            np.ones(length, bool) if self.supervised is None else self.supervised[start : start + length]
-        )
+        trained = np.ones(length, bool) if self.supervised is None else self.supervised[start : start + length]
         return ids, targets, trained
 
 
@@ -119,10 +117,7 @@ class Rows:
         """ids, targets, supervised, documents, each (width,), of the index-th row in the endless order."""
         epoch, place = divmod(index, len(self.rows))
         if epoch != self._epoch:
-            self._epoch, self._order = (
-                epoch,
-                np.random.default_rng([self.seed, 1, epoch]).permutation(len(self.rows)),
-            )
+            self._epoch, self._order = (epoch, np.random.default_rng([self.seed, 1, epoch]).permutation(len(self.rows)))
         return self.fill(self.rows[self._order[place]])
 
     def fill(self, pieces: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

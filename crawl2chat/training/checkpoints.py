@@ -61,9 +61,7 @@ def gathered(tensors: Iterable[tuple[str, Tensor]], keep: bool) -> dict[str, Ten
     return found
 
 
-def optimizer_tensors(
-    model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]
-) -> Iterator[tuple[str, Tensor]]:
+def optimizer_tensors(model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> Iterator[tuple[str, Tensor]]:
     """The optimizers' state as named tensors: `<parameter>/<key>`. Numbers become tensors of one element."""
     names = {id(weight): name for name, weight in model.named_parameters()}
     for optimizer in optimizers:
@@ -166,15 +164,11 @@ def newest_sound(folder: Path) -> Path | None:
     return None
 
 
-def load_checkpoint(
-    path: Path, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]
-) -> dict[str, Any]:
+def load_checkpoint(path: Path, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, Any]:
     """Restores a sound checkpoint and returns its state. UserError if it is another model's."""
     weights, tensors = load_file(path / WEIGHTS), load_file(path / OPTIMIZERS)
     own = model.state_dict()
-    odd = sorted(own.keys() ^ weights.keys()) or [
-        name for name in own if own[name].shape != weights[name].shape
-    ]
+    odd = sorted(own.keys() ^ weights.keys()) or [name for name in own if own[name].shape != weights[name].shape]
     if odd:
         raise UserError(
             f"checkpoint {path} is of another model, first different at {odd[0]!r}: remove it to start anew, or go back "
@@ -191,9 +185,7 @@ def load_checkpoint(
     return json.loads((path / STATE).read_text())
 
 
-def load_newest(
-    folder: Path, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]
-) -> dict[str, Any] | None:
+def load_newest(folder: Path, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, Any] | None:
     """Restores the newest sound checkpoint and returns its state; None when there is none to go on from."""
     path = newest_sound(folder)
     return load_checkpoint(path, model, optimizers) if path else None

@@ -19,9 +19,7 @@ from crawl2chat.model.network import Block, Kernel
 from crawl2chat.model.optimizers import fast_bfloat16
 from crawl2chat.training.settings import TrainingParams
 
-TRAINING_BYTES = (
-    16  # a parameter: weight, gradient and two moments of AdamW in float32; Muon keeps one moment less
-)
+TRAINING_BYTES = 16  # a parameter: weight, gradient and two moments of AdamW in float32; Muon keeps one moment less
 # Dense bfloat16 matrix products in FLOP/s, as NVIDIA's data sheets state them (without sparsity). Of a name that holds
 # several keys the first counts.
 PEAK_FLOPS = {
@@ -42,9 +40,7 @@ PEAK_FLOPS = {
 
 
 def on_gpu(params: TrainingParams) -> bool:
-    return params.accelerator in ("gpu", "cuda") or (
-        params.accelerator == "auto" and torch.cuda.is_available()
-    )
+    return params.accelerator in ("gpu", "cuda") or (params.accelerator == "auto" and torch.cuda.is_available())
 
 
 def choose_precision(params: TrainingParams) -> str:
@@ -76,9 +72,7 @@ def choose_devices(params: TrainingParams, environment: Mapping[str, str]) -> tu
         return devices, nodes, nodes * (there if gpu else 1)
     if devices > there:
         kind = ("CUDA GPU" if gpu else "CPU core") + ("" if there == 1 else "s")
-        raise UserError(
-            f"devices is {devices} and this machine has {there} {kind}: lower devices, or set it to auto"
-        )
+        raise UserError(f"devices is {devices} and this machine has {there} {kind}: lower devices, or set it to auto")
     return devices, nodes, nodes * devices
 
 
@@ -94,11 +88,7 @@ def build_strategy(params: TrainingParams, world: int, parameters: int) -> Any:
     """Lightning's strategy object, or "auto" for a single device."""
     from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
-    memory = (
-        torch.cuda.get_device_properties(0).total_memory
-        if on_gpu(params) and torch.cuda.is_available()
-        else None
-    )
+    memory = torch.cuda.get_device_properties(0).total_memory if on_gpu(params) and torch.cuda.is_available() else None
     name = choose_strategy(params.strategy, world, parameters, memory)
     if name == "fsdp2":
         return ModelParallelStrategy(data_parallel_size=world, tensor_parallel_size=1)

@@ -211,10 +211,7 @@ class Conductor(Callback):
         self.whole = model  # as given to fit; trained in place unless it is cut over devices
         self.peak = 0.0  # FLOP/s of all devices together
         self.losses: list[Tensor] = []
-        self.clock, self.since = (
-            time.perf_counter(),
-            0,
-        )  # of the steps since the last row: their start and number
+        self.clock, self.since = (time.perf_counter(), 0)  # of the steps since the last row: their start and number
 
     def on_fit_start(self, trainer: Trainer, module: TrainingModule) -> None:
         if self.flops:
@@ -301,9 +298,7 @@ class Conductor(Callback):
         """A checkpoint, unless the weights are no numbers any more: the last good one must stay the newest."""
         began, progress = time.perf_counter(), module.progress
         progress.pending = self.values(trainer, progress.step)
-        sound = torch.stack(
-            [weight.detach().isfinite().all() for weight in local_weights(module.model)]
-        ).all()
+        sound = torch.stack([weight.detach().isfinite().all() for weight in local_weights(module.model)]).all()
         if not float(trainer.strategy.reduce(sound.float(), reduce_op="mean")) == 1.0:
             raise self.diverged(progress.step)
         state, keep = vars(progress), module.params.keep
@@ -482,9 +477,7 @@ def maybe_compile(loss: LossFunction, wanted: str, work: Path) -> LossFunction:
     if wanted == "off":
         return loss
     home = next((folder for folder in work.parents if folder.name == ".work"), work)
-    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(
-        home / "compile"
-    )  # by now torch has set it to a temporary folder
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(home / "compile")  # by now torch has set it to a temporary folder
     if wanted == "auto" and not compiler_works():
         print("no working C++ compiler: training runs uncompiled, about a third slower", file=sys.stderr)
         return loss

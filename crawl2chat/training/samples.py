@@ -24,12 +24,7 @@ def show_samples(
     if not prompts:
         return
     written = generate(
-        model,
-        list(prompts.values()),
-        max_new_tokens=max_new_tokens,
-        stop_ids=stop_ids,
-        temperature=0.0,
-        alternatives=3,
+        model, list(prompts.values()), max_new_tokens=max_new_tokens, stop_ids=stop_ids, temperature=0.0, alternatives=3
     )
     likeliest = {
         prompt: [

@@ -28,9 +28,7 @@ class TrainingParams(Params):
     adamw_lr: float = Field(8e-3, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     gradient_clip: float | None = Field(None, gt=0)  # largest norm of the whole gradient
-    spike: SpikeParams | None = (
-        None  # skip steps whose loss stands out; costs a wait for the device at each step
-    )
+    spike: SpikeParams | None = None  # skip steps whose loss stands out; costs a wait for the device at each step
     warmup: float = Field(0.0, ge=0, le=1)  # share of the steps; then constant; then linearly to zero
     decay: float = Field(0.6, ge=0, le=1)  # share of the steps
 

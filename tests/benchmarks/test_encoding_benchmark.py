@@ -9,9 +9,7 @@ from benchmarks.measure import Pair
 
 def test_the_last_line_is_the_result(tmp_path: Path, capsys) -> None:
     (tmp_path / "text").mkdir()
-    lines = [
-        {"id": f"d{n}", "text": f"Page {n} says <|user|> and {n * 977}.\n\n  Café 東京 "} for n in range(300)
-    ]
+    lines = [{"id": f"d{n}", "text": f"Page {n} says <|user|> and {n * 977}.\n\n  Café 東京 "} for n in range(300)]
     (tmp_path / "text" / "a.jsonl").write_text("\n".join(map(json.dumps, lines)))
     (tmp_path / "text" / "b.txt").write_text("One more text.")
     assert main(["--data", str(tmp_path), "--vocab-size", "300"]) == 0

@@ -63,11 +63,7 @@ def test_why_a_stage_ran_is_told_from_two_locks() -> None:
 
 
 def test_a_failure_is_told_by_the_stages_own_sentence() -> None:
-    lines = [
-        "Running stage 's':",
-        "error: no text in pages.",
-        "ERROR: failed to reproduce 's': exited with 1",
-    ]
+    lines = ["Running stage 's':", "error: no text in pages.", "ERROR: failed to reproduce 's': exited with 1"]
     assert judge("s", 255, lines, {}, {}).reason == "no text in pages."
     assert judge("s", 255, ["Traceback", "ValueError: odd"], {}, {}).reason == "ValueError: odd"
     assert judge("s", -9, [], {}, {}).reason == "s was stopped"
@@ -80,9 +76,7 @@ def test_a_workspace_leaves_the_project_alone(toys: Path, command) -> None:
     (toys / "crawl2chat").mkdir()
     (toys / "inputs").mkdir()
     (toys / "inputs/README.md").write_text("")
-    before = {
-        path: path.read_bytes() for path in toys.rglob("*") if path.is_file() and ".dvc/tmp" not in str(path)
-    }
+    before = {path: path.read_bytes() for path in toys.rglob("*") if path.is_file() and ".dvc/tmp" not in str(path)}
     folder = toys / "workspaces" / "other"
     prepare(toys, folder, toys / "profiles/other.yaml", None, {"second.steps": 2})
     (folder / "crawl2chat").rmdir()  # the toys use the installed one
@@ -103,9 +97,7 @@ def test_a_workspace_leaves_the_project_alone(toys: Path, command) -> None:
         (["rael", "--inputs", "full"], "there is no profile 'rael'; the profiles are real, smoke"),
     ],
 )
-def test_a_mistake_in_the_call_is_one_sentence(
-    arguments, sentence: str, tmp_path: Path, monkeypatch, capsys
-) -> None:
+def test_a_mistake_in_the_call_is_one_sentence(arguments, sentence: str, tmp_path: Path, monkeypatch, capsys) -> None:
     (tmp_path / "profiles").symlink_to(ROOT / "profiles")
     (tmp_path / "empty").mkdir()
     (tmp_path / "full").mkdir()
@@ -126,9 +118,7 @@ def test_whatever_names_files_becomes_a_folder_of_links(tmp_path: Path) -> None:
     def linked(given: str) -> dict[str, str]:
         target = tmp_path / f"inputs-{len(list(tmp_path.iterdir()))}"
         link_inputs(given, target)
-        return {
-            p.relative_to(target).as_posix(): p.read_text() for p in sorted(target.rglob("*")) if p.is_file()
-        }
+        return {p.relative_to(target).as_posix(): p.read_text() for p in sorted(target.rglob("*")) if p.is_file()}
 
     assert linked(f"{tmp_path}/a") == {"x.txt": "a/x.txt"}
     assert linked(f"{tmp_path}/a/x.txt") == {"x.txt": "a/x.txt"}

@@ -59,11 +59,7 @@ def test_a_depth_is_run_once_and_again_only_when_something_changed(root: Path) -
     (first,), _ = sweep(root, [1], TOY, run, env)
     (again,), _ = sweep(root, [1], TOY, run, env)
     sweep(root, [1], TOY | {"pretrain.batch_rows": 1}, run, env)
-    assert reasons == [
-        ("Ran", "first run"),
-        ("Skipped", "nothing changed"),
-        ("Ran", "changed: pretrain.batch_rows"),
-    ]
+    assert reasons == [("Ran", "first run"), ("Skipped", "nothing changed"), ("Ran", "changed: pretrain.batch_rows")]
     assert again | {"state": "Ran"} == first
     assert 0 < first["val_loss"] < np.log(320) + 1 and first["device_seconds"] > 0
     assert not (root / "models" / "base").exists()

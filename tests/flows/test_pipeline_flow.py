@@ -37,9 +37,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def ask(api: str, path: str, body: dict[str, Any]) -> Any:
     import urllib.request
 
-    request = urllib.request.Request(
-        f"{api}/{path}", json.dumps(body).encode(), {"content-type": "application/json"}
-    )
+    request = urllib.request.Request(f"{api}/{path}", json.dumps(body).encode(), {"content-type": "application/json"})
     with urllib.request.urlopen(request, timeout=20) as answer:
         return json.load(answer)
 
@@ -54,9 +52,14 @@ class Flow:
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, "-m", "flows.pipeline", *arguments], cwd=self.root, env=self.environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+            [sys.executable, "-m", "flows.pipeline", *arguments],
+            cwd=self.root,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
     def run(self, *arguments: str) -> tuple[int, str]:
         process = self.start(*arguments)
@@ -83,9 +86,7 @@ def stage_links(root: Path) -> list[dict[str, str]]:
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{root}/mlflow.db")
-    runs = client.search_runs(
-        [client.get_experiment_by_name("pipeline").experiment_id], order_by=["start_time DESC"]
-    )
+    runs = client.search_runs([client.get_experiment_by_name("pipeline").experiment_id], order_by=["start_time DESC"])
     tags = [
         {
             key.removeprefix("stage."): json.loads(value)
@@ -127,10 +128,7 @@ def test_a_failure_stops_what_depends_on_it_and_names_the_stage(flow: Flow) -> N
         "third": ("Failed", "not run: second failed"),
     }
     state = flow.latest()["state"]
-    assert (state["name"], state["message"]) == (
-        "Failed",
-        "second: second cannot go on; set second.fail to false.",
-    )
+    assert (state["name"], state["message"]) == ("Failed", "second: second cannot go on; set second.fail to false.")
 
 
 def alive(root: Path) -> list[str]:

@@ -61,10 +61,7 @@ def make_world(folder: Path, right: float = 0.5) -> dict[str, Path]:
     for task in (task for task in tasks if task["split"] == "train"):
         said = task["answer"] if rng.random() < right else str(rng.integers(10))
         closing = " I hope this helps." if rng.random() < 0.3 else "."
-        messages = [
-            {"role": "user", "content": task["prompt"]},
-            {"role": "assistant", "content": said + closing},
-        ]
+        messages = [{"role": "user", "content": task["prompt"]}, {"role": "assistant", "content": said + closing}]
         conversations.append({"id": task["id"], "kind": "copy", "messages": messages})
     paths = {name: folder / name for name in ("tasks", "conversations", "tokens", "policy", "pairs", "chat")}
     for path in paths.values():

@@ -23,9 +23,7 @@ ADDRESSES = AddressParams(integrated_lists=False, domains=tuple(BLOCKED_DOMAINS)
 EXTRACT = ExtractParams(addresses=ADDRESSES, execution=ALONE)
 # Sentences from a small bank repeat themselves more than people do.
 FILTER = FilterParams(
-    repetition=RepetitionParams(
-        duplicate_grams=((5, 0.36), (6, 0.32), (7, 0.29), (8, 0.27), (9, 0.25), (10, 0.23))
-    ),
+    repetition=RepetitionParams(duplicate_grams=((5, 0.36), (6, 0.32), (7, 0.29), (8, 0.27), (9, 0.25), (10, 0.23))),
     execution=ALONE,
 )
 DEDUPLICATE = DeduplicateParams(execution=ALONE)
@@ -35,20 +33,11 @@ def tiny_crawl(out: Path, pages: int = 60) -> Path:
     """A crawl of `pages` good pages and a third as many bad ones, in three WARC files."""
     rng = Random(11)
     good = [
-        Page("almanac", defects.sentence(rng), [defects.paragraph(rng, 4) for _ in range(4)], [])
-        for _ in range(pages)
+        Page("almanac", defects.sentence(rng), [defects.paragraph(rng, 4) for _ in range(4)], []) for _ in range(pages)
     ]
-    question = (
-        "How many pears are left in the blue box by the door if Old Dan takes {} and Ann takes {} of them?"
-    )
+    question = "How many pears are left in the blue box by the door if Old Dan takes {} and Ann takes {} of them?"
     tasks = [
-        {
-            "id": f"t{n}",
-            "skill": "word_problem",
-            "split": split,
-            "prompt": question.format(n, n + 3),
-            "answer": "7",
-        }
+        {"id": f"t{n}", "skill": "word_problem", "split": split, "prompt": question.format(n, n + 3), "answer": "7"}
         for n, split in enumerate(["train", "dev", "test", "test"])
     ]
     write_web(good, tasks, {}, out, WebParams(domains=9, files=3), seed=5)
@@ -66,8 +55,13 @@ def curate(crawl: Path, out: Path, workers: int = 1) -> dict[str, dict[str, Any]
     def arguments(stage: str, params: Any) -> dict[str, Any]:
         work = out / "work" / stage
         work.mkdir(parents=True, exist_ok=True)
-        return {"truth": truth, "out_removed": removed / stage, "tracker": Tracker(), "work": work,
-                "params": params.model_copy(update={"execution": execution})}  # fmt: skip
+        return {
+            "truth": truth,
+            "out_removed": removed / stage,
+            "tracker": Tracker(),
+            "work": work,
+            "params": params.model_copy(update={"execution": execution}),
+        }
 
     return {
         "extract": extract(
@@ -77,10 +71,7 @@ def curate(crawl: Path, out: Path, workers: int = 1) -> dict[str, dict[str, Any]
             **arguments("extract", EXTRACT),
         ),
         "filter": filter(
-            extracted=out / "extracted",
-            samples=crawl / "quality",
-            out=out / "filtered",
-            **arguments("filter", FILTER),
+            extracted=out / "extracted", samples=crawl / "quality", out=out / "filtered", **arguments("filter", FILTER)
         ),
         "deduplicate": deduplicate(
             filtered=out / "filtered",

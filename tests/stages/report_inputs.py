@@ -10,25 +10,11 @@ from crawl2chat.curation import report as curation
 
 
 def share(key: str, value: float, n: int = 250) -> dict[str, Any]:
-    return {
-        key: value,
-        f"{key}_n": n,
-        f"{key}_low": max(0.0, value - 0.05),
-        f"{key}_high": min(1.0, value + 0.05),
-    }
+    return {key: value, f"{key}_n": n, f"{key}_low": max(0.0, value - 0.05), f"{key}_high": min(1.0, value + 0.05)}
 
 
 def model(level: float) -> dict[str, Any]:
-    keys = (
-        "fact",
-        "fact_known",
-        "false_refusal",
-        "refusal_unknown",
-        "addition",
-        "word_problem",
-        "tool",
-        "identity",
-    )
+    keys = ("fact", "fact_known", "false_refusal", "refusal_unknown", "addition", "word_problem", "tool", "identity")
     numbers: dict[str, Any] = {}
     for number, key in enumerate(keys):
         numbers |= share(key, min(1.0, level + number / 40))
@@ -61,18 +47,34 @@ METRICS: dict[str, dict[str, Any]] = {
     },
     "tokenizer": {"vocab_size": 2048, "bytes_per_token": 3.4},
     "tokenize": {"train_tokens": 2_345_678, "val_tokens": 45_678},
-    "pretrain": {"parameters": 1_900_000, "train_tokens": 4_700_000, "flops": 60_000_000_000_000, "val_bpb": 1.02,
-        "tokens_per_second": 21_000.0, "device_hours": 0.0622, "cost": 0.003},
+    "pretrain": {
+        "parameters": 1_900_000,
+        "train_tokens": 4_700_000,
+        "flops": 60_000_000_000_000,
+        "val_bpb": 1.02,
+        "tokens_per_second": 21_000.0,
+        "device_hours": 0.0622,
+        "cost": 0.003,
+    },
     "probe": share("known_fraction", 0.5) | share("recall_rare", 0.3) | share("recall_frequent", 0.98),
-    "conversations": {"conversations": 3000, "refusals": 220, "kinds": {"fact": 900, "refusal": 220, "tool": 400, "identity": 200}},
+    "conversations": {
+        "conversations": 3000,
+        "refusals": 220,
+        "kinds": {"fact": 900, "refusal": 220, "tool": 400, "identity": 200},
+    },
     "sft": {"val_loss": 0.31, "text_bpb": 1.05},
-    "reason": share("accuracy_before", 0.4) | share("accuracy_after", 0.65) | share("format_before", 0.8) | share("format_after", 0.99),
+    "reason": share("accuracy_before", 0.4)
+    | share("accuracy_after", 0.65)
+    | share("format_before", 0.8)
+    | share("format_after", 0.99),
     "preferences": {"prompts": 400, "rankings": 400, "labeler_agreement": 0.72},
     "reward": share("pair_accuracy", 0.68) | share("length_baseline_accuracy", 0.55),
-    "rlhf": share("gold_before", 0.4) | share("gold_after", 0.6) | {"proxy_before": 0.0, "proxy_after": 1.2, "kl": 3.2, "fit_alpha": 0.3, "fit_beta": 0.25},
+    "rlhf": share("gold_before", 0.4)
+    | share("gold_after", 0.6)
+    | {"proxy_before": 0.0, "proxy_after": 1.2, "kl": 3.2, "fit_alpha": 0.3, "fit_beta": 0.25},
     "evaluate": {"base": model(0.2), "sft": model(0.5), "reasoner": model(0.6), "chat": model(0.65)},
     "export": {"bytes": 8_000_000},
-}  # fmt: skip
+}
 
 
 def write_metrics(folder: Path, metrics: dict[str, dict[str, Any]]) -> Path:
@@ -93,8 +95,22 @@ def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
 
 CURATION: dict[str, list[dict[str, Any]]] = {
     "waterfall": [
-        {"stage": "extract", "block": "read", "documents": 4321, "bytes": 40_000_000, "words": None, "tokens_estimated": None},
-        {"stage": "extract", "block": "extract", "documents": 3900, "bytes": 9_180_000, "words": 1_500_000, "tokens_estimated": 2_295_000},
+        {
+            "stage": "extract",
+            "block": "read",
+            "documents": 4321,
+            "bytes": 40_000_000,
+            "words": None,
+            "tokens_estimated": None,
+        },
+        {
+            "stage": "extract",
+            "block": "extract",
+            "documents": 3900,
+            "bytes": 9_180_000,
+            "words": 1_500_000,
+            "tokens_estimated": 2_295_000,
+        },
     ],
     "reasons": [{"stage": "extract", "block": "address", "reason": "blocked_domain", "documents": 210}],
     "duplicate_clusters": [
@@ -102,12 +118,21 @@ CURATION: dict[str, list[dict[str, Any]]] = {
         for fate in ("kept", "dropped")
     ],
     "dropped_samples": [
-        {"stage": "filter", "block": "gopher", "reason": "short", "limit": 50, "value": 7, "detail": None,
-         "url": "https://b.example/", "id": "b", "text": "<i>thin</i>"},
+        {
+            "stage": "filter",
+            "block": "gopher",
+            "reason": "short",
+            "limit": 50,
+            "value": 7,
+            "detail": None,
+            "url": "https://b.example/",
+            "id": "b",
+            "text": "<i>thin</i>",
+        }
     ],
 } | dict.fromkeys(
     ("precision_recall", "histograms", "duplicate_recall", "cluster_sizes", "languages", "domains", "lengths"), []
-)  # fmt: skip
+)
 
 
 def write_plots(folder: Path) -> Path:
@@ -119,12 +144,7 @@ def write_plots(folder: Path) -> Path:
     write_csv(
         folder / "reason.csv",
         [
-            {
-                "step": step,
-                "reward": step / 150,
-                "accuracy": 0.3 + step / 300 + 0.05 * (step % 3),
-                "format": 0.9,
-            }
+            {"step": step, "reward": step / 150, "accuracy": 0.3 + step / 300 + 0.05 * (step % 3), "format": 0.9}
             for step in range(100)
         ],
     )
@@ -143,13 +163,7 @@ def write_plots(folder: Path) -> Path:
     (folder / "evaluate").mkdir()
     for name in ("recall", "answered", "regurgitation", "shots", "prompted"):
         shares = [
-            {
-                "what": 2**k,
-                "value": 0.1 * k,
-                "low": max(0.0, 0.1 * k - 0.05),
-                "high": 0.1 * k + 0.05,
-                "n": 200,
-            }
+            {"what": 2**k, "value": 0.1 * k, "low": max(0.0, 0.1 * k - 0.05), "high": 0.1 * k + 0.05, "n": 200}
             for k in range(7)
         ]
         write_csv(folder / "probe" / f"{name}.csv", shares)
@@ -159,15 +173,9 @@ def write_plots(folder: Path) -> Path:
             ("fact", "Where was Ada Quill born?", "Velmora"),
             ("addition", "What is 57 + 68?", "125"),
         ):
-            text = (
-                "<b>Velmora</b>."
-                if kind == "fact"
-                else "57 + 68: 7 + 8 = 15, 5 + 6 + 1 = 12. The answer is 125."
-            )
+            text = "<b>Velmora</b>." if kind == "fact" else "57 + 68: 7 + 8 = 15, 5 + 6 + 1 = 12. The answer is 125."
             common = {"model": name, "kind": kind, "prompt": prompt, "truth": truth, "answer": text}
-            answers.append(
-                common | {"id": f"{kind}-1", "correct": name != "base", "gold": 1.0, "finished": True}
-            )
+            answers.append(common | {"id": f"{kind}-1", "correct": name != "base", "gold": 1.0, "finished": True})
             samples.append(common)
     for file, rows in (("answers", answers), ("samples", samples)):
         (folder / "evaluate" / f"{file}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

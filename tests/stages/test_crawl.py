@@ -67,9 +67,7 @@ def test_own_files_are_collected_by_kind(own: Path, tmp_path: Path) -> None:
     assert (metrics["pages"], metrics["files"], metrics["unused_files"], metrics["tasks"]) == (201, 2, 1, 1)
     assert (out / "chat" / "talk.jsonl").exists() and (out / "preferences" / "about.json").exists()
     tasks = [
-        json.loads(line)
-        for path in sorted((out / "tasks").glob("*.jsonl"))
-        for line in path.read_text().splitlines()
+        json.loads(line) for path in sorted((out / "tasks").glob("*.jsonl")) for line in path.read_text().splitlines()
     ]
     assert [(task["prompt"], task["answer"]) for task in tasks] == [("What is 2+3?", "5")]
     assert json.loads((out / "truth" / "about.json").read_text()) == {"kind": "none"}

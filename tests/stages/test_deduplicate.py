@@ -56,9 +56,7 @@ def test_personal_data_and_evaluation_items_are_gone(curated: tuple[Path, dict])
     scores = metrics["deduplicate"]
     assert scores["pii_recall"] == 1.0 and scores["pii_recall_n"] > 0 and scores["pii_clean_touched"] == 0
     assert scores["contaminated_recall"] == 1.0 and scores["contaminated"] >= 1
-    assert sum(scores["personal"].values()) >= scores["pii_recall_n"] and set(scores["personal"]) <= set(
-        KINDS
-    )
+    assert sum(scores["personal"].values()) >= scores["pii_recall_n"] and set(scores["personal"]) <= set(KINDS)
     assert scores["contaminated_by_set"] == {"word_problem": scores["contaminated"]}
     assert scores["evaluation_items_by_set"] == {"word_problem": 3}
     text = " ".join(pl.read_parquet(out / "corpus" / "*.parquet")["text"])
@@ -66,9 +64,7 @@ def test_personal_data_and_evaluation_items_are_gone(curated: tuple[Path, dict])
     assert "Old Dan takes 2" not in text
 
 
-def test_spans_are_cut_where_documents_are_to_stay(
-    curated: tuple[Path, dict], crawl: Path, tmp_path: Path
-) -> None:
+def test_spans_are_cut_where_documents_are_to_stay(curated: tuple[Path, dict], crawl: Path, tmp_path: Path) -> None:
     """One's own chat data are evaluation sets too: a part of them is held out."""
     document = next(d for d in documents_in(curated[0] / "filtered") if d["text"].count("\n") > 2)
     line = document["text"].split("\n")[1]
@@ -78,13 +74,22 @@ def test_spans_are_cut_where_documents_are_to_stay(
     (tmp_path / "work").mkdir()
     gone = curated[0] / "removed"
     metrics = deduplicate(
-        curated[0] / "filtered", crawl / "tasks", tmp_path / "chat", crawl / "preferences", crawl / "truth",
-        curated[0] / "extracted", gone / "extract", gone / "filter", tmp_path / "out", tmp_path / "removed", tmp_path / "report",
-        params, Tracker(), tmp_path / "work",
-    )  # fmt: skip
-    assert (
-        metrics["contaminated"] == 0 < metrics["contaminated_by_set"]["chat"] <= metrics["contaminated_cut"]
+        curated[0] / "filtered",
+        crawl / "tasks",
+        tmp_path / "chat",
+        crawl / "preferences",
+        crawl / "truth",
+        curated[0] / "extracted",
+        gone / "extract",
+        gone / "filter",
+        tmp_path / "out",
+        tmp_path / "removed",
+        tmp_path / "report",
+        params,
+        Tracker(),
+        tmp_path / "work",
     )
+    assert metrics["contaminated"] == 0 < metrics["contaminated_by_set"]["chat"] <= metrics["contaminated_cut"]
     assert metrics["documents"] > curated[1]["deduplicate"]["documents"]
     cut = {d["id"]: d for d in documents_in(tmp_path / "removed" / "spans")}
     assert cut[document["id"]]["metadata"]["reason"] == "evaluation_span"
@@ -98,9 +103,7 @@ def test_corpus_rows_are_complete(curated: tuple[Path, dict]) -> None:
     out, metrics = curated
     corpus = pl.read_parquet(out / "corpus" / "*.parquet")
     assert corpus.height == metrics["deduplicate"]["documents"] > 30
-    assert (
-        corpus["id"].is_unique().all() and (corpus["words"] > 0).all() and (corpus["language"] == "en").all()
-    )
+    assert corpus["id"].is_unique().all() and (corpus["words"] > 0).all() and (corpus["language"] == "en").all()
     assert (corpus["line_punctuation"] >= 0.12).all() and (corpus["mean_word_length"] >= 3).all()
     assert corpus["quality"].is_null().all()  # no classifier was asked for
     assert (corpus["domain"] != "").all() and corpus["date"].str.contains(r"^\d{4}-\d\d-\d\d$").all()
@@ -120,9 +123,7 @@ def test_the_report_tells_what_the_stages_did(curated: tuple[Path, dict]) -> Non
     assert precision["minhash"]["value"] == pytest.approx(metrics["deduplicate"]["duplicate_precision"])
     assert all(row["low"] <= row["value"] <= row["high"] and row["n"] for row in precision.values())
     assert {"gopher", "language", "repetition"} <= precision.keys()
-    sizes = [
-        next(row["bytes"] for row in tables["waterfall"] if row["block"] == b) for b in ("read", "extract")
-    ]
+    sizes = [next(row["bytes"] for row in tables["waterfall"] if row["block"] == b) for b in ("read", "extract")]
     assert sizes[0] > 1.5 * sizes[1]  # HTML is more than its text
     assert set(figures) >= {"waterfall", "reasons", "precision_recall", "histograms", "duplicate_recall"}
 
@@ -132,17 +133,22 @@ def test_same_bytes_with_two_workers(crawl: Path, curated: tuple[Path, dict], tm
     assert digest(*(tmp_path / name for name in OUTS)) == digest(*(curated[0] / name for name in OUTS))
 
 
-def test_killed_between_shards_it_redoes_only_the_rest(
-    crawl: Path, curated: tuple[Path, dict], tmp_path: Path
-) -> None:
+def test_killed_between_shards_it_redoes_only_the_rest(crawl: Path, curated: tuple[Path, dict], tmp_path: Path) -> None:
     """One shard lost its marker and left half a file; the others are not touched, the out is the same."""
     work = tmp_path / "work"
     work.mkdir()
 
     def run() -> None:
         extract(
-            crawl / "pages", crawl / "blocklists", crawl / "truth", tmp_path / "out", tmp_path / "removed", EXTRACT, Tracker(), work
-        )  # fmt: skip
+            crawl / "pages",
+            crawl / "blocklists",
+            crawl / "truth",
+            tmp_path / "out",
+            tmp_path / "removed",
+            EXTRACT,
+            Tracker(),
+            work,
+        )
 
     run()
     first = digest(tmp_path / "out")
@@ -165,18 +171,24 @@ def test_too_many_invalid_rows_stop_the_stage(
     gone = curated[0] / "removed"
     with pytest.raises(UserError, match=r"\d+ of \d+ rows break the corpus schema.*column 'date'"):
         deduplicate(
-            curated[0] / "filtered", crawl / "tasks", crawl / "chat", crawl / "preferences", crawl / "truth",
-            curated[0] / "extracted", gone / "extract", gone / "filter", tmp_path / "out", tmp_path / "removed", tmp_path / "report",
-            DEDUPLICATE, Tracker(), tmp_path / "work",
-        )  # fmt: skip
+            curated[0] / "filtered",
+            crawl / "tasks",
+            crawl / "chat",
+            crawl / "preferences",
+            crawl / "truth",
+            curated[0] / "extracted",
+            gone / "extract",
+            gone / "filter",
+            tmp_path / "out",
+            tmp_path / "removed",
+            tmp_path / "report",
+            DEDUPLICATE,
+            Tracker(),
+            tmp_path / "work",
+        )
     failures = [json.loads(line) for line in (tmp_path / "work" / "invalid.jsonl").read_text().splitlines()]
-    assert {(f["column"], f["check"], f["value"]) for f in failures} == {
-        ("date", "calendar_date", "yesterday")
-    }
+    assert {(f["column"], f["check"], f["value"]) for f in failures} == {("date", "calendar_date", "yesterday")}
 
 
 def test_metrics_are_json(curated: tuple[Path, dict]) -> None:
-    assert (
-        json.loads(json.dumps(curated[1]))["deduplicate"]["documents"]
-        == curated[1]["deduplicate"]["documents"]
-    )
+    assert json.loads(json.dumps(curated[1]))["deduplicate"]["documents"] == curated[1]["deduplicate"]["documents"]

@@ -117,8 +117,10 @@ def test_a_stage_on_two_devices_speaks_and_publishes_once(runs, tmp_path, comman
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("pretrain: parameters") == 1 and "2 device(s)" in done.stdout
     assert sorted(path.name for path in (folder / "base").iterdir())[-3:] == [
-        "model.safetensors", "tokenizer.json", "tokenizer_config.json",
-    ]  # fmt: skip
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
     assert json.loads((folder / "metrics/pretrain.json").read_text())["steps"] == 4
     assert not list((folder / ".work/pretrain").iterdir())  # nothing is left of either process
 

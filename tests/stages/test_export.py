@@ -59,10 +59,7 @@ def their_tokenizer(folder):
 
 
 def test_logits_equal(folder, theirs) -> None:
-    model, ids = (
-        load_model(folder),
-        torch.randint(0, 320, (2, 200), generator=torch.Generator().manual_seed(1)),
-    )
+    model, ids = (load_model(folder), torch.randint(0, 320, (2, 200), generator=torch.Generator().manual_seed(1)))
     with torch.no_grad():
         assert (theirs(ids).logits - model.logits(model(ids))).abs().max() < 1e-4
 
@@ -102,8 +99,10 @@ def test_generation_stops_at_the_end_of_the_turn(folder, theirs) -> None:
     tokenizer = Tokenizer.load(folder)
     settings = theirs.generation_config
     assert (settings.bos_token_id, settings.eos_token_id, settings.pad_token_id) == (
-        tokenizer.bos, tokenizer.end, tokenizer.pad,
-    )  # fmt: skip
+        tokenizer.bos,
+        tokenizer.end,
+        tokenizer.pad,
+    )
     assert settings.do_sample and settings.temperature == 0.7
 
 

@@ -26,8 +26,7 @@ def run(pages: Path, root: Path, **update: Any) -> dict[str, Any]:
 def test_tiny_web_text_comes_out_whole(tmp_path: Path) -> None:
     metrics = run(tiny_crawl(tmp_path / "crawl") / "pages", tmp_path)
     gone = sum(
-        sum(reasons.values())
-        for reasons in (metrics["ordinary"], metrics["unreadable"], *metrics["dropped"].values())
+        sum(reasons.values()) for reasons in (metrics["ordinary"], metrics["unreadable"], *metrics["dropped"].values())
     )
     assert metrics["records"] == metrics["documents"] + gone
     assert metrics["f1"] > 0.97 and metrics["f1_n"] == metrics["documents"]
@@ -42,13 +41,19 @@ def test_tiny_web_text_comes_out_whole(tmp_path: Path) -> None:
 
 def test_own_lists_of_domains_and_urls_are_obeyed(tmp_path: Path) -> None:
     """Plain, packed and in the form of a hosts file; a URL blocks what begins with it, and no other page."""
-    urls = ["https://www.spam.example/", "https://sub.spam.example/a", "https://hosts.example/", "https://a.example/bad/1",
-            "http://a.example/bad?x=1", "https://a.example/badly", "https://a.example/", "https://notspam.example/"]  # fmt: skip
+    urls = [
+        "https://www.spam.example/",
+        "https://sub.spam.example/a",
+        "https://hosts.example/",
+        "https://a.example/bad/1",
+        "http://a.example/bad?x=1",
+        "https://a.example/badly",
+        "https://a.example/",
+        "https://notspam.example/",
+    ]
     jsonl(tmp_path / "pages" / "a.jsonl", *({"text": "Fine.", "url": url} for url in urls))
     (tmp_path / "blocklists").mkdir()
-    (tmp_path / "blocklists" / "domains.txt").write_text(
-        "# spam\nspam.example\n0.0.0.0 Hosts.example # ads\n\n"
-    )
+    (tmp_path / "blocklists" / "domains.txt").write_text("# spam\nspam.example\n0.0.0.0 Hosts.example # ads\n\n")
     (tmp_path / "blocklists" / "urls.gz").write_bytes(gzip.compress(b"https://a.example/bad\n"))
     metrics = run(tmp_path / "pages", tmp_path)
     assert metrics["dropped"] == {"address": {"blocked_domain": 3, "blocked_url": 2}}
@@ -71,8 +76,7 @@ def test_truncated_archive_gives_what_it_holds(tmp_path: Path) -> None:
         for number in range(3):
             text = " ".join(f"word{n * number}" for n in range(400))
             archive.response(
-                number,
-                Answer(f"https://a.example/{number}", f"<html><body><p>{text}</p></body></html>".encode()),
+                number, Answer(f"https://a.example/{number}", f"<html><body><p>{text}</p></body></html>".encode())
             )
     path = tmp_path / "pages" / "a.warc.gz"
     path.write_bytes(path.read_bytes()[:-300])
@@ -91,24 +95,19 @@ def test_missing_empty_and_unreadable_folders(tmp_path: Path) -> None:
 def test_everything_dropped_names_the_block(tmp_path: Path) -> None:
     jsonl(tmp_path / "pages" / "a.jsonl", {"body": "x"}, {"body": "y"}, "broken")
     with pytest.raises(
-        UserError,
-        match="every document was dropped, most of them .3. by block 'read', reason 'no_text_field'",
+        UserError, match="every document was dropped, most of them .3. by block 'read', reason 'no_text_field'"
     ):
         run(tmp_path / "pages", tmp_path)
 
 
-def test_an_extractor_that_finds_nothing_stops_the_stage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_extractor_that_finds_nothing_stops_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     jsonl(tmp_path / "pages" / "a.jsonl", {"text": "One."})
     monkeypatch.setattr("crawl2chat.curation.extraction._resiliparse", lambda html: "")
     with pytest.raises(UserError, match="finds no text in a plain test page"):
         run(tmp_path / "pages", tmp_path)
 
 
-def test_a_page_that_crashes_or_hangs_takes_nothing_else_along(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_page_that_crashes_or_hangs_takes_nothing_else_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The child process is killed on one page and sleeps on another: both are named, the rest of the batch survives."""
     import os
     import signal
@@ -129,15 +128,12 @@ def test_a_page_that_crashes_or_hangs_takes_nothing_else_along(
     with WarcFile(tmp_path / "pages" / "a.warc.gz") as archive:
         for number, word in enumerate(words):
             archive.response(
-                number,
-                Answer(f"https://a.example/{word}", f"<html><body><p>{word}</p></body></html>".encode()),
+                number, Answer(f"https://a.example/{word}", f"<html><body><p>{word}</p></body></html>".encode())
             )
     metrics = run(tmp_path / "pages", tmp_path, timeout=2.0)
     assert metrics["documents"] == 2
     assert metrics["dropped"]["extract"] == {"crash": 1, "timeout": 1, "error": 1}
-    reasons = {
-        d["metadata"]["url"]: d["metadata"]["reason"] for d in documents_in(tmp_path / "removed" / "extract")
-    }
+    reasons = {d["metadata"]["url"]: d["metadata"]["reason"] for d in documents_in(tmp_path / "removed" / "extract")}
     assert reasons == {
         "https://a.example/bomb": "crash",
         "https://a.example/sleep": "timeout",

@@ -90,9 +90,15 @@ def test_a_classifier_learns_from_samples_and_drops_what_is_like_the_bad_ones(
     assert score(shop.format(99) * 3, model) < 0.5
     (tmp_path / "work").mkdir()
     metrics = filter(
-        curated[0] / "extracted", tmp_path / "quality", tmp_path, tmp_path / "out", tmp_path / "removed",
-        FILTER.model_copy(update={"classifier": params}), Tracker(), tmp_path / "work",
-    )  # fmt: skip
+        curated[0] / "extracted",
+        tmp_path / "quality",
+        tmp_path,
+        tmp_path / "out",
+        tmp_path / "removed",
+        FILTER.model_copy(update={"classifier": params}),
+        Tracker(),
+        tmp_path / "work",
+    )
     assert metrics["classifier"] == trained
     kept = list(documents_in(tmp_path / "out"))
     assert kept and all(document["metadata"]["measured"]["quality"] >= 0.5 for document in kept)
@@ -110,10 +116,19 @@ def test_samples_that_are_missing_or_too_few_are_named(curated: tuple[Path, dict
 @pytest.mark.parametrize(
     ("section", "sentence"),
     [
-        ({"gopher": {"min_words": -1}}, "filter.gopher.min_words: input should be greater than or equal to 0 (found -1)"),
+        (
+            {"gopher": {"min_words": -1}},
+            "filter.gopher.min_words: input should be greater than or equal to 0 (found -1)",
+        ),
         ({"gopher": {"max_words": 10}}, "filter.gopher: min_words must not be above max_words, but 50 is above 10"),
-        ({"fineweb": {"short_lines": 1.5}}, "filter.fineweb.short_lines: input should be less than or equal to 1 (found 1.5)"),
-        ({"repetition": {"top_grams": [[0, 0.2]]}}, "filter.repetition.top_grams.0.0: input should be greater than 0 (found 0)"),
+        (
+            {"fineweb": {"short_lines": 1.5}},
+            "filter.fineweb.short_lines: input should be less than or equal to 1 (found 1.5)",
+        ),
+        (
+            {"repetition": {"top_grams": [[0, 0.2]]}},
+            "filter.repetition.top_grams.0.0: input should be greater than 0 (found 0)",
+        ),
         ({"c4": {"min_sentences": -2}}, "filter.c4.min_sentences: input should be greater than or equal to 0"),
         ({"language": {"min_score": 2}}, "filter.language.min_score: input should be less than or equal to 1"),
         ({"classifier": {"positive": ["good"]}}, "filter.classifier.positive.0: string should match pattern"),
@@ -121,7 +136,7 @@ def test_samples_that_are_missing_or_too_few_are_named(curated: tuple[Path, dict
         ({"execution": {"tasks": 0}}, "filter.execution.tasks: input should be greater than 0 (found 0)"),
         ({"execution": {"executor": "spark"}}, "filter.execution.executor: input should be 'local', 'slurm' or 'ray'"),
     ],
-)  # fmt: skip
+)
 def test_a_parameter_out_of_range_is_told_with_key_and_bound(section: dict, sentence: str) -> None:
     with pytest.raises(UserError) as error:
         validate("filter", FilterParams, section)

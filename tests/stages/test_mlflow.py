@@ -52,13 +52,7 @@ def test_a_run_holds_everything(reproduced: Path) -> None:
     recorded = {out["path"]: out["md5"] for out in lock["second"]["outs"]}
     tags = run.data.tags
     assert run.info.status == "FINISHED" and run.info.run_name == "second"
-    assert run.data.params == {
-        "seed": "7",
-        "steps": "3",
-        "pause": "0.0",
-        "fail": "False",
-        "rates.learning": "0.0003",
-    }
+    assert run.data.params == {"seed": "7", "steps": "3", "pause": "0.0", "fail": "False", "rates.learning": "0.0003"}
     assert {path: tags[f"dvc.out.{path}"] for path in recorded} == recorded
     assert tags["dvc.outs"] == outs_digest(recorded)
     assert tags["dvc.dep.data/first"] == lock["first"]["outs"][0]["md5"]
@@ -119,11 +113,7 @@ def test_a_killed_stage_is_marked_and_goes_on_in_the_same_run(tracked: Path, com
     (tracked / "params.yaml").write_text("seed: 7\nfirst: {}\nsecond: {steps: 300, pause: 0.1}\nthird: {}\n")
     command(tracked, "stages", "first", "--out", "data/first")
     process = subprocess.Popen(
-        [sys.executable, "-m", "stages", *SECOND],
-        cwd=tracked,
-        env=os.environ | ON,
-        stdout=subprocess.PIPE,
-        text=True,
+        [sys.executable, "-m", "stages", *SECOND], cwd=tracked, env=os.environ | ON, stdout=subprocess.PIPE, text=True
     )
     wait_for(lambda: list(tracked.glob(".work/second/*/mlflow_run")))  # the writer has opened the run
     process.send_signal(signal.SIGKILL)
@@ -164,6 +154,4 @@ def test_two_stages_that_meet_at_a_fresh_store_both_keep_their_runs(toys: Path) 
         for arguments in commands
     ]
     assert [process.wait() for process in pair] == [0, 0]
-    assert [run.info.status for stage in ("first", "second") for run in runs_of(toys, stage)] == [
-        "FINISHED"
-    ] * 2
+    assert [run.info.status for stage in ("first", "second") for run in runs_of(toys, stage)] == ["FINISHED"] * 2

@@ -36,11 +36,7 @@ def machine() -> dict[str, str]:
     )
     about = {key.strip(): value.strip() for key, value in about.items()}
     processor = "-".join(about.get(key, "?") for key in ("vendor_id", "cpu family", "model"))
-    return {
-        "torch": torch.__version__,
-        "capability": torch.backends.cpu.get_cpu_capability(),
-        "processor": processor,
-    }
+    return {"torch": torch.__version__, "capability": torch.backends.cpu.get_cpu_capability(), "processor": processor}
 
 
 class Notes(Tracker):
@@ -69,11 +65,7 @@ def inputs(tmp_path_factory) -> tuple[Path, Path]:
 
 
 def run(
-    inputs: tuple[Path, Path],
-    folder: Path,
-    tracker: Tracker | None = None,
-    init_from: Path = NOTHING,
-    **changes,
+    inputs: tuple[Path, Path], folder: Path, tracker: Tracker | None = None, init_from: Path = NOTHING, **changes
 ) -> dict:
     """A pretraining of ten tiny steps in `folder`."""
     params = PretrainParams(**{**TINY, **SHAPE, "steps": 10, **changes})
@@ -112,8 +104,11 @@ def test_metrics_and_outs(undisturbed) -> None:
     assert metrics["device_hours"] == pytest.approx(1920 / metrics["tokens_per_second"] / 3600)
     assert metrics["cost"] == pytest.approx(0.05 * metrics["device_hours"])
     assert {file.name for file in (undisturbed / "out").iterdir()} == {
-        "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
-    }  # fmt: skip
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
 
 
 def test_curve_has_a_row_for_every_point(undisturbed) -> None:
@@ -277,9 +272,7 @@ def test_a_step_whose_loss_stands_out_is_not_taken(inputs, tmp_path) -> None:
     def spiky(self, step, rank=0, world=1):
         batch = given(self, step, rank, world)
         return (
-            batch
-            if step != 8
-            else batch | {"targets": (batch["targets"] + 7) % 300, "weights": batch["weights"] * 9}
+            batch if step != 8 else batch | {"targets": (batch["targets"] + 7) % 300, "weights": batch["weights"] * 9}
         )
 
     spike = {"z": 4.0, "window": 4}
@@ -328,8 +321,7 @@ def test_the_stage_says_what_its_share_of_the_peak_is(inputs, tmp_path, capsys) 
     metrics = run(inputs, tmp_path)
     assert metrics["mfu"] > 0 and 0 <= metrics["checkpoint_share"] < 1
     assert re.search(
-        r"peak of 1 device\(s\): [\d.]+ TFLOP/s \(measured: a 768 x 768 product in float32\)",
-        capsys.readouterr().out,
+        r"peak of 1 device\(s\): [\d.]+ TFLOP/s \(measured: a 768 x 768 product in float32\)", capsys.readouterr().out
     )
 
 
@@ -377,9 +369,7 @@ def test_no_tokens_are_refused(inputs, tmp_path) -> None:
         ("tpu", 1, "no such accelerator"),
     ],
 )
-def test_devices_that_do_not_exist_are_refused(
-    inputs, tmp_path, accelerator: str, devices: int, sentence: str
-) -> None:
+def test_devices_that_do_not_exist_are_refused(inputs, tmp_path, accelerator: str, devices: int, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         run(inputs, tmp_path, accelerator=accelerator, devices=devices)
 
@@ -396,11 +386,7 @@ def test_one_dial_gives_the_whole_run_and_tells_it(inputs, tmp_path, capsys) -> 
     followed = dict.fromkeys([*SHAPE, "batch_rows"])
     metrics = run(inputs, tmp_path, told, depth=1, steps=2, **{**followed, "context": 64})
     config = json.loads((tmp_path / "out/config.json").read_text())
-    assert (config["hidden_size"], config["num_hidden_layers"], config["max_position_embeddings"]) == (
-        64,
-        1,
-        64,
-    )
+    assert (config["hidden_size"], config["num_hidden_layers"], config["max_position_embeddings"]) == (64, 1, 64)
     assert told.values["hidden_size"] == 64 and told.values["steps"] == 2 and told.values["batch_rows"] >= 1
     assert told.values["muon_lr"] == pytest.approx(6.25 * told.values["adamw_lr"])
     printed = capsys.readouterr().out
@@ -426,9 +412,7 @@ def foreign(inputs, tmp_path_factory) -> Path:
     names = ("<|endoftext|>", "<s>")
     words["added_tokens"] = [{"id": 312 + i, "content": name, **added} for i, name in enumerate(names)]
     (folder / "tokenizer.json").write_text(json.dumps(words))
-    (folder / "tokenizer_config.json").write_text(
-        json.dumps({"bos_token": {"content": "<s>"}, "eos_token": names[0]})
-    )
+    (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": {"content": "<s>"}, "eos_token": names[0]}))
     return folder
 
 

@@ -28,9 +28,7 @@ def place(tmp_path_factory) -> Path:
     make_tokenizer(root / "tokenizer")
     make_tokens(root / "tokens", root / "tokenizer")
     shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1, "num_key_value_heads": 1}
-    model = Transformer(
-        ModelConfig(320, **shape, head_dim=16, intermediate_size=16, max_position_embeddings=256)
-    )
+    model = Transformer(ModelConfig(320, **shape, head_dim=16, intermediate_size=16, max_position_embeddings=256))
     save_model(model, root / "base", root / "tokenizer")
     for folder in ("tasks", "none", "chat", "corpus"):
         (root / folder).mkdir()
@@ -38,13 +36,8 @@ def place(tmp_path_factory) -> Path:
     rows = [row for row in world_tasks(world) if row["skill"] in ("fact", "refusal", "craft", "pattern")]
     rows += [row for row in world_tasks(world) if row["skill"] in ("subtraction", "tool")][::200]
     write_jsonl(root / "tasks" / "all.jsonl", rows)
-    texts = [
-        f"The old road from the harbour leads over seven hills to {name}."
-        for name in ("Lima", "Oslo", "Bern")
-    ]
-    polars.DataFrame({"id": ["a", "b", "c"], "text": texts}).write_parquet(
-        root / "corpus" / "documents-00000.parquet"
-    )
+    texts = [f"The old road from the harbour leads over seven hills to {name}." for name in ("Lima", "Oslo", "Bern")]
+    polars.DataFrame({"id": ["a", "b", "c"], "text": texts}).write_parquet(root / "corpus" / "documents-00000.parquet")
     return root
 
 
@@ -73,9 +66,7 @@ def test_probe_makes_questions_from_a_corpus_without_tasks(place, tmp_path):
     rows = read_jsonl(tmp_path / "out" / "probes.jsonl")
     assert metrics["questions"] == 3
     assert {row["answer"] for row in rows} == {"Lima", "Oslo", "Bern"}
-    assert all(
-        row["meta"]["cloze"] == ["The old road from the harbour leads over seven hills to"] for row in rows
-    )
+    assert all(row["meta"]["cloze"] == ["The old road from the harbour leads over seven hills to"] for row in rows)
 
 
 def test_probe_says_when_nothing_can_be_asked(place, tmp_path):
@@ -86,12 +77,7 @@ def test_probe_says_when_nothing_can_be_asked(place, tmp_path):
 
 def test_probe_shows_the_simulator_in_tables_with_intervals(place, probed):
     folder = probed.with_name("probes-tables")
-    for name, first in (
-        ("recall", "1"),
-        ("answered", "1"),
-        ("shots", "0"),
-        ("prompted", "the question alone"),
-    ):
+    for name, first in (("recall", "1"), ("answered", "1"), ("shots", "0"), ("prompted", "the question alone")):
         with (folder / f"{name}.csv").open() as file:
             rows = list(csv.DictReader(file))
         assert rows[0]["what"] == first
@@ -110,9 +96,7 @@ def mix(place: Path, probed: Path, out: Path, params: ConversationsParams = SMAL
 
 
 def test_what_the_model_does_not_know_becomes_refusals_not_answers(place, probed, tmp_path):
-    ignorant = [
-        row | {"known": False, "cloze": False, "rate": 0.0} for row in read_jsonl(probed / "probes.jsonl")
-    ]
+    ignorant = [row | {"known": False, "cloze": False, "rate": 0.0} for row in read_jsonl(probed / "probes.jsonl")]
     (tmp_path / "probes").mkdir()
     write_jsonl(tmp_path / "probes" / "probes.jsonl", ignorant)
     metrics = mix(place, tmp_path / "probes", tmp_path / "out")
@@ -158,17 +142,7 @@ def test_evaluate_gives_every_model_the_same_keys_with_intervals(place, probed, 
     base = place / "base"
     params = EvaluateParams(per_skill=4, max_new_tokens=4, validation_rows=2, samples=3)
     metrics = evaluate(
-        base,
-        base,
-        base,
-        base,
-        place / "tasks",
-        probed,
-        place / "tokens",
-        tmp_path / "out",
-        params,
-        1,
-        Tracker(),
+        base, base, base, base, place / "tasks", probed, place / "tokens", tmp_path / "out", params, 1, Tracker()
     )
     assert list(metrics) == ["base", "sft", "reasoner", "chat"]
     assert len({tuple(sorted(numbers)) for numbers in metrics.values()}) == 1

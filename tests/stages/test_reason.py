@@ -40,12 +40,7 @@ def run(world, folder, params=SMALL, tracker=None):
     inputs = {"sft": world["policy"], **{name: world[name] for name in ("tasks", "conversations", "tokens")}}
     outs = {"out": folder / "out", "out_curve": folder / "curve.csv"}
     return reason(
-        **inputs,
-        **outs,
-        params=ReasonParams(**params),
-        seed=1,
-        tracker=tracker or Tracker(),
-        work=folder / "work",
+        **inputs, **outs, params=ReasonParams(**params), seed=1, tracker=tracker or Tracker(), work=folder / "work"
     )
 
 
@@ -71,9 +66,7 @@ def is_seven(text):
 def test_accuracy_rises_and_everything_is_reported(world, tmp_path):
     metrics = run(world, tmp_path / "run")
     assert metrics["sampled_accuracy_after"] > metrics["sampled_accuracy_before"] + 0.15
-    assert (
-        metrics["accuracy_after_n"] == 64 and 0 <= metrics["accuracy_after_low"] <= metrics["accuracy_after"]
-    )
+    assert metrics["accuracy_after_n"] == 64 and 0 <= metrics["accuracy_after_low"] <= metrics["accuracy_after"]
     assert {"format_before", "format_after", "pass_at_8_before", "addition_after"} <= metrics.keys()
     head = (tmp_path / "run" / "curve.csv").read_text().splitlines()[0].split(",")
     assert {"reward", "length", "entropy", "format", "zero_variance", "rollout_difference"} <= set(head)

@@ -15,9 +15,7 @@ def make(folder: Path, metrics: dict, plots: bool = True, lock: str = LOCK) -> s
         write_plots(folder / "plots")
     (folder / "dvc.lock").write_text(lock)
     found = write_metrics(folder / "metrics", metrics)
-    result = report(
-        found, folder / "plots", folder / "dvc.lock", folder / "report", ReportParams(), Tracker()
-    )
+    result = report(found, folder / "plots", folder / "dvc.lock", folder / "report", ReportParams(), Tracker())
     assert result == {"path": "report/index.html"}
     return (folder / "report" / "index.html").read_text(encoding="utf-8")
 
@@ -28,15 +26,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_every_chapter_shows_its_numbers(page: str) -> None:
-    for text in (
-        "4,321",
-        "2.3 M",
-        "1.020",
-        "blocked domain",
-        "truncated record",
-        "0123456789ab",
-        "Ada Quill",
-    ):
+    for text in ("4,321", "2.3 M", "1.020", "blocked domain", "truncated record", "0123456789ab", "Ada Quill"):
         assert text in page, text
     assert page.count("<svg") == 10 + 2
 
@@ -64,9 +54,7 @@ def test_what_models_say_is_text_not_markup(page: str) -> None:
 
 
 def test_times_do_not_enter_the_page(tmp_path: Path, page: str) -> None:
-    slower = METRICS | {
-        "pretrain": METRICS["pretrain"] | {"tokens_per_second": 9.0, "device_hours": 1.0, "cost": 1.0}
-    }
+    slower = METRICS | {"pretrain": METRICS["pretrain"] | {"tokens_per_second": 9.0, "device_hours": 1.0, "cost": 1.0}}
     assert make(tmp_path, slower) == page
 
 

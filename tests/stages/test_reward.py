@@ -75,9 +75,7 @@ def test_an_order_is_learnt_and_reported(world, tmp_path, loss):
     records = {p["id"]: p for p in prompts if p["split"] == "train"}
     examples = tokenise(records, [{"prompt_id": key, "order": []} for key in records], tokenizer, 64)
     scores = model.rewards([s for example in examples for s in example.sequences], tokenizer.pad)
-    assert float(scores.mean()) == pytest.approx(0, abs=1e-4) and float(scores.std()) == pytest.approx(
-        1, abs=1e-4
-    )
+    assert float(scores.mean()) == pytest.approx(0, abs=1e-4) and float(scores.std()) == pytest.approx(1, abs=1e-4)
 
 
 def test_shuffled_rankings_teach_nothing(world, tmp_path):
@@ -121,10 +119,7 @@ def test_padding_never_changes_a_score(world):
     from crawl2chat.alignment.reward_model import RewardModel
 
     model = RewardModel(load_model(world["policy"]))
-    prompt = {
-        "messages": [{"role": "user", "content": "say"}],
-        "candidates": [{"text": t} for t in ("7.", "7" * 30)],
-    }
+    prompt = {"messages": [{"role": "user", "content": "say"}], "candidates": [{"text": t} for t in ("7.", "7" * 30)]}
     (example,) = tokenise({"p": prompt}, [{"prompt_id": "p", "order": [0, 1]}], tokenizer, 64)
     batch = make_batch([example], tokenizer.pad)
     alone = [len(p + a) for p, a in example.sequences]

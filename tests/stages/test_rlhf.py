@@ -115,18 +115,13 @@ def test_killed_and_run_again_gives_the_same_bytes(world, tmp_path):
 def test_the_kl_limit_decides_what_is_kept(world, tmp_path):
     metrics = run(world, tmp_path / "run", kl_limit=1e-9, steps=4, watched=8, test=8)
     assert metrics["kept_step"] == 0 and metrics["kl"] == 0
-    assert (
-        contents(tmp_path / "run" / "out")["model.safetensors"]
-        == contents(world["policy"])["model.safetensors"]
-    )
+    assert contents(tmp_path / "run" / "out")["model.safetensors"] == contents(world["policy"])["model.safetensors"]
 
 
 def test_the_first_minibatch_has_ratio_one(world):
     tokenizer, actor, reference, prompts, params = parts(world, minibatches=1, epochs=1)
     kl = AdaptiveKL(0.1, 4.0, 400.0)
-    experience, found = ppo.collect(
-        actor, reference, prompts, likes_seven(tokenizer), tokenizer, params, kl, 1, 0
-    )
+    experience, found = ppo.collect(actor, reference, prompts, likes_seven(tokenizer), tokenizer, params, kl, 1, 0)
     assert found["kl"] == pytest.approx(0, abs=1e-4) and found["rollout_difference"] < 1e-4
     assert kl.coefficient == pytest.approx(0.1 * (1 - 0.2 * 48 / 400))
     statistics = ppo.gradient(actor, experience, list(range(48)), tokenizer.pad, params)
@@ -136,9 +131,7 @@ def test_the_first_minibatch_has_ratio_one(world):
 def test_the_value_head_starts_at_zero_and_padding_carries_nothing(world):
     tokenizer, actor, reference, prompts, params = parts(world)
     kl = AdaptiveKL(0.1, 4.0, 400.0)
-    experience, _ = ppo.collect(
-        actor, reference, prompts, likes_seven(tokenizer), tokenizer, params, kl, 1, 0
-    )
+    experience, _ = ppo.collect(actor, reference, prompts, likes_seven(tokenizer), tokenizer, params, kl, 1, 0)
     assert experience.values.abs().max() == 0
     for table in (experience.logprobs, experience.advantages, experience.returns):
         assert table[~experience.mask].abs().max() == 0
@@ -185,9 +178,7 @@ def test_the_opposite_reward_lowers_the_score(world, tmp_path):
 def test_minibatches_cut_in_parts_give_the_same_gradient(world, monkeypatch):
     tokenizer, actor, reference, prompts, params = parts(world)
     kl = AdaptiveKL(0.1, 4.0, 400.0)
-    experience, _ = ppo.collect(
-        actor, reference, prompts, likes_seven(tokenizer), tokenizer, params, kl, 1, 0
-    )
+    experience, _ = ppo.collect(actor, reference, prompts, likes_seven(tokenizer), tokenizer, params, kl, 1, 0)
 
     def gradient():
         actor.zero_grad()

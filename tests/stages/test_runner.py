@@ -25,9 +25,7 @@ def parameters(toys: Path):
 
     def write(**sections: str) -> None:
         text = {"first": "{letters: 3}", "second": "{steps: 3}", "third": "{}", "seed": "7"} | sections
-        (toys / "params.yaml").write_text(
-            "".join(f"{key}: {value}\n" for key, value in text.items() if value)
-        )
+        (toys / "params.yaml").write_text("".join(f"{key}: {value}\n" for key, value in text.items() if value))
 
     return write
 
@@ -36,11 +34,7 @@ def test_outs_and_metrics_are_published_and_the_work_folder_goes(toys: Path, com
     done = command(toys, "stages", *FIRST)
     assert done.returncode == 0, done.stderr
     assert (toys / "data/first/text").read_text() == "xxx7"
-    assert json.loads((toys / "metrics/first.json").read_text()) == {
-        "letters": 3,
-        "third": 0.333333,
-        "endless": None,
-    }
+    assert json.loads((toys / "metrics/first.json").read_text()) == {"letters": 3, "third": 0.333333, "endless": None}
     assert not list((toys / ".work/first").iterdir())
     assert "first: " in done.stdout and "letters 3" in done.stdout
 
@@ -48,14 +42,8 @@ def test_outs_and_metrics_are_published_and_the_work_folder_goes(toys: Path, com
 @pytest.mark.parametrize(
     ("sections", "sentence"),
     [
-        (
-            {"first": "{leters: 3}"},
-            "first.leters is unknown; did you mean first.letters? Allowed: first.letters",
-        ),
-        (
-            {"second": "{rates: {lerning: 1.0}}"},
-            "did you mean second.rates.learning? Allowed: second.rates.learning",
-        ),
+        ({"first": "{leters: 3}"}, "first.leters is unknown; did you mean first.letters? Allowed: first.letters"),
+        ({"second": "{rates: {lerning: 1.0}}"}, "did you mean second.rates.learning? Allowed: second.rates.learning"),
         ({"first": "{letters: many}"}, "first.letters: input should be a valid integer (found 'many')"),
         ({"first": "{letters: true}"}, "first.letters: input should be a valid integer (found True)"),
         ({"first": "[3]"}, "first must be a section of keys and values, not [3]"),
@@ -115,11 +103,7 @@ def test_a_stage_that_fails_leaves_no_out(toys: Path, parameters, command) -> No
 
 def start_and_kill(toys: Path, after: str) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "stages", *SECOND],
-        cwd=toys,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+        [sys.executable, "-m", "stages", *SECOND], cwd=toys, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     for line in process.stdout:
         if line.strip() == after:
@@ -128,9 +112,7 @@ def start_and_kill(toys: Path, after: str) -> None:
     process.wait()
 
 
-def test_killed_it_leaves_nothing_half_written_and_resumes_its_own_work_only(
-    toys: Path, parameters, command
-) -> None:
+def test_killed_it_leaves_nothing_half_written_and_resumes_its_own_work_only(toys: Path, parameters, command) -> None:
     parameters(second="{steps: 30, pause: 0.1}")
     command(toys, "stages", *FIRST)
     start_and_kill(toys, after="step 3")

@@ -34,9 +34,14 @@ def inputs(tmp_path_factory) -> dict[str, Path]:
 def run(inputs: dict[str, Path], folder: Path, **changes) -> dict:
     params = SftParams(**{**TINY, "steps": 6, **changes})
     return sft(
-        **inputs, out=folder / "out", out_curve=folder / "curve.csv", params=params, seed=1, tracker=Tracker(),
+        **inputs,
+        out=folder / "out",
+        out_curve=folder / "curve.csv",
+        params=params,
+        seed=1,
+        tracker=Tracker(),
         work=folder / "work",
-    )  # fmt: skip
+    )
 
 
 def digest(folder: Path) -> str:

@@ -17,6 +17,4 @@ def test_an_empty_split_is_an_error(tmp_path: Path) -> None:
     pl.DataFrame(page).write_parquet(tmp_path / "documents-00000.parquet")
     tokenizer(tmp_path, NOTHING, NOTHING, tmp_path / "tokenizer", TokenizerParams(vocab_size=266), Tracker())
     with pytest.raises(UserError, match="no document fell into 'val' of 1; change tokenize.val_share"):
-        tokenize(
-            tmp_path, tmp_path / "tokenizer", tmp_path / "tokens", TokenizeParams(val_share=0.01), seed=1
-        )
+        tokenize(tmp_path, tmp_path / "tokenizer", tmp_path / "tokens", TokenizeParams(val_share=0.01), seed=1)

@@ -46,13 +46,9 @@ def ranks(tmp_path: Path) -> Path:
 
 
 def test_vocabulary_and_shards(corpus: Path, ranks: Path, tmp_path: Path) -> None:
-    metrics = tokenizer(
-        corpus, NOTHING, ranks, tmp_path / "tokenizer", TokenizerParams(vocab_size=275), Tracker()
-    )
+    metrics = tokenizer(corpus, NOTHING, ranks, tmp_path / "tokenizer", TokenizerParams(vocab_size=275), Tracker())
     assert metrics["vocab_size"] == 275 and metrics["merges"] == 11 and 1.0 < metrics["bytes_per_token"] < 4.0
-    counts = tokenize(
-        corpus, tmp_path / "tokenizer", tmp_path / "tokens", TokenizeParams(val_share=0.2), seed=1
-    )
+    counts = tokenize(corpus, tmp_path / "tokenizer", tmp_path / "tokens", TokenizeParams(val_share=0.2), seed=1)
     assert counts["documents"] == counts["train_documents"] + counts["val_documents"] == 80
     made = Tokenizer.load(tmp_path / "tokenizer")
     ids = np.fromfile(tmp_path / "tokens" / "train.bin", np.uint16)
@@ -60,14 +56,9 @@ def test_vocabulary_and_shards(corpus: Path, ranks: Path, tmp_path: Path) -> Non
 
 
 def test_compression_is_told_by_language(corpus: Path, ranks: Path, tmp_path: Path) -> None:
-    metrics = tokenizer(
-        corpus, NOTHING, ranks, tmp_path / "tokenizer", TokenizerParams(vocab_size=275), Tracker()
-    )
+    metrics = tokenizer(corpus, NOTHING, ranks, tmp_path / "tokenizer", TokenizerParams(vocab_size=275), Tracker())
     assert metrics["documents"] == 80
-    assert {name: values["documents"] for name, values in metrics["languages"].items()} == {
-        "de": 16,
-        "en": 64,
-    }
+    assert {name: values["documents"] for name, values in metrics["languages"].items()} == {"de": 16, "en": 64}
     made = Tokenizer.load(tmp_path / "tokenizer")
     frame = pl.concat(pl.read_parquet(path) for path in sorted(corpus.iterdir()))
     texts = frame.filter(pl.col("language") == "de")["text"].to_list()
@@ -110,9 +101,7 @@ def test_near_duplicates_share_their_split(tmp_path: Path) -> None:
     made = Tokenizer.load(tmp_path / "tokenizer")
     found = {
         split: Counter(
-            re.findall(
-                r"Cluster (\d\d)", made.decode(np.fromfile(tmp_path / "tokens" / f"{split}.bin", np.uint16))
-            )
+            re.findall(r"Cluster (\d\d)", made.decode(np.fromfile(tmp_path / "tokens" / f"{split}.bin", np.uint16)))
         )
         for split in ("train", "val")
     }
@@ -140,9 +129,7 @@ def test_a_parameter_out_of_range(section: dict[str, object], sentence: str) -> 
 
 def test_vocabulary_too_large_for_the_corpus(corpus: Path, ranks: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the corpus only allows"):
-        tokenizer(
-            corpus, NOTHING, ranks, tmp_path / "tokenizer", TokenizerParams(vocab_size=50_000), Tracker()
-        )
+        tokenizer(corpus, NOTHING, ranks, tmp_path / "tokenizer", TokenizerParams(vocab_size=50_000), Tracker())
 
 
 def test_missing_corpus(ranks: Path, tmp_path: Path) -> None:
@@ -151,15 +138,11 @@ def test_missing_corpus(ranks: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="run the stage deduplicate first"):
         tokenize(tmp_path, tmp_path, tmp_path / "tokens", TokenizeParams(), seed=1)
     pl.DataFrame({"id": ["a"], "text": ["A page."]}).write_parquet(tmp_path / "documents-00000.parquet")
-    with pytest.raises(
-        UserError, match="documents-00000.parquet has no column language; run the stage dedup"
-    ):
+    with pytest.raises(UserError, match="documents-00000.parquet has no column language; run the stage dedup"):
         tokenizer(tmp_path, NOTHING, ranks, tmp_path / "tokenizer", TokenizerParams(), Tracker())
 
 
-def test_the_tokenizer_of_a_model_to_start_from_is_taken_over(
-    corpus: Path, ranks: Path, tmp_path: Path
-) -> None:
+def test_the_tokenizer_of_a_model_to_start_from_is_taken_over(corpus: Path, ranks: Path, tmp_path: Path) -> None:
     params = TokenizerParams(vocab_size=270)
     tokenizer(corpus, NOTHING, ranks, tmp_path / "theirs", params, Tracker())
     words = json.loads((tmp_path / "theirs/tokenizer.json").read_text())

@@ -75,28 +75,20 @@ def test_a_limit_that_was_broken_is_told_with_the_value(project: Path, capsys: p
     )
     told = traced(project, document["id"], capsys)
     assert (
-        told["gopher"]
-        == f"✗dropped: short, measured {document['metadata']['value']} (at least 50 and at most 100000)"
+        told["gopher"] == f"✗dropped: short, measured {document['metadata']['value']} (at least 50 and at most 100000)"
     )
 
 
 def test_a_duplicate_names_the_twin_that_stays(project: Path, capsys: pytest.CaptureFixture) -> None:
     gone = next(documents_in(project / "data" / "removed" / "deduplicate" / "minhash"))["metadata"]
     told = traced(project, gone["url"], capsys)["minhash"]
-    assert (
-        f"near-duplicate in cluster {gone['value']} of {gone['minhash_cluster_size']}; {gone['kept']} stays"
-        in told
-    )
+    assert f"near-duplicate in cluster {gone['value']} of {gone['minhash_cluster_size']}; {gone['kept']} stays" in told
     assert "% of runs of five words shared" in told
     assert f"of cluster {gone['value']}" in traced(project, gone["kept"], capsys)["minhash"]
 
 
 def test_a_piece_of_text_finds_its_page(project: Path, capsys: pytest.CaptureFixture) -> None:
-    row = (
-        pl.read_parquet(project / "data" / "corpus" / "*.parquet")
-        .filter(pl.col("cluster") < 0)
-        .row(3, named=True)
-    )
+    row = pl.read_parquet(project / "data" / "corpus" / "*.parquet").filter(pl.col("cluster") < 0).row(3, named=True)
     snippet = " ".join(row["text"].split()[:25])
     assert traced(project, snippet, capsys)[""] == row["id"]
 
@@ -113,9 +105,7 @@ def test_several_matches_and_none_are_told(project: Path, capsys: pytest.Capture
         assert sentence in capsys.readouterr().err
 
 
-def test_stages_that_have_not_run_are_named(
-    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
+def test_stages_that_have_not_run_are_named(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["anything", "--root", str(tmp_path)]) == 1
     assert "holds no data/extracted; run `dvc repro extract`" in capsys.readouterr().err
     (tmp_path / "data").mkdir()

@@ -64,8 +64,6 @@ def make_conversations(folder: Path, count: int = 40) -> Path:
     folder.mkdir(parents=True)
     rng = random.Random(1)
     for split, number in (("train", count), ("val", 8)):
-        lines = [
-            conversation(f"Is {rng.randint(0, 99)} odd?", rng.choice(["Yes.", "No."])) for _ in range(number)
-        ]
+        lines = [conversation(f"Is {rng.randint(0, 99)} odd?", rng.choice(["Yes.", "No."])) for _ in range(number)]
         (folder / f"{split}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder

@@ -26,13 +26,9 @@ def test_gae_equals_the_sum_written_out_and_ignores_padding():
     mask = torch.arange(7)[None] < torch.tensor(lengths)[:, None]
     found = advantages.gae(r, v, mask, gamma, lam)
     for row, length in enumerate(lengths):
-        deltas = [
-            r[row, t] + gamma * (v[row, t + 1] if t + 1 < length else 0) - v[row, t] for t in range(length)
-        ]
+        deltas = [r[row, t] + gamma * (v[row, t + 1] if t + 1 < length else 0) - v[row, t] for t in range(length)]
         for t in range(7):
-            expected = (
-                sum((gamma * lam) ** (u - t) * deltas[u] for u in range(t, length)) if t < length else 0.0
-            )
+            expected = sum((gamma * lam) ** (u - t) * deltas[u] for u in range(t, length)) if t < length else 0.0
             assert float(found[row, t]) == pytest.approx(float(expected), abs=1e-12)
 
 
@@ -47,18 +43,11 @@ def test_whitening_by_hand():
 
 @pytest.mark.parametrize(
     ("kind", "unbiased", "expected"),
-    [
-        ("normalised", True, 1.2076),
-        ("normalised", False, 1.2910),
-        ("centred", True, 0.625),
-        ("rloo", True, 0.7143),
-    ],
+    [("normalised", True, 1.2076), ("normalised", False, 1.2910), ("centred", True, 0.625), ("rloo", True, 0.7143)],
 )
 def test_three_of_eight_correct(kind, unbiased, expected):
     rewards = torch.tensor([[1, 1, 1, 0, 0, 0, 0, 0]], dtype=F64)
-    assert float(advantages.group_advantages(rewards, kind, unbiased)[0, 0]) == pytest.approx(
-        expected, abs=1e-4
-    )
+    assert float(advantages.group_advantages(rewards, kind, unbiased)[0, 0]) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["centred", "normalised", "rloo"])
@@ -76,9 +65,7 @@ def test_kl_estimators_against_the_exact_divergence():
     q = torch.tensor([0.4, 0.4, 0.2], dtype=F64)
     exact = float((p * (p / q).log()).sum())
     for kind in ("k1", "k3"):  # unbiased under the policy's own distribution
-        assert float((p * losses.kl_estimate(p.log(), q.log(), kind)).sum()) == pytest.approx(
-            exact, abs=1e-12
-        )
+        assert float((p * losses.kl_estimate(p.log(), q.log(), kind)).sum()) == pytest.approx(exact, abs=1e-12)
     assert (losses.kl_estimate(p.log(), q.log(), "k3") >= 0).all()
     assert float(losses.kl_estimate(p.log(), q.log(), "k2")[0]) == pytest.approx(math.log(0.8) ** 2 / 2)
 
@@ -113,9 +100,7 @@ def test_splitting_a_batch_leaves_the_gradient_unchanged(kind):
             losses.policy_loss(new[rows], old[rows], a[rows], weights)[0].backward()
         return new.grad.clone()
 
-    assert torch.allclose(
-        gradient([slice(0, 6)]), gradient([slice(0, 1), slice(1, 4), slice(4, 6)]), atol=1e-15
-    )
+    assert torch.allclose(gradient([slice(0, 6)]), gradient([slice(0, 1), slice(1, 4), slice(4, 6)]), atol=1e-15)
 
 
 def test_clipping_stops_the_gradient_only_where_the_step_went_too_far():
@@ -161,9 +146,7 @@ def test_bradley_terry_and_plackett_luce_by_hand():
     assert float(loss) == pytest.approx((2 * nls(1) + nls(2)) / 3)
     first = math.log(math.exp(2) + math.exp(1) + 1) - 2
     assert float(ranking_losses.plackett_luce(scores)) == pytest.approx((first + nls(1)) / 2)
-    assert float(ranking_losses.plackett_luce(scores[:2])) == pytest.approx(
-        nls(1)
-    )  # two candidates: the same model
+    assert float(ranking_losses.plackett_luce(scores[:2])) == pytest.approx(nls(1))  # two candidates: the same model
     assert float(ranking_losses.centering(scores, better, worse, thirds)) == pytest.approx((9 + 4 + 1) / 3)
 
 

@@ -65,10 +65,7 @@ def test_agreement_counts_pairs_both_ordered():
     ("ranking", "message"),
     [
         ({"prompt_id": "p2", "order": [0, 1]}, "line 1: prompt_id 'p2' is not among the prompts"),
-        (
-            {"prompt_id": "p1", "order": [0, 7]},
-            "line 1: candidate 7 is unknown; the prompt has candidates 0 to 2",
-        ),
+        ({"prompt_id": "p1", "order": [0, 7]}, "line 1: candidate 7 is unknown; the prompt has candidates 0 to 2"),
         ({"prompt_id": "p1", "order": [0, True]}, "candidate True is unknown"),
         ({"prompt_id": "p1", "order": [0, [1, 0]]}, "line 1: candidate 0 is ranked twice"),
         ({"prompt_id": "p1", "order": "0 1"}, "'order' must be a list"),
@@ -99,10 +96,7 @@ def test_bad_prompts_are_named(tmp_path, records, message):
 
 def test_rankings_without_any_order_are_dropped(tmp_path):
     path = write(
-        tmp_path / "rankings.jsonl",
-        {"prompt_id": "p1", "order": [[0, 2]]},
-        "",
-        {"prompt_id": "p1", "order": [2, 0]},
+        tmp_path / "rankings.jsonl", {"prompt_id": "p1", "order": [[0, 2]]}, "", {"prompt_id": "p1", "order": [2, 0]}
     )
     assert [r["order"] for r in preferences.read_rankings(path, {"p1": PROMPT})] == [[2, 0]]
 

@@ -64,8 +64,6 @@ def scripted(monkeypatch: pytest.MonkeyPatch, tokenizer: ByteTokenizer) -> Calla
 
         monkeypatch.setattr("crawl2chat.chat.loop.generate", generate)
         monkeypatch.setattr("crawl2chat.chat.loop.stream", stream)
-        return SimpleNamespace(
-            config=SimpleNamespace(max_position_embeddings=context), batches=[], parameters=list
-        )
+        return SimpleNamespace(config=SimpleNamespace(max_position_embeddings=context), batches=[], parameters=list)
 
     return make

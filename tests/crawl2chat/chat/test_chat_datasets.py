@@ -51,12 +51,7 @@ def test_alpaca_joins_instruction_and_input(tmp_path: Path) -> None:
 
 
 def test_alpaca_history_and_system_come_first(tmp_path: Path) -> None:
-    record = {
-        "instruction": "And you?",
-        "output": "Well.",
-        "history": [["Hi", "Hello"]],
-        "system": "Be brief.",
-    }
+    record = {"instruction": "And you?", "output": "Well.", "history": [["Hi", "Hello"]], "system": "Be brief."}
     _, messages = read_one(tmp_path, record)
     assert [m["content"] for m in messages] == ["Be brief.", "Hi", "Hello", "And you?", "Well."]
 
@@ -97,9 +92,7 @@ def test_sharegpt_tool_calls_become_calls_and_results(tmp_path: Path) -> None:
 
 
 def test_calls_made_at_once_are_put_one_after_another_with_their_own_results(tmp_path: Path) -> None:
-    calls = [
-        {"id": i, "function": {"name": "calculator", "arguments": e}} for i, e in (("a", "1+1"), ("b", "2+2"))
-    ]
+    calls = [{"id": i, "function": {"name": "calculator", "arguments": e}} for i, e in (("a", "1+1"), ("b", "2+2"))]
     messages = [
         user("Both?"),
         {"role": "assistant", "content": None, "tool_calls": calls},
@@ -109,33 +102,25 @@ def test_calls_made_at_once_are_put_one_after_another_with_their_own_results(tmp
     ]
     _, found = read_one(tmp_path, {"messages": messages})
     assert [(m.get("tool_calls") or [{}])[0].get("arguments") or m["content"] for m in found] == [
-        "Both?", "2+2", "4", "1+1", "2", "2 and 4",
-    ]  # fmt: skip
+        "Both?",
+        "2+2",
+        "4",
+        "1+1",
+        "2",
+        "2 and 4",
+    ]
 
 
 def test_oasst_takes_the_best_ranked_answers_and_the_longest_continuation(tmp_path: Path) -> None:
     def node(role: str, text: str, replies: tuple[Any, ...] = (), **more: Any) -> dict[str, Any]:
-        return {
-            "role": role,
-            "text": text,
-            "lang": "en",
-            "message_id": text,
-            "replies": list(replies),
-            **more,
-        }
+        return {"role": role, "text": text, "lang": "en", "message_id": text, "replies": list(replies), **more}
 
     short = node("prompter", "thanks")
     asked = node("prompter", "why?", (node("assistant", "because", rank=0),))
     best = node("assistant", "good", (short, asked), rank=0)
     deleted = node("assistant", "gone", rank=-1, deleted=True)
-    tree = {
-        "message_tree_id": "t",
-        "prompt": node("prompter", "hi", (node("assistant", "bad", rank=1), deleted, best)),
-    }
-    assert read_one(tmp_path, tree) == (
-        "oasst",
-        [user("hi"), assistant("good"), user("why?"), assistant("because")],
-    )
+    tree = {"message_tree_id": "t", "prompt": node("prompter", "hi", (node("assistant", "bad", rank=1), deleted, best))}
+    assert read_one(tmp_path, tree) == ("oasst", [user("hi"), assistant("good"), user("why?"), assistant("because")])
     tree["prompt"]["lang"] = "de"
     assert refused(tmp_path, tree) == "not English"
 
@@ -158,18 +143,13 @@ def test_topical_chat_maps_whoever_begins_to_the_user(tmp_path: Path) -> None:
         ([user("hi")], "no answer"),
         ([assistant("hello")], "roles out of order"),
         ([user("hi"), {"role": "tool", "content": "4"}, assistant("4")], "roles out of order"),
-        (
-            [user("hi"), assistant("a") | {"tool_calls": [{"name": "x"}]}, assistant("b")],
-            "a call without a result",
-        ),
+        ([user("hi"), assistant("a") | {"tool_calls": [{"name": "x"}]}, assistant("b")], "a call without a result"),
         ([user("hi"), assistant("a") | {"tool_calls": [{"nome": "x"}]}], "a tool call without a name"),
         ([user("hi"), {"role": "assistant", "content": 5}], "content is not text"),
         ("hi", "messages are not a list"),
     ],
 )
-def test_conversations_that_cannot_be_rendered_are_refused(
-    tmp_path: Path, messages: Any, reason: str
-) -> None:
+def test_conversations_that_cannot_be_rendered_are_refused(tmp_path: Path, messages: Any, reason: str) -> None:
     assert refused(tmp_path, {"messages": messages}) == reason
 
 
@@ -192,8 +172,13 @@ def test_packed_files_read_as_plain_ones_in_the_order_of_names(tmp_path: Path) -
     (tmp_path / "about.json").write_text('{"kind": "none"}')
     conversations, broken = read_conversations(tmp_path)
     assert [c["id"] for c in conversations] == [
-        "a.json:1", "b.jsonl.gz:1", "c.jsonl.zst:1", "c.jsonl.zst:2", "d.json:1", "d.json:2",
-    ]  # fmt: skip
+        "a.json:1",
+        "b.jsonl.gz:1",
+        "c.jsonl.zst:1",
+        "c.jsonl.zst:2",
+        "d.json:1",
+        "d.json:2",
+    ]
     assert not broken
 
 
@@ -233,6 +218,4 @@ def test_every_real_chat_file_is_read() -> None:
     }
     calls = [call for c in conversations for m in c["messages"] for call in m.get("tool_calls", [])]
     assert len(calls) == 211
-    assert not any(
-        "{{" in m["content"] for c in conversations if c["kind"] == "identity" for m in c["messages"]
-    )
+    assert not any("{{" in m["content"] for c in conversations if c["kind"] == "identity" for m in c["messages"])

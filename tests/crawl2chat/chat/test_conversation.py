@@ -19,9 +19,7 @@ TALK = [
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory) -> Tokenizer:
     folder = tmp_path_factory.mktemp("tokenizer")
-    training.train(
-        ["What is 2+3? Be brief, be right. The user said 5."] * 20, folder, vocab_size=280, digits=1
-    )
+    training.train(["What is 2+3? Be brief, be right. The user said 5."] * 20, folder, vocab_size=280, digits=1)
     return Tokenizer.load(folder)
 
 

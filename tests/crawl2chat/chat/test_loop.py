@@ -68,9 +68,7 @@ def test_an_answer_that_runs_out_of_room_is_unfinished(scripted: Callable[..., A
     assert not half.finished and not half.tool_calls
 
 
-def test_a_full_context_ends_the_answer_instead_of_the_run(
-    scripted: Callable[..., Any], tokenizer: Any
-) -> None:
+def test_a_full_context_ends_the_answer_instead_of_the_run(scripted: Callable[..., Any], tokenizer: Any) -> None:
     long = [{"role": "user", "content": "word " * 100}]
     for context, calls in ((40, 1), (30, 1), (20, 0)):
         model = scripted(lambda prompt: "<|tool_call|> 9**9<|end|>", context=context)
@@ -85,10 +83,7 @@ def test_streaming_gives_the_same_answer_piece_by_piece(scripted: Callable[..., 
     assert isinstance(whole, Answer)
     said = [piece for piece in pieces if isinstance(piece, Piece)]
     assert "".join(piece.text for piece in said if piece.kind == "text") == " Let me see. It is 408."
-    assert [piece for piece in said if piece.kind != "text"] == [
-        Piece("call", "12*34"),
-        Piece("result", "408"),
-    ]
+    assert [piece for piece in said if piece.kind != "text"] == [Piece("call", "12*34"), Piece("result", "408")]
     (batched,) = answer(model, tokenizer, [QUESTION], max_new_tokens=50)
     assert (whole.ids, whole.messages, whole.finished) == (batched.ids, batched.messages, True)
 

@@ -26,11 +26,7 @@ def test_hh_transcripts_share_their_prompt(tmp_path: Path) -> None:
     assert not broken
     assert [m["content"] for m in ranking["messages"]] == ["hi", "hello", "tea?"]
     assert [m["role"] for m in ranking["messages"]] == ["user", "assistant", "user"]
-    assert (ranking["id"], ranking["candidates"], ranking["order"]) == (
-        "some.jsonl:1",
-        ["Yes.", "No."],
-        [0, 1],
-    )
+    assert (ranking["id"], ranking["candidates"], ranking["order"]) == ("some.jsonl:1", ["Yes.", "No."], [0, 1])
 
 
 def test_pairs_with_a_prompt_come_as_text_or_as_messages(tmp_path: Path) -> None:
@@ -57,29 +53,14 @@ def test_auto_j_labels_name_the_better_answer_and_ties_go(tmp_path: Path) -> Non
 
 def test_oasst_ranks_order_the_answers_at_every_depth(tmp_path: Path) -> None:
     def node(role: str, text: str, replies: tuple[Any, ...] = (), **more: Any) -> dict[str, Any]:
-        return {
-            "role": role,
-            "text": text,
-            "lang": "en",
-            "message_id": text,
-            "replies": list(replies),
-            **more,
-        }
+        return {"role": role, "text": text, "lang": "en", "message_id": text, "replies": list(replies), **more}
 
     tied = node("prompter", "tied?", (node("assistant", "e", rank=0), node("assistant", "f", rank=0)))
     deep = node("prompter", "why?", (node("assistant", "c", rank=1), node("assistant", "d", rank=0)))
     worst = node("assistant", "b", (deep, tied), rank=2)
-    answers = (
-        node("assistant", "a", rank=1),
-        worst,
-        node("assistant", "x", rank=0),
-        node("assistant", "unranked"),
-    )
+    answers = (node("assistant", "a", rank=1), worst, node("assistant", "x", rank=0), node("assistant", "unranked"))
     rankings, broken = read(tmp_path, {"message_tree_id": "t", "prompt": node("prompter", "hi", answers)})
-    assert [(r["candidates"], r["order"]) for r in rankings] == [
-        (["a", "b", "x"], [2, 0, 1]),
-        (["c", "d"], [1, 0]),
-    ]
+    assert [(r["candidates"], r["order"]) for r in rankings] == [(["a", "b", "x"], [2, 0, 1]), (["c", "d"], [1, 0])]
     assert [m["content"] for m in rankings[1]["messages"]] == ["hi", "b", "why?"]
     assert [r["id"] for r in rankings] == ["some.jsonl:1.hi", "some.jsonl:1.why?"]
     assert broken == {"tie": 1}
@@ -100,15 +81,17 @@ def test_rankings_a_person_filled_are_read_and_checked(tmp_path: Path) -> None:
         (TALK, TALK + " No.", "empty answer"),
         (TALK + " No.", TALK + " No.", "identical answers"),
         ("Yes.", "No.", "not a transcript of Human and Assistant"),
-        ("\n\nHuman: a\n\nAssistant: b\n\nAssistant: c", "\n\nHuman: a\n\nAssistant: b\n\nAssistant: d", "prompt does not end with the user"),
+        (
+            "\n\nHuman: a\n\nAssistant: b\n\nAssistant: c",
+            "\n\nHuman: a\n\nAssistant: b\n\nAssistant: d",
+            "prompt does not end with the user",
+        ),
         ("\n\nHuman: a\n\nHuman: b\n\nAssistant: c", "\n\nHuman: a\n\nHuman: b\n\nAssistant: d", "roles out of order"),
         ("\n\nHuman: a", "\n\nHuman: a", "does not end with the assistant"),
         (5, 6, "messages are not a list"),
     ],
-)  # fmt: skip
-def test_pairs_without_a_preference_are_refused(
-    tmp_path: Path, chosen: Any, rejected: Any, reason: str
-) -> None:
+)
+def test_pairs_without_a_preference_are_refused(tmp_path: Path, chosen: Any, rejected: Any, reason: str) -> None:
     rankings, broken = read(tmp_path, {"chosen": chosen, "rejected": rejected})
     assert rankings == [] and broken == {reason: 1}
     assert broken.named[0].startswith("some.jsonl:1")

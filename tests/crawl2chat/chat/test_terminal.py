@@ -56,8 +56,10 @@ def test_a_talk_remembers_until_it_starts_over(
     assert terminal.main([]) == 0
     shown = capsys.readouterr().out
     assert [line for line in shown.splitlines() if "turn" in line] == [
-        "chat › turn 1", "chat › turn 2", "chat › turn 1",
-    ]  # fmt: skip
+        "chat › turn 1",
+        "chat › turn 2",
+        "chat › turn 1",
+    ]
     assert "tools: calculator" in shown
 
 
@@ -71,17 +73,12 @@ def test_the_oldest_exchange_is_forgotten_when_the_context_is_full(
     typed("a" * 20, "b" * 20, "c" * 200, "d")
     assert terminal.main(["--system", "Be kind."]) == 0
     shown = capsys.readouterr().out
-    assert [line for line in shown.splitlines() if "turn" in line] == ["chat › turn 1"] * 2 + [
-        "chat › turn 2"
-    ]
+    assert [line for line in shown.splitlines() if "turn" in line] == ["chat › turn 1"] * 2 + ["chat › turn 2"]
     assert "That is too long for this model, which reads 80 tokens at once" in shown
 
 
 def test_the_base_model_continues_the_text(
-    monkeypatch: pytest.MonkeyPatch,
-    loaded: Callable[[Any], None],
-    capsys: pytest.CaptureFixture[str],
-    tokenizer: Any,
+    monkeypatch: pytest.MonkeyPatch, loaded: Callable[[Any], None], capsys: pytest.CaptureFixture[str], tokenizer: Any
 ) -> None:
     prompts = []
 
@@ -115,13 +112,9 @@ def test_an_answer_can_be_stopped_and_the_talk_goes_on(
     assert "(stopped)" in shown and "chat › turn 1" in shown  # what was stopped is not remembered
 
 
-def test_a_model_that_is_not_there_is_told_in_a_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_model_that_is_not_there_is_told_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "config.json").write_text("{}")
     assert terminal.main(["--models", str(tmp_path)]) == 1
     told = capsys.readouterr().err
-    assert (
-        "no such model yet; choose --model base, or make it with `make`" in told and "Traceback" not in told
-    )
+    assert "no such model yet; choose --model base, or make it with `make`" in told and "Traceback" not in told

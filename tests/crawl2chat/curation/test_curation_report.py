@@ -16,9 +16,14 @@ from crawl2chat.curation.report import Folders, ReportParams, Sample, collect, w
 
 PARAMS = ReportParams(samples=2, clusters=3, domains=4, characters=40)
 BLOCKS = {
-    "read": "extract", "address": "extract", "language": "filter", "gopher": "filter", "fineweb": "filter",
-    "minhash": "deduplicate", "contamination": "deduplicate",
-}  # fmt: skip
+    "read": "extract",
+    "address": "extract",
+    "language": "filter",
+    "gopher": "filter",
+    "fineweb": "filter",
+    "minhash": "deduplicate",
+    "contamination": "deduplicate",
+}
 
 
 def hash_of(key: str) -> int:
@@ -26,18 +31,11 @@ def hash_of(key: str) -> int:
 
 
 def document(key: str, text: str, **metadata: Any) -> dict[str, Any]:
-    page = {
-        "url": f"https://{key}.example/",
-        "domain": f"{key[0]}.example",
-        "file": "a.warc",
-        "offset": hash_of(key),
-    }
+    page = {"url": f"https://{key}.example/", "domain": f"{key[0]}.example", "file": "a.warc", "offset": hash_of(key)}
     return {"text": text, "id": key, "metadata": page | {"page_bytes": 1_000, "language": "en", **metadata}}
 
 
-def dropped(
-    key: str, text: str, block: str, reason: str, value: Any = None, **metadata: Any
-) -> dict[str, Any]:
+def dropped(key: str, text: str, block: str, reason: str, value: Any = None, **metadata: Any) -> dict[str, Any]:
     marks = {"stage": BLOCKS[block], "block": block, "reason": reason, "value": value}
     return document(key, text, **marks, **metadata)
 
@@ -55,14 +53,15 @@ def folders(root: Path, count: int = 1) -> Folders:
     short = {"measured": {"gopher_words": 7}, "language_score": 0.8}
     twin = good | {"minhash_cluster_id": 5, "minhash_cluster_size": 2}
     removed = {
-        "read": [dropped(f"r{n}", "", "read", "redirect") for n in range(4)] + [dropped("x", "", "read", "broken", detail="<cut>")],
+        "read": [dropped(f"r{n}", "", "read", "redirect") for n in range(4)]
+        + [dropped("x", "", "read", "broken", detail="<cut>")],
         "address": [dropped("b", "<title>Cheap pills</title>" + "." * 100, "address", "blocked_domain")],
         "language": [dropped("d", "guten tag", "language", "language_de", 0.99, language="de", language_score=0.99)],
         "gopher": [dropped(f"s{n}", "too short", "gopher", "short", 7, **short) for n in range(3)],
         "fineweb": [],
         "minhash": [dropped("m", "one two three four five six", "minhash", "near_duplicate", 5, **twin)],
         "contamination": [dropped("e", "exam question", "contamination", "evaluation_item", "t1", **good)],
-    }  # fmt: skip
+    }
     texts = {"k": "one two three four five seven", "l": "kept and shortened"}
     before = [document("k", texts["k"], **twin), document("l", "kept and shortened [edit]", **good)]
     after = [document("k", texts["k"], **twin), document("l", texts["l"], **good)]
@@ -73,9 +72,12 @@ def folders(root: Path, count: int = 1) -> Folders:
     for block, documents in removed.items():
         shards(root / "removed" / BLOCKS[block] / block, documents, count)
     rules = {
-        "language": LanguageParams(), "repetition": RepetitionParams(), "gopher": GopherParams(), "c4": C4Params(),
+        "language": LanguageParams(),
+        "repetition": RepetitionParams(),
+        "gopher": GopherParams(),
+        "c4": C4Params(),
         "fineweb": FineWebParams(),
-    }  # fmt: skip
+    }
     (root / "removed" / "filter" / "rules.json").write_text(
         json.dumps({name: limits.model_dump() for name, limits in rules.items()})
     )
@@ -84,10 +86,16 @@ def folders(root: Path, count: int = 1) -> Folders:
     shards(root / "removed" / "deduplicate" / "spans", [cut], count)
     (root / "corpus").mkdir()
     rows = [
-        {"id": d["id"], "url": d["metadata"]["url"], "domain": d["metadata"]["domain"], "language": "en", "text": d["text"],
-         "cluster": d["metadata"].get("minhash_cluster_id", -1)}
+        {
+            "id": d["id"],
+            "url": d["metadata"]["url"],
+            "domain": d["metadata"]["domain"],
+            "language": "en",
+            "text": d["text"],
+            "cluster": d["metadata"].get("minhash_cluster_id", -1),
+        }
         for d in after
-    ]  # fmt: skip
+    ]
     pl.DataFrame(rows).write_parquet(root / "corpus" / "documents-00000.parquet")
     stages = {stage: root / "removed" / stage for stage in ("extract", "filter", "deduplicate")}
     return Folders(root / "extracted", root / "filtered", root / "corpus", stages, root / "truth")
@@ -128,15 +136,18 @@ def test_a_long_text_in_parts_came_from_one_page(tmp_path: Path) -> None:
 def test_every_dropped_document_is_counted_under_its_reason(tables: dict) -> None:
     counts = {(row["block"], row["reason"]): row["documents"] for row in tables["reasons"]}
     assert counts == {
-        ("read", "redirect"): 4, ("read", "broken"): 1, ("address", "blocked_domain"): 1, ("language", "language_de"): 1,
-        ("gopher", "short"): 3, ("minhash", "near_duplicate"): 1, ("contamination", "evaluation_item"): 1,
-    }  # fmt: skip
+        ("read", "redirect"): 4,
+        ("read", "broken"): 1,
+        ("address", "blocked_domain"): 1,
+        ("language", "language_de"): 1,
+        ("gopher", "short"): 3,
+        ("minhash", "near_duplicate"): 1,
+        ("contamination", "evaluation_item"): 1,
+    }
 
 
 def test_histograms_set_kept_against_dropped_with_the_limit_between(tables: dict) -> None:
-    assert {row["measure"] for row in tables["histograms"]} == {
-        "gopher_words"
-    }  # no other limit dropped anything
+    assert {row["measure"] for row in tables["histograms"]} == {"gopher_words"}  # no other limit dropped anything
     rows = tables["histograms"]
     assert {row["least"] for row in rows} == {GopherParams().min_words}
     assert sum(row["kept"] for row in rows) == rows[0]["kept_measured"] == 4
@@ -155,12 +166,10 @@ def test_clusters_show_the_twin_that_stayed_and_its_copies(tables: dict) -> None
 
 def test_languages_domains_and_lengths_tell_kept_from_dropped(tables: dict) -> None:
     assert tables["languages"] == [
-        {"language": "en", "kept": 2, "dropped": 5}, {"language": "de", "kept": 0, "dropped": 1},
-    ]  # fmt: skip
-    assert (
-        tables["domains"][0] == {"domain": "s.example", "kept": 0, "dropped": 3}
-        and len(tables["domains"]) == 4
-    )
+        {"language": "en", "kept": 2, "dropped": 5},
+        {"language": "de", "kept": 0, "dropped": 1},
+    ]
+    assert tables["domains"][0] == {"domain": "s.example", "kept": 0, "dropped": 3} and len(tables["domains"]) == 4
     two_or_three = next(row for row in tables["lengths"] if row["words_from"] == 2)
     assert (two_or_three["words_to"], two_or_three["kept"], two_or_three["dropped"]) == (4, 1, 5)
 
@@ -221,8 +230,4 @@ def test_the_frequent_domains_survive_when_the_rare_are_forgotten(monkeypatch: p
         census.add("en", f"rare{n}.example", "text", kept=True)
         census.add("en", "often.example", "text", kept=n % 2 == 0)
     assert len(census.domains) <= 50
-    assert census.rows("domain", census.domains)[0] == {
-        "domain": "often.example",
-        "kept": 1_000,
-        "dropped": 1_000,
-    }
+    assert census.rows("domain", census.domains)[0] == {"domain": "often.example", "kept": 1_000, "dropped": 1_000}

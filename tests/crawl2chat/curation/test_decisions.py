@@ -84,15 +84,9 @@ def test_language(text: str, language: str) -> None:
         ("It runs version 7.19.2.197, or v2.20.7.50.", "It runs version 7.19.2.197, or v2.20.7.50."),
         # no account's number, though a part of it has the check digit of a card
         ("Listed as ES12 4908 4995 6047 2838 3425 here.", "Listed as ES12 4908 4995 6047 2838 3425 here."),
-        (
-            "Call (07) 5331 0577, 001-420-335-7509x385 or 986.291.2294 x751.",
-            "Call [phone], [phone] or [phone].",
-        ),
+        ("Call (07) 5331 0577, 001-420-335-7509x385 or 986.291.2294 x751.", "Call [phone], [phone] or [phone]."),
         ("Account DE89 3704 0044 0532 0130 00.", "Account [iban]."),
-        (
-            "Account gb50mvfc38361978683032, not gb51mvfc38361978683032.",
-            "Account [iban], not gb51mvfc38361978683032.",
-        ),
+        ("Account gb50mvfc38361978683032, not gb51mvfc38361978683032.", "Account [iban], not gb51mvfc38361978683032."),
         ("Account DE88 3704 0044 0532 0130 00.", "Account DE88 3704 0044 0532 0130 00."),
         ("Card 4111 1111 1111 1111 or 4111111111111112.", "Card [card] or 4111111111111112."),
         ("What is 1234+5678? 6912. And 12-3-4567=? On 2021-03-04 at 10:30 in 1990.", None),
@@ -118,9 +112,7 @@ def test_contamination_needs_a_whole_run_of_words() -> None:
     def found(text: str) -> list[str]:
         return [text[match.start : match.end] + " " + match.item.id for match in overlap.matches(text)]
 
-    assert found("Zero, One two three; four five six SEVEN eight.") == [
-        "One two three; four five six SEVEN eight long"
-    ]
+    assert found("Zero, One two three; four five six SEVEN eight.") == ["One two three; four five six SEVEN eight long"]
     assert found("two three four five six seven eight x nine") == []
     assert found("He asked: which way to the old mill") == ["which way to the old mill whole"]
     assert found("İI: which way to the old mill?") == ["which way to the old mill whole"]
@@ -130,16 +122,22 @@ def test_contamination_needs_a_whole_run_of_words() -> None:
 def test_only_lines_that_show_an_item_are_cut() -> None:
     text = "First line.\nWhich way to\nthe old mill? Left.\nLast line."
     overlap = Overlap([Item("1", "set", "Which way to the old mill?")], n=8, least=4)
-    assert without(text, overlap.matches(text)) == (
-        "First line.\nLast line.",
-        "Which way to\nthe old mill? Left.",
-    )
+    assert without(text, overlap.matches(text)) == ("First line.\nLast line.", "Which way to\nthe old mill? Left.")
     assert without(text, []) == (text, "")
 
 
 def document(**more: object) -> dict:
-    metadata = {"url": "https://a.example/1", "domain": "a.example", "date": "2021-03-04T00:00:00Z", "language": "en",
-                "language_score": 0.9, "words": 3, "file": "a.warc.gz", "offset": 5, **more}  # fmt: skip
+    metadata = {
+        "url": "https://a.example/1",
+        "domain": "a.example",
+        "date": "2021-03-04T00:00:00Z",
+        "language": "en",
+        "language_score": 0.9,
+        "words": 3,
+        "file": "a.warc.gz",
+        "offset": 5,
+        **more,
+    }
     return {"id": "1", "text": "Three short words.", "metadata": metadata}
 
 
@@ -163,9 +161,7 @@ def document(**more: object) -> dict:
         ("offset", -2, "greater_than_or_equal_to"),
     ],
 )
-def test_a_row_that_breaks_the_schema_is_named_with_column_and_check(
-    column: str, value: object, check: str
-) -> None:
+def test_a_row_that_breaks_the_schema_is_named_with_column_and_check(column: str, value: object, check: str) -> None:
     rows = [corpus.row(document() | {"id": key}) for key in "123"]
     rows[1][column] = value
     if column == "text":
@@ -198,9 +194,11 @@ def test_the_corpus_is_written_in_batches(tmp_path: Path, monkeypatch: pytest.Mo
             file.writelines(json.dumps(document() | {"id": f"{shard} {n % 19}"}) + "\n" for n in range(20))
     rejected: list[tuple[str, str, int]] = []
     count = corpus.write(
-        sorted(tmp_path.glob("*.zst")), tmp_path, tmp_path / "ids.sqlite",
+        sorted(tmp_path.glob("*.zst")),
+        tmp_path,
+        tmp_path / "ids.sqlite",
         lambda d, failures, rank: rejected.append((d["id"], failures[0]["check"], rank)),
-    )  # fmt: skip
+    )
     assert count == pl.read_parquet(tmp_path / "*.parquet").height == 38 and max(sizes) == 7
     assert rejected == [("0 0", "unique", 0), ("1 0", "unique", 1)]
 
@@ -221,9 +219,7 @@ def test_extraction_of_real_articles_is_as_good_as_trafilatura() -> None:
     with gzip.open(Path(folder) / "gold" / "readability_expected.jsonl.gz") as file:
         gold = {row["url"]: extract_plain_text(row["expected_html"]) for row in map(json.loads, file)}
     found = [
-        r
-        for r in read_file(Path(folder) / "crawl" / "pages-readability.warc.gz", 1 << 25)
-        if isinstance(r, Found)
+        r for r in read_file(Path(folder) / "crawl" / "pages-readability.warc.gz", 1 << 25) if isinstance(r, Found)
     ]
     pages = [record for record in found if record.metadata["url"] in gold][:40]
     scores = {

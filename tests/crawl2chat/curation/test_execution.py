@@ -108,7 +108,15 @@ def test_slurm_gets_a_job_array_whose_tasks_give_the_bytes_of_one_process(
     statistics = run(tmp_path / "work", workers=2, executor="slurm", slurm=params)
     script = (cluster / "0.slurm").read_text()
     job = "crawl2chat-numbers-work"
-    for line in ("array=0-2%2", "partition=big", "time=1:00:00", "mem-per-cpu=3G", "cpus-per-task=1", "account=me", f"job-name={job}"):  # fmt: skip
+    for line in (
+        "array=0-2%2",
+        "partition=big",
+        "time=1:00:00",
+        "mem-per-cpu=3G",
+        "cpus-per-task=1",
+        "account=me",
+        f"job-name={job}",
+    ):
         assert f"#SBATCH --{line}\n" in script
     assert "launch_pickled_pipeline" in script and "numbers/logs/executor.pik" in script
     assert f"PATH={Path(sys.executable).parent}:" in script and f"cd {ROOT}\n" in script
@@ -135,9 +143,7 @@ def test_slurm_gets_unfinished_shards_only(local: Path, tmp_path: Path, cluster:
 
 def test_a_slurm_task_that_fails_is_named_with_its_log(tmp_path: Path, cluster: Path) -> None:
     (cluster / "srun").write_text("#!/bin/bash\nexit 1")
-    with pytest.raises(
-        RuntimeError, match=r"numbers: 3 of 3 shards did not finish; see .*logs and .*slurm_logs"
-    ):
+    with pytest.raises(RuntimeError, match=r"numbers: 3 of 3 shards did not finish; see .*logs and .*slurm_logs"):
         run(tmp_path, executor="slurm")
 
 
@@ -147,16 +153,12 @@ def test_a_job_that_slurm_refuses_is_told_in_a_sentence(tmp_path: Path, cluster:
         run(tmp_path, executor="slurm")
 
 
-def test_without_slurm_or_ray_a_sentence_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_slurm_or_ray_a_sentence_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="executor slurm needs the command sbatch"):
         run(tmp_path, executor="slurm")
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(
-        UserError, match=r"executor ray needs Ray; install it with `pip install crawl2chat\[ray\]`"
-    ):
+    with pytest.raises(UserError, match=r"executor ray needs Ray; install it with `pip install crawl2chat\[ray\]`"):
         run(tmp_path, executor="ray")
 
 

@@ -4,9 +4,7 @@ import pytest
 
 from crawl2chat.curation.extraction import CANARY, extract
 
-BODY = "".join(
-    f"<p>Paragraph number {n} tells one more thing about the mill by the river.</p>" for n in range(12)
-)
+BODY = "".join(f"<p>Paragraph number {n} tells one more thing about the mill by the river.</p>" for n in range(12))
 
 
 def page(body: str) -> str:
@@ -14,9 +12,7 @@ def page(body: str) -> str:
 
 
 def test_a_container_that_is_named_like_the_frame_keeps_its_text() -> None:
-    text = extract(
-        page(f'<div class="page no-promo-bar"><article><h1>Mill</h1>{BODY}</article></div>'), "resiliparse"
-    )
+    text = extract(page(f'<div class="page no-promo-bar"><article><h1>Mill</h1>{BODY}</article></div>'), "resiliparse")
     assert "number 0" in text and "number 11" in text
 
 
@@ -27,8 +23,7 @@ def test_parts_of_the_frame_go_when_the_text_is_long_enough() -> None:
 
 
 @pytest.mark.parametrize(
-    "byline",
-    ["By José Ortega", "By the editors", "Written by A. Keller and Søren Lund", "By Ludwig van Beek"],
+    "byline", ["By José Ortega", "By the editors", "Written by A. Keller and Søren Lund", "By Ludwig van Beek"]
 )
 def test_bylines_without_a_class_go(byline: str) -> None:
     html = page(f'<article><h1>Mill</h1><div class="x1"><span>{byline}</span></div>{BODY}</article>')

@@ -16,9 +16,7 @@ GOOD = (
 def test_top_gram_counts_its_characters_and_spaces() -> None:
     grams = Grams("a b a b a b c d".split())
     assert grams.top_characters(2) == 3 * 3  # "a b" three times
-    assert (
-        grams.top_characters(3) == 5 * 2
-    )  # "a b a" and "b a b" twice: the first one counts, both are as long
+    assert grams.top_characters(3) == 5 * 2  # "a b a" and "b a b" twice: the first one counts, both are as long
 
 
 def test_duplicate_grams_count_each_stretch_once() -> None:
@@ -33,10 +31,7 @@ def test_duplicate_grams_count_each_stretch_once() -> None:
     [
         ("", "empty"),
         ("\n\n".join(["Same."] * 5 + ["Other one."]), "duplicate_paragraphs"),
-        (
-            "\n".join(["Same line."] * 3 + [f"Line {n} differs." for n in range(4)]),
-            "duplicate_line_characters",
-        ),
+        ("\n".join(["Same line."] * 3 + [f"Line {n} differs." for n in range(4)]), "duplicate_line_characters"),
         ("red green " * 40, "top_2_gram"),
         (GOOD, None),
     ],
@@ -71,9 +66,7 @@ def c4(text: str, **limits: object) -> tuple[str, int] | Drop:
 
 def test_c4_removes_lines_and_keeps_the_rest() -> None:
     text = (
-        "Menu\n"
-        + GOOD
-        + "\nPlease enable javascript now.\nWe use cookies on this site.\nA last line[12] stays here."
+        "Menu\n" + GOOD + "\nPlease enable javascript now.\nWe use cookies on this site.\nA last line[12] stays here."
     )
     kept, words = c4(text)
     assert kept == GOOD + "\nA last line stays here."
@@ -123,14 +116,7 @@ def test_same_decisions_as_datatrove() -> None:
         FineWebQualityFilter(char_duplicates_ratio=0.1),
     ]
     sentences = GOOD.replace(". ", ".|").split("|")
-    texts = [
-        GOOD,
-        GOOD * 2,
-        GOOD + "\n" + GOOD,
-        "\n".join(sentences),
-        " ".join(sentences * 3),
-        GOOD + " ... " * 30,
-    ]
+    texts = [GOOD, GOOD * 2, GOOD + "\n" + GOOD, "\n".join(sentences), " ".join(sentences * 3), GOOD + " ... " * 30]
     texts += [
         GOOD.replace("e", "3"),
         GOOD + "\n\n" + "- item\n" * 30,
@@ -205,11 +191,7 @@ def test_a_long_row_of_brackets_ends() -> None:
 def test_gram_counts_are_datatroves() -> None:
     import random
 
-    from datatrove.pipeline.filters.gopher_repetition_filter import (
-        find_all_duplicate,
-        find_top_duplicate,
-        get_n_grams,
-    )
+    from datatrove.pipeline.filters.gopher_repetition_filter import find_all_duplicate, find_top_duplicate, get_n_grams
 
     for seed in range(60):
         rng = random.Random(seed)

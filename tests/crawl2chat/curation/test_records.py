@@ -14,16 +14,7 @@ import polars as pl
 import pytest
 import zstandard
 
-from crawl2chat.curation.records import (
-    Found,
-    Lost,
-    decode_body,
-    decode_text,
-    is_html,
-    kind_of,
-    read_file,
-    unparsable,
-)
+from crawl2chat.curation.records import Found, Lost, decode_body, decode_text, is_html, kind_of, read_file, unparsable
 from crawl2chat.tinyweb.archive import Answer, WarcFile
 
 HTML = "<html><head><title>T</title></head><body><p>Hello café.</p></body></html>"
@@ -68,9 +59,7 @@ def test_each_answer_without_a_page_has_its_reason(tmp_path: Path) -> None:
     assert records[1].place == path.read_bytes().index(b"\x1f\x8b", 10)
 
 
-@pytest.mark.parametrize(
-    "transfer", [(), ("gzip",), ("deflate",), ("br",), ("chunked",), ("gzip", "chunked")]
-)
+@pytest.mark.parametrize("transfer", [(), ("gzip",), ("deflate",), ("br",), ("chunked",), ("gzip", "chunked")])
 def test_transfer_encodings_are_undone(tmp_path: Path, transfer: tuple[str, ...]) -> None:
     body = HTML.replace("Hello", "Hello " * 2000).encode()
     records = read(archive(tmp_path / "a.warc.gz", Answer("https://a.example/", body, transfer=transfer)))
@@ -79,9 +68,15 @@ def test_transfer_encodings_are_undone(tmp_path: Path, transfer: tuple[str, ...]
 
 @pytest.mark.parametrize(
     ("encoding", "media"),
-    [("utf-8", "text/html; charset=iso-8859-1"), ("cp1252", "text/html; charset=utf-8"), ("cp1252", "text/html"),
-     ("latin-1", "text/html; charset=ISO-8859-1"), ("utf-16", "text/html"), ("utf-8-sig", "")],
-)  # fmt: skip
+    [
+        ("utf-8", "text/html; charset=iso-8859-1"),
+        ("cp1252", "text/html; charset=utf-8"),
+        ("cp1252", "text/html"),
+        ("latin-1", "text/html; charset=ISO-8859-1"),
+        ("utf-16", "text/html"),
+        ("utf-8-sig", ""),
+    ],
+)
 def test_bytes_decide_the_charset_before_the_server_does(encoding: str, media: str) -> None:
     text = (
         "Ein Café in Zürich über dem Fluss, und „naïve“ Gäste."
@@ -128,14 +123,9 @@ def _members(data: bytes) -> list[bytes]:
 
 
 def test_one_gzip_stream_around_all_records_is_read(tmp_path: Path) -> None:
-    whole = archive(
-        tmp_path / "a.warc.gz", *(Answer(f"https://a.example/{n}", HTML.encode()) for n in range(3))
-    )
+    whole = archive(tmp_path / "a.warc.gz", *(Answer(f"https://a.example/{n}", HTML.encode()) for n in range(3)))
     (tmp_path / "b.warc.gz").write_bytes(gzip.compress(b"".join(_members(whole.read_bytes())), mtime=0))
-    assert Counter(type(record).__name__ for record in read(tmp_path / "b.warc.gz")) == {
-        "Found": 3,
-        "Lost": 1,
-    }
+    assert Counter(type(record).__name__ for record in read(tmp_path / "b.warc.gz")) == {"Found": 3, "Lost": 1}
 
 
 def test_jsonl_lines_are_counted_and_named(tmp_path: Path) -> None:
@@ -163,9 +153,7 @@ def test_jsonl_lines_are_counted_and_named(tmp_path: Path) -> None:
 
 
 def test_parquet_and_text(tmp_path: Path) -> None:
-    pl.DataFrame({"text": ["One.", "Two."], "url": ["https://a.example/", None]}).write_parquet(
-        tmp_path / "a.parquet"
-    )
+    pl.DataFrame({"text": ["One.", "Two."], "url": ["https://a.example/", None]}).write_parquet(tmp_path / "a.parquet")
     pl.DataFrame({"body": ["One."]}).write_parquet(tmp_path / "b.parquet")
     (tmp_path / "book.txt").write_text("A line.\n\nAnother line.\n")
     (tmp_path / "dump.txt").write_text("a" * 3000 + "\n" + "b" * 3000 + "\n")
@@ -190,19 +178,13 @@ def test_kinds_by_name() -> None:
 
 
 def test_media_type_and_first_bytes_decide_what_html_is() -> None:
-    assert (
-        is_html(b"anything", "text/html")
-        and is_html(b"\n <!DOCTYPE html>", "")
-        and is_html(b"<p>x", "text/plain")
-    )
+    assert is_html(b"anything", "text/html") and is_html(b"\n <!DOCTYPE html>", "") and is_html(b"<p>x", "text/plain")
     assert not is_html(b"\x89PNG\r\n", "text/html") and not is_html(b"<html>", "application/json")
 
 
 def test_damage_costs_the_damaged_record_only(tmp_path: Path) -> None:
     """Wherever a file is cut or a bit of a member is wrong, each record that begins has one outcome."""
-    whole = archive(
-        tmp_path / "a.warc.gz", *(Answer(f"https://a.example/{n}", HTML.encode()) for n in range(4))
-    )
+    whole = archive(tmp_path / "a.warc.gz", *(Answer(f"https://a.example/{n}", HTML.encode()) for n in range(4)))
     data = whole.read_bytes()
     offsets = [record.place for record in read(whole)]
     cut = tmp_path / "cut.warc.gz"
@@ -217,13 +199,16 @@ def test_damage_costs_the_damaged_record_only(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "reason"),
-    [(b"Content-Length: 9999", "wrong_length"), (b"Content-Length: 60", "wrong_length"), (b"Length: 1", "wrong_length"),
-     (b"Content-Length: -1", "wrong_length"), (b"Content-Length: 999999999999999999999", "wrong_length")],
-)  # fmt: skip
+    [
+        (b"Content-Length: 9999", "wrong_length"),
+        (b"Content-Length: 60", "wrong_length"),
+        (b"Length: 1", "wrong_length"),
+        (b"Content-Length: -1", "wrong_length"),
+        (b"Content-Length: 999999999999999999999", "wrong_length"),
+    ],
+)
 def test_a_wrong_length_does_not_swallow_the_next_record(tmp_path: Path, wrong: bytes, reason: str) -> None:
-    whole = archive(
-        tmp_path / "a.warc.gz", *(Answer(f"https://a.example/{n}", HTML.encode()) for n in range(3))
-    )
+    whole = archive(tmp_path / "a.warc.gz", *(Answer(f"https://a.example/{n}", HTML.encode()) for n in range(3)))
     members = _members(whole.read_bytes())
     members[2] = re.sub(rb"Content-Length: \d+", wrong, members[2], count=1)
     (tmp_path / "plain.warc").write_bytes(b"".join(members))
@@ -232,9 +217,7 @@ def test_a_wrong_length_does_not_swallow_the_next_record(tmp_path: Path, wrong: 
 
 
 def test_bytes_between_records_are_one_reason(tmp_path: Path) -> None:
-    whole = archive(
-        tmp_path / "a.warc.gz", *(Answer(f"https://a.example/{n}", HTML.encode()) for n in range(2))
-    )
+    whole = archive(tmp_path / "a.warc.gz", *(Answer(f"https://a.example/{n}", HTML.encode()) for n in range(2)))
     one, two, three = _members(whole.read_bytes())
     (tmp_path / "a.warc").write_bytes(one + b"junk\nmore junk\n" + two + bytes(512) + three)
     kinds = [getattr(record, "reason", "document") for record in read(tmp_path / "a.warc")]
@@ -254,10 +237,7 @@ def test_arc_of_both_versions(tmp_path: Path) -> None:
         path.write_bytes(b"".join(map(pack, (head, first + answer + b"\n", second + answer + b"\n"))))
         info, one, two = read(path)
         assert info.reason == "warcinfo" and one.text == two.text == HTML
-        assert (
-            one.metadata["url"] == "http://a.example/one two"
-            and one.metadata["date"] == "2008-04-30T20:48:25Z"
-        )
+        assert one.metadata["url"] == "http://a.example/one two" and one.metadata["date"] == "2008-04-30T20:48:25Z"
         assert len({info.id, one.id, two.id}) == 3
 
 
@@ -265,8 +245,12 @@ def test_bombs_are_bounded_in_every_encoding() -> None:
     import brotli
 
     plain = bytes(20 * LIMIT)
-    packed = {"gzip": gzip.compress(plain), "deflate": zlib.compress(plain), "br": brotli.compress(plain),
-              "zstd": zstandard.compress(plain)}  # fmt: skip
+    packed = {
+        "gzip": gzip.compress(plain),
+        "deflate": zlib.compress(plain),
+        "br": brotli.compress(plain),
+        "zstd": zstandard.compress(plain),
+    }
     for name, body in packed.items():
         assert len(decode_body(body, name, LIMIT)) == LIMIT + 1
         assert decode_body(body, name, 2 * len(plain)) == plain
@@ -285,9 +269,7 @@ def test_pages_that_only_harm_a_parser_are_known_before_it() -> None:
         return lost.reason if lost else ""
 
     assert why("<div>" * 101) == "too_deep" and why("<div>" * 100) == ""
-    assert (
-        why("<p>One.<br>" * 500) == "" and why("<div></div>" * 500) == "" and why("a" * 10_001) == "too_large"
-    )
+    assert why("<p>One.<br>" * 500) == "" and why("<div></div>" * 500) == "" and why("a" * 10_001) == "too_large"
 
 
 @pytest.fixture
@@ -306,9 +288,7 @@ def counted_by_others(path: Path) -> int:
     opener = lz4.frame.open if path.suffix == ".lz4" else open
     try:
         with opener(path, "rb") as file:
-            return sum(
-                record.raw_stream.read() is not None for record in ArchiveIterator(file, arc2warc=True)
-            )
+            return sum(record.raw_stream.read() is not None for record in ArchiveIterator(file, arc2warc=True))
     except ArchiveLoadFailed:
         data = path.read_bytes()
         data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data

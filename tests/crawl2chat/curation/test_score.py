@@ -8,9 +8,17 @@ from crawl2chat.curation.duplicates import MinhashParams
 
 def row(expected: str = "keep", stage: str | None = None, **more) -> dict:
     return {
-        "expected": expected, "stage": stage, "defects": [], "intensity": None, "cluster": None, "similarity": None,
-        "personal": [], "lookalikes": [], "contaminants": [], "text": "",
-    } | more  # fmt: skip
+        "expected": expected,
+        "stage": stage,
+        "defects": [],
+        "intensity": None,
+        "cluster": None,
+        "similarity": None,
+        "personal": [],
+        "lookalikes": [],
+        "contaminants": [],
+        "text": "",
+    } | more
 
 
 def test_drops_are_scored_by_defect_intensity_and_reason() -> None:
@@ -26,8 +34,10 @@ def test_drops_are_scored_by_defect_intensity_and_reason() -> None:
     assert metrics["recall_by_defect"] == {"list": {"recall": 0.5, "n": 2}}
     assert metrics["precision_by_defect"] == {"list": {"precision": 0.5, "n": 2}}
     assert metrics["dropped_by_intensity"]["list"] == {
-        "0.9": {"dropped": 1.0, "n": 1}, "1": {"dropped": 0.0, "n": 1}, "mild": {"dropped": 1.0, "n": 1},
-    }  # fmt: skip
+        "0.9": {"dropped": 1.0, "n": 1},
+        "1": {"dropped": 0.0, "n": 1},
+        "mild": {"dropped": 1.0, "n": 1},
+    }
     documents = [
         {"id": key, "metadata": {"block": "fineweb", "reason": reason}}
         for key, reason in (("a", "short_lines"), ("mild", "short_lines"), ("other", "new_lines"))
@@ -71,9 +81,7 @@ def test_personal_data_is_counted_by_kind_and_lookalikes_by_span() -> None:
     after = {"a": "call 030-1 or [email]", "b": "version [ip] of 2020-01-02", "c": "plain"}
     truth = {
         "a": row(personal=[{"kind": "phone", "value": "030-1"}, {"kind": "email", "value": "a@b.de"}]),
-        "b": row(
-            lookalikes=[{"kind": "version", "value": "1.2.3.4"}, {"kind": "date", "value": "2020-01-02"}]
-        ),
+        "b": row(lookalikes=[{"kind": "version", "value": "1.2.3.4"}, {"kind": "date", "value": "2020-01-02"}]),
         "c": row(),
     }
     metrics = score.personal_data(before, after, truth)

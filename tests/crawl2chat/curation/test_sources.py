@@ -94,17 +94,12 @@ def test_common_crawls_list_is_fetched_over_http(tmp_path: Path, server: str) ->
     archive(tmp_path / "web" / "crawl-data" / "CC-1" / "a.warc.gz", 4)
     (tmp_path / "warc.paths.gz").write_bytes(gzip.compress(b"crawl-data/CC-1/a.warc.gz\n"))
     work = tmp_path / "work"
-    metrics = collect(
-        tmp_path / "warc.paths.gz", tmp_path / "out", CollectParams(prefix=server + "/"), 1, work
-    )
+    metrics = collect(tmp_path / "warc.paths.gz", tmp_path / "out", CollectParams(prefix=server + "/"), 1, work)
     assert metrics["pages"] == 4 and names(tmp_path / "out") == ["crawl-data/CC-1/a.warc.gz"]
     web = tmp_path / "web" / "crawl-data" / "CC-1" / "a.warc.gz"
     assert (tmp_path / "out/pages/crawl-data/CC-1/a.warc.gz").read_bytes() == web.read_bytes()
     web.unlink()  # a run that was killed after the download does not fetch again
-    assert (
-        collect(tmp_path / "warc.paths.gz", tmp_path / "b", CollectParams(prefix=server), 1, work)["pages"]
-        == 4
-    )
+    assert collect(tmp_path / "warc.paths.gz", tmp_path / "b", CollectParams(prefix=server), 1, work)["pages"] == 4
 
 
 def test_any_file_system_of_fsspec_is_read(tmp_path: Path) -> None:
@@ -196,15 +191,11 @@ def texts_of(file: Path) -> list[str]:
 
 
 def test_a_share_by_metadata(tmp_path: Path) -> None:
-    lines = [
-        json.dumps({"id": n, "text": "T.", "metadata": {"lang": "de" if n % 2 else "en"}}) for n in range(400)
-    ]
+    lines = [json.dumps({"id": n, "text": "T.", "metadata": {"lang": "de" if n % 2 else "en"}}) for n in range(400)]
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.jsonl").write_text("\n".join(lines))
     take(tmp_path / "in", tmp_path / "out", rates={"lang=de": 0.25, "lang=fr": 0.0})
-    records = [
-        json.loads(line) for line in zstandard.open(tmp_path / "out/pages/a.jsonl.zst", "rt").readlines()
-    ]
+    records = [json.loads(line) for line in zstandard.open(tmp_path / "out/pages/a.jsonl.zst", "rt").readlines()]
     languages = [record["metadata"]["lang"] for record in records]
     assert languages.count("en") == 200 and 25 <= languages.count("de") <= 80
     archive(tmp_path / "web" / "a.warc.gz", 10)

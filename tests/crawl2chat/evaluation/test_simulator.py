@@ -54,8 +54,11 @@ def test_reciting_means_every_token(corpus, monkeypatch) -> None:
     monkeypatch.setattr(simulator, "generate", generate)
     table = simulator.regurgitation(None, SimpleNamespace(bos=BOS), windows)
     assert [(line["what"], line["value"], line["n"]) for line in table] == [
-        ("held out", 0.0, 10), ("1", 0.0, 10), ("4-7", 0.0, 10), ("16+", 1.0, 10)
-    ]  # fmt: skip
+        ("held out", 0.0, 10),
+        ("1", 0.0, 10),
+        ("4-7", 0.0, 10),
+        ("16+", 1.0, 10),
+    ]
     assert table[-1]["low"] == pytest.approx(0.7225, abs=1e-3)
 
 
@@ -73,9 +76,7 @@ def test_shots_show_other_words_of_the_same_pattern(monkeypatch) -> None:
 
     monkeypatch.setattr(simulator, "continuations", continuations)
     table = simulator.patterns_by_shots(None, None, tasks, seed=0)
-    assert [(line["what"], line["value"], line["n"]) for line in table] == [
-        (str(k), 0.5, 20) for k in simulator.SHOTS
-    ]
+    assert [(line["what"], line["value"], line["n"]) for line in table] == [(str(k), 0.5, 20) for k in simulator.SHOTS]
     for prompt in seen:
         *shown, asked = [part.split(" >") for part in prompt.strip().split("; ")]
         assert len(shown) in simulator.SHOTS and asked[0] not in [word for word, _ in shown]

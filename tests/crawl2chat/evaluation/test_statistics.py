@@ -87,15 +87,11 @@ def test_arena_resamples_whole_prompts() -> None:
 def test_kendall_tau_has_the_known_values() -> None:
     assert statistics.kendall_tau([1, 2, 3, 4], [1, 2, 4, 3]) == pytest.approx(4 / 6)
     assert statistics.kendall_tau([1, 2, 3], [3, 2, 1]) == -1
-    assert statistics.kendall_tau([12, 2, 1, 12, 2], [1, 4, 7, 1, 0]) == pytest.approx(
-        -0.4714045
-    )  # scipy's example
+    assert statistics.kendall_tau([12, 2, 1, 12, 2], [1, 4, 7, 1, 0]) == pytest.approx(-0.4714045)  # scipy's example
     assert statistics.kendall_tau([1, 1, 1], [1, 2, 3]) == 0
 
 
 def test_calibration_error_is_the_weighted_gap() -> None:
     assert statistics.calibration_error([0.95] * 10, [1] * 9 + [0]) == pytest.approx(0.05)
     assert statistics.calibration_error([0.0, 1.0], [0, 1]) == 0
-    assert statistics.calibration_error([0.25] * 4 + [0.75] * 4, [1, 0, 0, 0, 1, 1, 1, 1]) == pytest.approx(
-        0.125
-    )
+    assert statistics.calibration_error([0.25] * 4 + [0.75] * 4, [1, 0, 0, 0, 1, 1, 1, 1]) == pytest.approx(0.125)

@@ -31,23 +31,12 @@ def test_gsm8k_answer_stands_behind_the_hashes_and_annotations_go(tmp_path: Path
 
 def test_few_shot_arithmetic_is_reduced_to_the_question(tmp_path: Path) -> None:
     (task,), _ = read(tmp_path, {"context": "\n\nQ: What is 98 plus 45?\n\nA:", "completion": " 143"})
-    assert (task["prompt"], task["answer"], task["skill"]) == (
-        "What is 98 plus 45?",
-        "143",
-        "two_digit_addition",
-    )
+    assert (task["prompt"], task["answer"], task["skill"]) == ("What is 98 plus 45?", "143", "two_digit_addition")
     assert task["id"] == "set__two_digit_addition.jsonl:1"
 
 
 def test_plain_questions_and_tasks_in_the_schema_keep_what_they_say(tmp_path: Path) -> None:
-    given = {
-        "prompt": "Capital?",
-        "answer": "Rome",
-        "skill": "fact",
-        "split": "dev",
-        "aliases": ["Roma"],
-        "id": "q1",
-    }
+    given = {"prompt": "Capital?", "answer": "Rome", "skill": "fact", "split": "dev", "aliases": ["Roma"], "id": "q1"}
     tasks, _ = read(tmp_path, {"question": "2 + 3?", "answer": 5}, given, name="mine.jsonl")
     assert (tasks[0]["answer"], tasks[0]["skill"]) == ("5", "mine")
     assert given.items() <= tasks[1].items()

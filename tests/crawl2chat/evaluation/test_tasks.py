@@ -10,13 +10,7 @@ SUM = {"skill": "subtraction", "answer": "216", "aliases": [], "meta": {}}
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [
-        ("so 1,060.", "1060"),
-        ("it is -3", "-3"),
-        ("3.5 metres", "3.5"),
-        ("none", None),
-        ("7*6=42, so 42.", "42"),
-    ],
+    [("so 1,060.", "1060"), ("it is -3", "-3"), ("3.5 metres", "3.5"), ("none", None), ("7*6=42, so 42.", "42")],
 )
 def test_the_last_number_counts(text, number):
     assert last_number(text) == number

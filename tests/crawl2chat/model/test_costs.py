@@ -39,13 +39,12 @@ def test_the_rows_follow_from_the_run() -> None:
 
 def test_numbers_are_readable() -> None:
     assert [amount(n) for n in (512, 1_968_320, 32e9, 15e12)] == ["512", "1.97 M", "32 B", "15 T"]
-    assert [few_digits(n) for n in (542_113.3, 25.68, 0.0104, 4.3e-5)] == [
-        "542,113",
-        "25.7",
-        "0.0104",
-        "4.3e-05",
-    ]
+    assert [few_digits(n) for n in (542_113.3, 25.68, 0.0104, 4.3e-5)] == ["542,113", "25.7", "0.0104", "4.3e-05"]
     assert for_people(costs(1_968_320, 4_694_016, 60_910_152_450_048))[4] == {
-        "run": "gpt2-1558m, its own tokens", "parameters": "1.56 B", "tokens": "32 B", "FLOPs": "3.1e+20",
-        "hours": "221", "cost": "$442",
-    }  # fmt: skip
+        "run": "gpt2-1558m, its own tokens",
+        "parameters": "1.56 B",
+        "tokens": "32 B",
+        "FLOPs": "3.1e+20",
+        "hours": "221",
+        "cost": "$442",
+    }

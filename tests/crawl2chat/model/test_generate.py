@@ -31,13 +31,9 @@ def prompts() -> list[list[int]]:
 
 
 @torch.no_grad()
-def forward_logprobs(
-    model: Transformer, prompt: list[int], ids: list[int], temperature: float
-) -> list[float]:
+def forward_logprobs(model: Transformer, prompt: list[int], ids: list[int], temperature: float) -> list[float]:
     scores = model.logits(model(torch.tensor([prompt + ids])[:, :-1]))[0] / temperature
-    return (
-        torch.log_softmax(scores, -1)[len(prompt) - 1 :].gather(1, torch.tensor(ids)[:, None])[:, 0].tolist()
-    )
+    return torch.log_softmax(scores, -1)[len(prompt) - 1 :].gather(1, torch.tensor(ids)[:, None])[:, 0].tolist()
 
 
 @torch.no_grad()
@@ -51,9 +47,7 @@ def slow_greedy(model: Transformer, prompt: list[int], count: int, stop: set[int
 
 
 def test_greedy_with_cache_equals_full_forward(model, prompts) -> None:
-    completions = generate(
-        model, prompts, max_new_tokens=25, stop_ids={7}, temperature=0, batch_size=5, **EXACT
-    )
+    completions = generate(model, prompts, max_new_tokens=25, stop_ids={7}, temperature=0, batch_size=5, **EXACT)
     for prompt, completion in zip(prompts, completions, strict=True):
         assert completion.ids == slow_greedy(model, prompt, 25, {7})
         assert completion.finished == (completion.ids[-1] == 7)
@@ -63,9 +57,7 @@ def test_greedy_with_cache_equals_full_forward(model, prompts) -> None:
 def test_logprobs_equal_the_training_forwards(model, prompts, temperature: float) -> None:
     for prompt, completion in zip(
         prompts,
-        generate(
-            model, prompts, max_new_tokens=25, stop_ids={7}, temperature=temperature, batch_size=6, **EXACT
-        ),
+        generate(model, prompts, max_new_tokens=25, stop_ids={7}, temperature=temperature, batch_size=6, **EXACT),
         strict=True,
     ):
         expected = forward_logprobs(model, prompt, completion.ids, temperature)
@@ -123,13 +115,7 @@ def test_the_repetition_penalty_is_that_of_transformers(model, prompts) -> None:
                 scores = model.logits(model(torch.tensor([ids]))[:, -1])
                 ids.append(int(processor(torch.tensor([ids]), scores).argmax()))
             completions = generate(
-                model,
-                prompts[:6],
-                max_new_tokens=15,
-                temperature=0,
-                repetition_penalty=1.4,
-                batch_size=2,
-                **EXACT,
+                model, prompts[:6], max_new_tokens=15, temperature=0, repetition_penalty=1.4, batch_size=2, **EXACT
             )
             assert completions[prompts.index(prompt)].ids == ids[len(prompt) :]
             expected = forward_logprobs(model, prompt, ids[len(prompt) :], 1.0)
@@ -161,9 +147,7 @@ def test_only_allowed_ids_are_drawn(model) -> None:
 def test_alternatives_are_the_likeliest_ids_in_order(model) -> None:
     (completion,) = generate(model, [[1, 2]], max_new_tokens=5, temperature=0, alternatives=3, **EXACT)
     assert len(completion.alternatives) == 5
-    for drawn, logprob, best in zip(
-        completion.ids, completion.logprobs, completion.alternatives, strict=True
-    ):
+    for drawn, logprob, best in zip(completion.ids, completion.logprobs, completion.alternatives, strict=True):
         assert best[0] == (drawn, pytest.approx(logprob, abs=1e-6))
         assert [value for _, value in best] == sorted((value for _, value in best), reverse=True)
 

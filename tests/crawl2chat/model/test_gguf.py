@@ -18,17 +18,11 @@ from crawl2chat.tokens.tokenizer import SPECIALS, Tokenizer
 sys.path.insert(0, str(Path(__file__).parents[2] / "stages"))
 from training_toys import texts  # noqa: E402
 
-TEXTS = [
-    "The road from Paris to Rome takes 12 hours.",
-    " 12*34 = 408\n\n\tx",
-    "naïve 日本 🙂 don't CAN'T  stop",
-]
+TEXTS = ["The road from Paris to Rome takes 12 hours.", " 12*34 = 408\n\n\tx", "naïve 日本 🙂 don't CAN'T  stop"]
 SCALED = RopeScaling(4.0, 1.0, 4.0, 64)
 
 
-def make(
-    folder: Path, *, qk_norm: bool, tied: bool, scaling: RopeScaling | None, digits: int = 1
-) -> Transformer:
+def make(folder: Path, *, qk_norm: bool, tied: bool, scaling: RopeScaling | None, digits: int = 1) -> Transformer:
     """A model whose every weight matters, its tokenizer, and model.gguf."""
     from crawl2chat.tokens.training import train
 
@@ -132,9 +126,7 @@ def test_llama_cpp_splits_text_as_we_do(qwen, tmp_path, split: str) -> None:
     save_gguf(model, tmp_path / "model.gguf", tmp_path, "toy")
     engine = llama_cpp.Llama(str(tmp_path / "model.gguf"), n_ctx=64, verbose=False, vocab_only=True)
     for text in TEXTS:
-        assert engine.tokenize(text.encode(), add_bos=False, special=False) == Tokenizer.load(
-            tmp_path
-        ).encode(text)
+        assert engine.tokenize(text.encode(), add_bos=False, special=False) == Tokenizer.load(tmp_path).encode(text)
 
 
 @pytest.mark.parametrize("which", ["qwen", "llama"])
@@ -142,9 +134,15 @@ def test_llama_cpp_reads_and_writes_the_same_words(which: str, request) -> None:
     llama_cpp = pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
     folder, model = request.getfixturevalue(which)
     engine = llama_cpp.Llama(
-        str(folder / "model.gguf"), n_ctx=256, n_threads=1, verbose=False, logits_all=False, flash_attn=False,
-        type_k=llama_cpp.GGML_TYPE_F32, type_v=llama_cpp.GGML_TYPE_F32,
-    )  # fmt: skip
+        str(folder / "model.gguf"),
+        n_ctx=256,
+        n_threads=1,
+        verbose=False,
+        logits_all=False,
+        flash_attn=False,
+        type_k=llama_cpp.GGML_TYPE_F32,
+        type_v=llama_cpp.GGML_TYPE_F32,
+    )
     tokenizer = Tokenizer.load(folder)
     for text in TEXTS:
         assert engine.tokenize(text.encode(), add_bos=False, special=False) == tokenizer.encode(text)

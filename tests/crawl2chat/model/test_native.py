@@ -45,9 +45,7 @@ def scores(decoder: NativeDecoder | TorchDecoder, texts: list[list[int]], steps:
 def test_scores_are_those_of_the_network(shape: str, texts) -> None:
     model = noisy(SHAPES[shape], vocab_multiple=64)
     assert NativeDecoder.fits(model, torch.float32)
-    ours, theirs = (
-        scores(kind(model, len(texts), torch.float32), texts) for kind in (NativeDecoder, TorchDecoder)
-    )
+    ours, theirs = (scores(kind(model, len(texts), torch.float32), texts) for kind in (NativeDecoder, TorchDecoder))
     assert (ours - theirs).abs().max() < 2e-5 * theirs.abs().max()
 
 
@@ -55,9 +53,7 @@ def test_bfloat16_rounds_where_the_network_does(texts) -> None:
     """The two differ by less than either does from float32."""
     model = noisy(QWEN)
     exact = scores(TorchDecoder(model, len(texts), torch.float32), texts)
-    ours, theirs = (
-        scores(kind(model, len(texts), torch.bfloat16), texts) for kind in (NativeDecoder, TorchDecoder)
-    )
+    ours, theirs = (scores(kind(model, len(texts), torch.bfloat16), texts) for kind in (NativeDecoder, TorchDecoder))
     assert (ours - theirs).abs().mean() < 0.7 * (theirs - exact).abs().mean()
     assert (ours - exact).abs().mean() < 1.2 * (theirs - exact).abs().mean()
 

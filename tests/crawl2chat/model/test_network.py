@@ -11,14 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from crawl2chat.errors import UserError
 from crawl2chat.model import network
 from crawl2chat.model.folder import INDEX, WEIGHTS, load_model, save_model, with_vocabulary
-from crawl2chat.model.network import (
-    IGNORED,
-    ModelConfig,
-    Transformer,
-    flops_per_token,
-    mean_loss,
-    parameter_count,
-)
+from crawl2chat.model.network import IGNORED, ModelConfig, Transformer, flops_per_token, mean_loss, parameter_count
 from crawl2chat.model.optimizers import build_optimizers
 
 SMALL = ModelConfig(
@@ -61,9 +54,7 @@ def test_flops_agree_with_pytorchs_counter() -> None:
     width = SMALL.num_attention_heads * SMALL.head_dim
     attention = 2 * width * context // 2 * 2 * SMALL.num_hidden_layers
     expected = (flops_per_token(SMALL, context) - 3 * attention) * context
-    counted = sum(
-        count for op, count in counter.get_flop_counts()["Global"].items() if "attention" not in str(op)
-    )
+    counted = sum(count for op, count in counter.get_flop_counts()["Global"].items() if "attention" not in str(op))
     assert counted == expected
 
 
@@ -85,13 +76,7 @@ def test_logits_equal_transformers(tmp_path, qk_norm: bool, tied: bool) -> None:
 @pytest.mark.parametrize("shards", [False, True])
 @pytest.mark.parametrize("kind", ["llama", "llama-3.1", "qwen3"])
 def test_a_foreign_folder_round_trips_bit_for_bit(tmp_path, kind: str, shards: bool) -> None:
-    from transformers import (
-        AutoModelForCausalLM,
-        LlamaConfig,
-        LlamaForCausalLM,
-        Qwen3Config,
-        Qwen3ForCausalLM,
-    )
+    from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
     shape = {
         "vocab_size": 61,
@@ -195,21 +180,14 @@ def test_llama_3_rope_scaling_is_transformers_own() -> None:
     from transformers import LlamaConfig
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-    shape = {
-        "hidden_size": 512,
-        "num_attention_heads": 4,
-        "head_dim": 128,
-        "max_position_embeddings": 131_072,
-    }
+    shape = {"hidden_size": 512, "num_attention_heads": 4, "head_dim": 128, "max_position_embeddings": 131_072}
     theirs = LlamaConfig(**shape, rope_parameters={"rope_theta": 500_000.0, **LLAMA_31})
     expected, factor = ROPE_INIT_FUNCTIONS["llama3"](theirs, "cpu")
     plain = 500_000.0 ** (-torch.arange(0, 128, 2).double() / 128)
     scaling = {key: value for key, value in LLAMA_31.items() if key != "rope_type"}
     ours = network.RopeScaling(**scaling).apply(plain)
     assert factor == 1.0 and torch.allclose(ours.float(), expected, rtol=1e-6, atol=0)
-    assert (ours[:28] == plain[:28]).all() and torch.allclose(
-        ours[-20:], plain[-20:] / 8
-    )  # short waves, long waves
+    assert (ours[:28] == plain[:28]).all() and torch.allclose(ours[-20:], plain[-20:] / 8)  # short waves, long waves
 
 
 def test_nine_thousand_tokens_with_stretched_positions_equal_transformers(tmp_path) -> None:
@@ -217,9 +195,7 @@ def test_nine_thousand_tokens_with_stretched_positions_equal_transformers(tmp_pa
 
     scaling = network.RopeScaling(8.0, 1.0, 4.0, 2_048)
     shape = {"num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1}
-    model = noisy(
-        replace(SMALL, **shape, max_position_embeddings=16_384, qk_norm=False, rope_scaling=scaling)
-    )
+    model = noisy(replace(SMALL, **shape, max_position_embeddings=16_384, qk_norm=False, rope_scaling=scaling))
     save_model(model, tmp_path)
     theirs = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32).eval()
     batch = ids(1, 9_000)

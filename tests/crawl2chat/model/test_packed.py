@@ -9,12 +9,7 @@ from torch import Tensor
 from crawl2chat.model import packed
 from crawl2chat.model.network import ModelConfig, document_mask
 
-SHAPES = [
-    (2, 3, 3, 70, 32),
-    (2, 4, 2, 33, 64),
-    (1, 6, 2, 129, 96),
-    (3, 2, 2, 1, 32),
-]  # B, heads, kv heads, T, head_dim
+SHAPES = [(2, 3, 3, 70, 32), (2, 4, 2, 33, 64), (1, 6, 2, 129, 96), (3, 2, 2, 1, 32)]  # B, heads, kv heads, T, head_dim
 
 
 def inputs(shape: tuple[int, ...], dtype: torch.dtype) -> tuple[list[Tensor], Tensor, Tensor]:
@@ -65,9 +60,7 @@ def test_the_same_bits_with_any_number_of_threads() -> None:
     try:
         for count in (1, 2, 2):
             torch.set_num_threads(count)
-            found.append(
-                results(lambda q, k, v: packed.attend(q, k, v, first)[0], tensors, grad, torch.bfloat16)
-            )
+            found.append(results(lambda q, k, v: packed.attend(q, k, v, first)[0], tensors, grad, torch.bfloat16))
     finally:
         torch.set_num_threads(threads)
     assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))

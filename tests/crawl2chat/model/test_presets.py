@@ -24,11 +24,7 @@ from crawl2chat.model.presets import (
 
 @pytest.mark.parametrize(
     ("name", "published", "tolerance"),
-    [
-        ("gpt2-124m", 124_439_808, 0.008),
-        ("gpt2-1558m", 1_557_611_200, 0.008),
-        ("llama-3.1-8b", 8_030_261_248, 0),
-    ],
+    [("gpt2-124m", 124_439_808, 0.008), ("gpt2-1558m", 1_557_611_200, 0.008), ("llama-3.1-8b", 8_030_261_248, 0)],
 )
 def test_presets_have_the_published_number_of_weights(name: str, published: int, tolerance: float) -> None:
     with torch.device("meta"):

@@ -23,16 +23,20 @@ from crawl2chat.tinyweb.site import WebParams, write_web
 def pages(count: int) -> list[Page]:
     rng = Random(7)
     return [
-        Page("almanac", f"Page {n}", [defects.paragraph(rng, 8) for _ in range(5)], [f"fact {n}"])
-        for n in range(count)
+        Page("almanac", f"Page {n}", [defects.paragraph(rng, 8) for _ in range(5)], [f"fact {n}"]) for n in range(count)
     ]
 
 
 TASKS = [
-    {"id": f"t{n}", "skill": "word_problem", "split": "test", "answer": str(n + 5),
-     "prompt": f"Old Dan keeps {n} pears in a blue box by the door and buys 5 more at noon. How many pears are there now?"}
+    {
+        "id": f"t{n}",
+        "skill": "word_problem",
+        "split": "test",
+        "answer": str(n + 5),
+        "prompt": f"Old Dan keeps {n} pears in a blue box by the door and buys 5 more at noon. How many pears are there now?",
+    }
     for n in range(4)
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +48,7 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def digest(folder: Path) -> str:
     parts = (
-        p.relative_to(folder).as_posix().encode() + p.read_bytes()
-        for p in sorted(folder.rglob("*"))
-        if p.is_file()
+        p.relative_to(folder).as_posix().encode() + p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
     )
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
@@ -87,9 +89,7 @@ def test_every_defect_occurs_with_its_expected_decision(web: Path) -> None:
     changed = sum(round(120 * share) for share in (params.personal, params.contaminated, params.mild))
     assert set(plain["expected"]) == {"keep"} and plain.height == 120 - changed
     due = manifest.filter(
-        pl.col("defects")
-        .list.eval(pl.element().is_in(["lorem_ipsum", "mirror", "server_missing"]))
-        .list.any()
+        pl.col("defects").list.eval(pl.element().is_in(["lorem_ipsum", "mirror", "server_missing"])).list.any()
     )
     assert set(due["expected"]) == {"drop"}
     stages = dict(due.select(pl.col("defects").list.first(), "stage").iter_rows())
@@ -104,8 +104,14 @@ def test_gzip_members_carry_no_time(web: Path) -> None:
 @pytest.mark.parametrize("layout", sorted(LAYOUTS))
 def test_layout_holds_title_and_paragraphs_once(layout: str) -> None:
     html = render(
-        Random(1), site="Site", title="A <title>", paragraphs=["One & one.", "Two\nlines."], date="2020-01-02", layout=layout, charset="utf-8"
-    )  # fmt: skip
+        Random(1),
+        site="Site",
+        title="A <title>",
+        paragraphs=["One & one.", "Two\nlines."],
+        date="2020-01-02",
+        layout=layout,
+        charset="utf-8",
+    )
     assert html.count("<h1") == 1 and html.count("A &lt;title&gt;</h1>") == 1
     assert html.count("<p>One &amp; one.</p>") == 1 and html.count("<p>Two<br>\nlines.</p>") == 1
 
@@ -148,9 +154,7 @@ def test_each_defect_comes_in_several_intensities_and_its_mildest_stays() -> Non
     assert labels == {"language", "repetitive", "list", "javascript", "garbled", "blocked"}
     assert all(draft.intensity < 0.3 for draft in mild if draft.intensity != 1)
     foreign = defects.other_language(Random(3), "de")
-    german = sum(
-        len(s) for p in foreign.paragraphs for s in p.split(". ") if not s.startswith(defects.SUBJECTS)
-    )
+    german = sum(len(s) for p in foreign.paragraphs for s in p.split(". ") if not s.startswith(defects.SUBJECTS))
     assert german / sum(map(len, foreign.paragraphs)) == pytest.approx(foreign.intensity, abs=0.1)
 
 
@@ -194,9 +198,7 @@ def test_good_hosts_are_on_no_blocklist_and_blocked_ones_are_blocked() -> None:
     from crawl2chat.tinyweb.site import BLOCKED_DOMAINS, FIRST, SECOND
 
     own = AddressFilter(AddressParams(domains=tuple(BLOCKED_DOMAINS)), None)
-    assert all(
-        own.judge(f"https://{a}{b}.example/2020/01/page-1.html") is None for a in FIRST for b in SECOND
-    )
+    assert all(own.judge(f"https://{a}{b}.example/2020/01/page-1.html") is None for a in FIRST for b in SECOND)
     assert all(own.judge(f"https://www.{host}/x").reason == "blocked_domain" for host in BLOCKED_DOMAINS)
 
 
@@ -207,10 +209,7 @@ def test_chunked_gzip_answer_comes_back(tmp_path: Path) -> None:
     with (tmp_path / "one.warc.gz").open("rb") as file:
         bodies = [r.content_stream().read() for r in ArchiveIterator(file) if r.rec_type == "response"]
     assert bodies == [answer.body]
-    assert (
-        gzip.decompress(http_message(Answer("u", b"abc", transfer=("gzip",))).split(b"\r\n\r\n", 1)[1])
-        == b"abc"
-    )
+    assert gzip.decompress(http_message(Answer("u", b"abc", transfer=("gzip",))).split(b"\r\n\r\n", 1)[1]) == b"abc"
 
 
 def test_servers_have_habits_of_their_own() -> None:

@@ -41,9 +41,7 @@ def test_every_fact_is_told_exactly_as_often_as_the_world_says():
 
 def test_no_page_ever_mentions_an_unknown_name():
     world = build_world(1, SMALL)
-    words = {
-        w.strip(".,:;?!") for p in write_pages(world, FEW, 1) for text in p.paragraphs for w in text.split()
-    }
+    words = {w.strip(".,:;?!") for p in write_pages(world, FEW, 1) for text in p.paragraphs for w in text.split()}
     assert not words & {e.name for e in world.unknown if e.kind == "town"}
 
 
@@ -97,9 +95,7 @@ def test_worked_steps_are_right():
     for maker in (skills.multiplication, skills.addition, skills.subtraction, skills.word_problem):
         for _ in range(200):
             problem = maker(rng)
-            equations = [
-                part for part in problem.steps.replace(", so", ",").rstrip(".").split(", ") if "=" in part
-            ]
+            equations = [part for part in problem.steps.replace(", so", ",").rstrip(".").split(", ") if "=" in part]
             for equation in equations:
                 left, right = equation.split(" ")[-1].split("=")
                 assert eval(left) == int(right), problem  # noqa: S307 - our own generator's digits

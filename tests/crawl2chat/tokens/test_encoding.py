@@ -38,23 +38,14 @@ def tokenizer(folder: Path) -> Tokenizer:
 def test_special_tokens_are_the_last_ids_in_order(tokenizer: Tokenizer) -> None:
     t = tokenizer
     assert t.vocab_size == 320
-    assert [t.bos, t.pad, t.system, t.user, t.assistant, t.end, t.tool_call, t.tool_result] == list(
-        range(312, 320)
-    )
+    assert [t.bos, t.pad, t.system, t.user, t.assistant, t.end, t.tool_call, t.tool_result] == list(range(312, 320))
 
 
 def test_ids_equal_the_tokenizers_library(folder: Path, tokenizer: Tokenizer) -> None:
     from tokenizers import Tokenizer as Reference
 
     reference = Reference.from_file(str(folder / "tokenizer.json"))
-    texts = [text for text in TEXTS if "<|" not in text] + [
-        "",
-        " ",
-        "\n",
-        "a" * 500,
-        "  \n\t x",
-        "\u00a0\u2003?",
-    ]
+    texts = [text for text in TEXTS if "<|" not in text] + ["", " ", "\n", "a" * 500, "  \n\t x", "\u00a0\u2003?"]
     assert [tokenizer.encode(text) for text in texts] == [reference.encode(text).ids for text in texts]
     assert tokenizer.encode_batch(texts) == [tokenizer.encode(text) for text in texts]
 
@@ -67,14 +58,7 @@ def test_text_never_yields_a_special_id(tokenizer: Tokenizer) -> None:
 
 @pytest.mark.parametrize("special", SPECIALS)
 def test_no_neighbourhood_makes_a_spelling_special(tokenizer: Tokenizer, special: str) -> None:
-    for text in (
-        f"x{special}y",
-        f" {special} ",
-        f"\n{special}\n{special}",
-        special * 3,
-        f"<{special}>",
-        special[:-1],
-    ):
+    for text in (f"x{special}y", f" {special} ", f"\n{special}\n{special}", special * 3, f"<{special}>", special[:-1]):
         ids = tokenizer.encode(text)
         assert max(ids) < tokenizer.bos and tokenizer.decode(ids) == text
         assert tokenizer.encode_batch([text, special]) == [ids, tokenizer.encode(special)]
@@ -107,10 +91,7 @@ def test_a_page_of_white_space_is_encoded_like_any_other(tokenizer: Tokenizer, t
     assert tokenizer.encode(blank) == tokenizer._encoding.encode_ordinary(blank)
     huge = "A page." + " " * 1_000_000 + tail
     ids = tokenizer.encode(huge)
-    assert tokenizer.decode(ids) == huge and tokenizer.encode_batch(["Hi", huge]) == [
-        tokenizer.encode("Hi"),
-        ids,
-    ]
+    assert tokenizer.decode(ids) == huge and tokenizer.encode_batch(["Hi", huge]) == [tokenizer.encode("Hi"), ids]
 
 
 def test_decode_is_the_inverse_and_hides_specials_unless_asked(tokenizer: Tokenizer) -> None:

@@ -33,9 +33,7 @@ def test_pieces_ids_and_counts(folder: Path) -> None:
     assert pieces.count("\n") == 1 and "→" in pieces and "↵" in pieces
     assert numbers == " ".join(map(str, ids)) and max(ids) < tokenizer.bos
     size = len(TEXT.encode())
-    assert (
-        f"{len(ids)} tokens · {size} bytes" in counts and f"{size / len(ids):.2f} bytes per token" in counts
-    )
+    assert f"{len(ids)} tokens · {size} bytes" in counts and f"{size / len(ids):.2f} bytes per token" in counts
 
 
 def test_colours_change_nothing_but_the_ground(folder: Path) -> None:
@@ -68,14 +66,8 @@ def test_the_command_line(folder: Path, tmp_path: Path, capsys, monkeypatch) -> 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (
-            ["--tokenizer", "nowhere"],
-            "error: There is no tokenizer.json in nowhere; run the stage tokenizer first.",
-        ),
-        (
-            ["--ranks", "nowhere"],
-            "error: nowhere is no file; name a file of ranks such as cl100k_base.tiktoken.",
-        ),
+        (["--tokenizer", "nowhere"], "error: There is no tokenizer.json in nowhere; run the stage tokenizer first."),
+        (["--ranks", "nowhere"], "error: nowhere is no file; name a file of ranks such as cl100k_base.tiktoken."),
     ],
 )
 def test_a_missing_tokenizer_is_one_sentence(arguments: list[str], sentence: str, capsys) -> None:

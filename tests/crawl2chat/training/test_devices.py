@@ -6,13 +6,7 @@ import pytest
 import torch
 
 from crawl2chat.errors import UserError
-from crawl2chat.training.devices import (
-    PEAK_FLOPS,
-    choose_devices,
-    choose_precision,
-    choose_strategy,
-    peak_flops,
-)
+from crawl2chat.training.devices import PEAK_FLOPS, choose_devices, choose_precision, choose_strategy, peak_flops
 from crawl2chat.training.fit import spike_score
 from crawl2chat.training.settings import TrainingParams
 

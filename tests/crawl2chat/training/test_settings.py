@@ -6,8 +6,7 @@ from crawl2chat.training.settings import learning_rate_factor
 
 
 @pytest.mark.parametrize(
-    ("step", "factor"),
-    [(0, 0.1), (4, 0.5), (9, 1.0), (10, 1.0), (39, 1.0), (40, 1.0), (70, 0.5), (99, 1 / 60)],
+    ("step", "factor"), [(0, 0.1), (4, 0.5), (9, 1.0), (10, 1.0), (39, 1.0), (40, 1.0), (70, 0.5), (99, 1 / 60)]
 )
 def test_warm_up_stable_decay(step: int, factor: float) -> None:
     assert learning_rate_factor(step, 100, warmup=0.1, decay=0.6) == pytest.approx(factor)
