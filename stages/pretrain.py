@@ -23,7 +23,7 @@ class PretrainParams(TrainingParams):
     preset: str = "tiny"
     depth: int | None = Field(None, ge=1)  # one dial: shape, batch, learning rates and token budget follow
     tokens_per_parameter: float = Field(12.0, gt=0)  # the budget where neither epochs nor steps are given
-    init_from: str = "pretrained"  # a Llama or Qwen3 folder; dvc.yaml hands it to the stage
+    init_from: str = "inputs/model"  # a Llama or Qwen3 folder; dvc.yaml hands it to the stage
 
     context: int | None = Field(None, ge=8)  # tokens
     hidden_size: int | None = Field(None, ge=1)

@@ -20,7 +20,7 @@ class TokenizerParams(Params):
     vocab_size: int = Field(1_024, ge=SMALLEST, le=LARGEST)
     digits: Literal[1, 3] = 1  # how many digits a token may hold
     max_megabytes: float = Field(64.0, gt=0.0)  # of text to learn from
-    ranks: str = "ranks"  # a file of ranks, or a folder that may hold one; dvc.yaml hands it to the stage
+    ranks: str = "inputs/ranks"  # a file of ranks, or a folder that may hold one; dvc.yaml hands it to the stage
     split: Literal["gpt2", "gpt4", "gpt4o"] | None = None  # of an unknown file of ranks
 
 

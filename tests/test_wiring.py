@@ -148,8 +148,8 @@ def test_the_committed_run_is_one_of_this_pipeline() -> None:
     for stage, entry in lock.items():
         assert " ".join(entry["cmd"].split()) == " ".join(
             PIPELINE[stage]["cmd"]
-            .replace("${crawl.inputs}", "inputs")
-            .replace("${pretrain.init_from}", "pretrained")
-            .replace("${tokenizer.ranks}", "ranks")
+            .replace("${crawl.inputs}", "inputs/crawl")
+            .replace("${pretrain.init_from}", "inputs/model")
+            .replace("${tokenizer.ranks}", "inputs/ranks")
             .split()
         )

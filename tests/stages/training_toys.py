@@ -7,7 +7,7 @@ from pathlib import Path
 from crawl2chat.tokens import shards, training
 from crawl2chat.tokens.tokenizer import Tokenizer
 
-NOTHING = Path(__file__).parents[2] / "pretrained"  # no model to start from
+NOTHING = Path(__file__).parents[2] / "inputs" / "model"  # no model to start from
 TINY = {
     "batch_rows": 4,
     "compile": "off",
