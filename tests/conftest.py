@@ -1,14 +1,16 @@
 """What every test shares: quiet tools, no tracking unless a test asks for it, and a project of three toy stages."""
 
+import logging
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from crawl2chat.logs import ROOTS
 from stages import QUIET
 
 ROOT = Path(__file__).parents[1]
@@ -97,6 +99,16 @@ stages:
     metrics: [metrics/third.json: {cache: false}]
 """
 PARAMETERS = "seed: 7\nfirst: {letters: 3}  # how many\nsecond: {steps: 3}\nthird: {}\n"
+
+
+@pytest.fixture(autouse=True)
+def loggers_as_before() -> Iterator[None]:
+    """A command line that a test calls configures the loggers, which would hide records from a later test's caplog."""
+    yield
+    for root in ROOTS:
+        logger = logging.getLogger(root)
+        logger.handlers, logger.propagate = [], True
+        logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture

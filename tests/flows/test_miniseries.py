@@ -16,7 +16,7 @@ from crawl2chat.errors import UserError
 from flows import stage_process
 from flows.miniseries import PLACE, check, main, plan, prepare, read_depths, study, sweep, terminal
 from flows.stage_process import Result
-from stages.files import read_yaml
+from stages.files import read_yaml, write_json
 
 ROOT = Path(__file__).parents[2]
 TOY = {f"pretrain.{key}": value for key, value in TINY.items() if key != "batch_rows"}
@@ -38,9 +38,10 @@ def in_process(depth: int, folder: Path, env: dict[str, str]) -> Result:
     numbers = plan(folder, depth)
     loss = 200 * numbers["flops"] ** -0.15
     metrics = {key: numbers[key] for key in ("parameters", "train_tokens", "flops")}
-    metrics |= {"val_loss": loss, "val_bpb": loss / 2, "device_hours": depth / 3600, "cost": 0.5}
-    (folder / "metrics").mkdir(exist_ok=True)
-    (folder / "metrics" / "pretrain.json").write_text(json.dumps(metrics))
+    metrics |= {"val_loss": loss, "val_bpb": loss / 2}
+    write_json(folder / "metrics" / "pretrain.json", metrics)
+    note = {"seconds": 1.0, "facts": {"device_hours": depth / 3600, "cost": 0.5}}
+    write_json(folder / ".work" / "last" / "pretrain.json", note)
     return Result("Ran", "first run")
 
 
@@ -89,9 +90,12 @@ def test_the_law_is_told_with_prediction_and_measurement(root: Path) -> None:
     assert found["next"]["loss"] == pytest.approx(200 * found["next"]["flops"] ** -0.15, rel=1e-6)
     place = root / PLACE
     assert json.loads((place / "law.json").read_text()) == found
-    assert [row["depth"] for row in csv.DictReader((place / "runs.csv").open())] == ["1", "2", "3", "4"]
+    runs = list(csv.DictReader((place / "runs.csv").open()))
+    assert [(row["depth"], float(row["device_seconds"]), row["cost"]) for row in runs] == [
+        (str(depth), pytest.approx(depth), "0.5") for depth in (1, 2, 3, 4)
+    ]
     page = (place / "index.html").read_text()
-    assert page.count("<svg") == 3 and "Depth 4 was foretold by the smaller ones" in page
+    assert page.count("<svg") == 3 and "Depth 4, predicted by the smaller ones" in page
     text = terminal(rows, found)
     assert "is read up to" in text and "past 4 times a law for fresh text promises too much" in text
 
