@@ -7,22 +7,24 @@ from pathlib import Path
 from typing import Any
 
 INK, SOFT, GRID = "#1f2430", "#6b7280", "#e5e7eb"
+STYLE = "page.css"
 COLOURS = {"blue": "#3b6fd4", "orange": "#e07a3f", "green": "#2f9e77", "purple": "#8b5fbf", "red": "#c9485b"}
 
 
 def environment(*folders: Path) -> Any:
-    """Jinja's environment for the templates of `folders`; `page.css` is found beside this module."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    """Jinja's environment for the templates of `folders`, which may include the style sheet."""
+    from jinja2 import ChoiceLoader, DictLoader, Environment, FileSystemLoader, StrictUndefined
 
-    made = Environment(
-        loader=FileSystemLoader([*folders, Path(__file__).parent]),
+    style = (Path(__file__).parent / STYLE).read_text(encoding="utf-8")
+    jinja = Environment(
+        loader=ChoiceLoader([FileSystemLoader(folders), DictLoader({STYLE: style})]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"short": short, "percent": percent, "words": words}
-    return made
+    jinja.filters |= {"short": short, "percent": percent, "words": words}
+    return jinja
 
 
 def clip(text: str, characters: int) -> str:

@@ -32,7 +32,7 @@ from flows import stage_process
 from flows.mlflow_links import PipelineRun
 from flows.overrides import nested, overlay, read_settings
 from flows.stage_process import Result, last_run
-from flows.workspace import copy, link_machine, make_repository
+from flows.workspace import copy, make_repository
 from stages.files import read_yaml, write_json
 from stages.mlflow_tracker import tracking_uri
 
@@ -91,9 +91,17 @@ def prepare(root: Path, depth: int, settings: dict[str, Any]) -> Path:
     start = folder / "inputs" / "model"
     start.mkdir(parents=True, exist_ok=True)
     (start / "README.md").write_text("A miniseries starts from fresh weights.\n")
-    link_machine(root, folder)
+    write_machine(root, folder)
     make_repository(root, folder)
     return folder
+
+
+def write_machine(root: Path, folder: Path) -> None:
+    """machine.yaml without the sections of stages that the folder does not have."""
+    machine, stages = root / "machine.yaml", read_yaml(root / "dvc.yaml")["stages"]
+    values = read_yaml(machine) if machine.exists() else {}
+    other = set(stages) - {"pretrain"}
+    write_yaml(folder / "machine.yaml", {key: value for key, value in values.items() if key not in other})
 
 
 def write_yaml(path: Path, content: dict[str, Any]) -> None:

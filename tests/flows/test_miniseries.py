@@ -17,6 +17,7 @@ from flows import stage_process
 from flows.miniseries import PLACE, check, main, plan, prepare, read_depths, study, sweep, terminal
 from flows.stage_process import Result
 from stages.files import read_yaml, write_json
+from stages.settings import read_machine
 
 ROOT = Path(__file__).parents[2]
 TOY = {f"pretrain.{key}": value for key, value in TINY.items() if key != "batch_rows"}
@@ -78,6 +79,15 @@ def test_the_depth_decides_what_params_yaml_says_of_another_model(root: Path, tm
     assert (given["depth"], given["hidden_size"], given["muon_lr"]) == (3, None, 0.0)
     with pytest.raises(UserError, match="pretrain.adam_lr is unknown; did you mean pretrain.adamw_lr"):
         prepare(tmp_path, 3, {"pretrain.adam_lr": 1.0})
+
+
+def test_a_depth_runs_where_the_project_says_that_pretraining_does(root: Path, tmp_path: Path) -> None:
+    for name in ("crawl2chat", "stages", "dvc.yaml", "params.yaml", ".dvcignore", ".dvc", "data", "models"):
+        (tmp_path / name).symlink_to(root / name)
+    (tmp_path / "machine.yaml").write_text("accelerator: cpu\npretrain: {devices: 2}\nsft: {devices: 1}\n")
+    folder = prepare(tmp_path, 1, {})
+    assert read_yaml(folder / "machine.yaml") == {"accelerator": "cpu", "pretrain": {"devices": 2}}
+    assert read_machine("pretrain", folder, ["pretrain"]).devices == 2
 
 
 def test_the_law_is_told_with_prediction_and_measurement(root: Path) -> None:
