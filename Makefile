@@ -1,5 +1,6 @@
 # make            install into .venv, run the pipeline on the embedded tiny web, show the results
 # make test       install and run the tests
+# make develop    install the tests' dependencies too
 # make lint       style, checked by ruff
 # make real DATA=<folder>   the same pipeline on your own files, in workspaces/real (or DATA=<file, pattern, list, address>)
 # make chat       talk to the final model (MODEL=base|sft|reasoner|chat; ROOT=workspaces/real for the one of `make real`)
@@ -30,7 +31,7 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip install --quiet
 # The lists are complete, so that nothing is resolved, and no file is taken whose hash they do not name.
 LOCKED := $(PIP) --no-deps --require-hashes --requirement
 
-.PHONY: all install test lint real chat ui cuda lock
+.PHONY: all install develop test lint real chat ui cuda lock
 all: install
 	dvc repro
 	@python -m flows.summary
@@ -54,10 +55,12 @@ $(VENV)/.installed-test: $(VENV)/.installed requirements-test.lock
 	@$(LOCKED) requirements-test.lock
 	@touch $@
 
-test: $(VENV)/.installed-test
+develop: $(VENV)/.installed-test
+
+test: develop
 	python -m pytest -q $(TESTS)
 
-lint: $(VENV)/.installed-test
+lint: develop
 	ruff check .
 	ruff format --check .
 

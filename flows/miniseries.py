@@ -251,7 +251,7 @@ def sentences(results: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
         lines.append(f"{AXES[axis]}: L = {floor}{law['scale']:.4g} {name}^-{law['exponent']:.4f}")
     if not results["laws"]["flops"]["floor"]:
         lines.append(
-            f"With {len(rows)} depths a floor of the loss cannot be told from a smaller exponent, and is taken as zero."
+            f"With {len(rows)} depths a floor of the loss looks like a smaller exponent, and is taken as zero."
         )
     if "tried" in results:
         tried = results["tried"]

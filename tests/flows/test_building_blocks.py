@@ -1,6 +1,7 @@
 """The flow's parts without Prefect: the graph from dvc.yaml, overrides, workspaces, the summary."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -191,7 +192,12 @@ def test_the_readmes_table_is_replaced_between_its_marks(toys: Path) -> None:
     assert text[:start] == readme[:start]
 
 
-@pytest.mark.parametrize("target", ["all", "test", "lint", "real", "chat", "ui", "cuda", "lock"])
+def test_the_readmes_picture_has_every_stage() -> None:
+    picture = (ROOT / "README.md").read_text().partition("```mermaid")[2].partition("```")[0]
+    assert not [stage for stage in read_yaml(ROOT / "dvc.yaml")["stages"] if not re.search(rf"\b{stage}\b", picture)]
+
+
+@pytest.mark.parametrize("target", ["all", "develop", "test", "lint", "real", "chat", "ui", "cuda", "lock"])
 def test_make_knows_its_targets(target: str) -> None:
     done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
