@@ -23,8 +23,11 @@ from typing import Any
 from benchmarks import command, data_folder, language
 from benchmarks.chains import CHAINS, Outcome, Worker
 from benchmarks.measure import show
-from crawl2chat.curation import extraction, records
-from crawl2chat.curation.score import truth_of, word_f1
+from crawl2chat.curation import extraction
+from crawl2chat.curation.extraction_score import word_f1
+from crawl2chat.curation.reading.any_file import read_file
+from crawl2chat.curation.reading.records import Found
+from crawl2chat.curation.score import truth_of
 from crawl2chat.errors import UserError
 from crawl2chat.evaluation.statistics import accuracy, as_metrics, mean, paired_difference
 
@@ -91,8 +94,8 @@ def _candidates(crawl: Path, most: int) -> Iterator[tuple[str, bytes]]:
                         return
 
 
-def _pages(path: Path) -> list[records.Found]:
-    return [found for found in records.read_file(path, LIMIT) if isinstance(found, records.Found)]
+def _pages(path: Path) -> list[Found]:
+    return [found for found in read_file(path, LIMIT) if isinstance(found, Found)]
 
 
 # ---- speed, decisions, memory
@@ -149,7 +152,7 @@ def decisions(stock: Outcome, same: Outcome) -> tuple[dict[str, Any], list[str]]
 # ---- main text
 
 
-def main_text(pages: list[records.Found], gold: dict[str, str]) -> dict[str, Any]:
+def main_text(pages: list[Found], gold: dict[str, str]) -> dict[str, Any]:
     """Word-level F1 of our extractors and of trafilatura as datatrove calls it, on the pages that have a gold text."""
     from datatrove.pipeline.extractors import Trafilatura
 

@@ -253,12 +253,12 @@ def write(folder: Path, blocks: list[bytes], records: int) -> dict[tuple[str, in
 
 def run(pages: Path, folder: Path, workers: int, result: Path) -> None:
     """The real stage over the files, in the layout it has in a pipeline."""
-    from crawl2chat.curation.execution import ExecutionParams
+    from crawl2chat.machine import Machine
     from crawl2chat.tracking import Tracker
     from stages.extract import ExtractParams, extract
 
     (folder / "work").mkdir()
-    params = ExtractParams(execution=ExecutionParams(tasks=FILES, workers=workers))
+    params = ExtractParams(tasks=FILES)
     (folder / "blocklists").mkdir()
     metrics = extract(
         pages=pages,
@@ -267,6 +267,7 @@ def run(pages: Path, folder: Path, workers: int, result: Path) -> None:
         out=folder / "out",
         out_removed=folder / "removed",
         params=params,
+        machine=Machine(workers=workers),
         tracker=Tracker(),
         work=folder / "work",
     )
@@ -275,7 +276,7 @@ def run(pages: Path, folder: Path, workers: int, result: Path) -> None:
 
 def outcomes(folder: Path) -> Iterator[tuple[str, int, str]]:
     """File, offset and reason (or "document") of everything that the stage wrote."""
-    from crawl2chat.curation.execution import documents_in
+    from crawl2chat.curation.documents import documents_in
 
     for part in (folder / "out", folder / "removed"):
         for document in documents_in(part):

@@ -1,4 +1,4 @@
-"""Kills extract, filter and deduplicate at random moments, and compares what they write in the end with a quiet run.
+"""Kills the stages of curation at random moments, and compares what they write in the end with a quiet run.
 
 `python -m benchmarks.kills [--kills 20] [--seed 1] [--domains 20]`
 
@@ -20,7 +20,7 @@ from pathlib import Path
 from random import Random
 
 ROOT = Path(__file__).parents[1]
-STAGES = ("extract", "filter", "deduplicate")
+STAGES = ("extract", "filter", "deduplicate", "curation_report")
 OUTS = ("data/extracted", "data/filtered", "data/corpus", "data/removed", "plots/curation")
 
 
@@ -65,8 +65,9 @@ def prepare(project: Path, domains: int) -> Path:
     shutil.copy(ROOT / "dvc.yaml", project)
     parameters = lay(read_yaml(ROOT / "params.yaml"), read_yaml(ROOT / "profiles" / "smoke.yaml"))
     parameters["crawl"]["web"]["domains"] = domains
-    for stage in STAGES:
-        parameters[stage]["execution"] = {"tasks": 4, "workers": 2}
+    for stage in STAGES[:-1]:
+        parameters[stage]["tasks"] = 4
+    (project / "machine.yaml").write_text("workers: 2\n")
     with (project / "params.yaml").open("w") as file:
         YAML().dump(parameters, file)
     (project / "inputs").mkdir()

@@ -17,7 +17,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, PositiveInt, model_validator
 
-from crawl2chat.curation.execution import documents_in
+from crawl2chat.curation.documents import documents_in
+from crawl2chat.curation.reading.any_file import read_file
+from crawl2chat.curation.reading.records import Found
 from crawl2chat.errors import UserError
 from crawl2chat.parameters import Params, Share
 
@@ -143,8 +145,6 @@ def texts(choices: Iterable[str], documents: Path, samples: Path) -> Iterator[tu
 
 
 def _files(path: Path, samples: Path) -> Iterator[tuple[str, str]]:
-    from crawl2chat.curation.records import Found, read_file
-
     if not path.exists():
         raise UserError(
             f"filter: quality/{path.relative_to(samples)} is not among your inputs; put it there or change "

@@ -14,6 +14,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from crawl2chat.curation.documents import documents_of
+
 # What the filters measured; null where a rule's parameters leave the measure out.
 MEASURES = (
     "duplicate_lines",
@@ -227,15 +229,13 @@ def write(
     import pyarrow.parquet as pq
     from datatrove.utils.batching import batched
 
-    from crawl2chat.curation.execution import read_jsonl_zst
-
     count = 0
     with closing(Identities(ids)) as identities:
         for shard in shards:
             number = shard.name.split(".")[0]
             schema = frame_of([]).to_arrow().schema
             with pq.ParquetWriter(out / f"documents-{number}.parquet", schema, compression="zstd") as file:
-                for documents in batched(read_jsonl_zst(shard), BATCH):
+                for documents in batched(documents_of(shard), BATCH):
                     rows = [row(document) for document in documents]
                     frame, failures = validated(rows, identities.new(r["id"] for r in rows))
                     for index, broken in groupby(failures, key=itemgetter("row")):

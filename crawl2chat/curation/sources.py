@@ -18,23 +18,23 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import zstandard
 from pydantic import Field
 
-from crawl2chat.curation.records import COMPRESSIONS, Found, Lost, compression, kind_of, open_binary, read_file
+from crawl2chat.curation.reading.any_file import read_file
+from crawl2chat.curation.reading.files import compression, kind_of, open_binary, without_compression
+from crawl2chat.curation.reading.records import Found, Lost
 from crawl2chat.errors import UserError
-from crawl2chat.parameters import Params
+from crawl2chat.parameters import Params, Share
 
 DOCUMENTS, OTHERS = ("crawl", "text"), ("chat", "preferences", "verifiable", "blocklists", "quality")
 LIST = ".paths"
 ATTEMPTS, PAUSE = 3, 1.0  # at a server that does not answer, and the seconds between them
 MAX_BYTES = 1 << 25  # of one record, when records are counted
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class CollectParams(Params):
@@ -157,9 +157,7 @@ def _named(inputs: Path, params: CollectParams) -> Iterator[Source]:
 
 
 def _is_list(name: str) -> bool:
-    for suffix in COMPRESSIONS:
-        name = name.removesuffix(suffix)
-    return name.endswith(LIST)
+    return without_compression(name).endswith(LIST)
 
 
 def _is_pattern(address: str) -> bool:
@@ -381,9 +379,7 @@ def _take(path: Path, target: Path, wanted: Callable[[Found | Lost], bool], left
 
 def _cut(path: Path, target: Path, choice: dict[int, bool]) -> None:
     """The records of `path` whose places are chosen."""
-    plain = target.name
-    for suffix in COMPRESSIONS:
-        plain = plain.removesuffix(suffix)
+    plain = without_compression(target.name)
     kind = kind_of(path)
     if kind in ("jsonl", "text"):
         with open_binary(path) as lines, zstandard.open(target.with_name(f"{plain}.zst"), "wb") as out:

@@ -24,7 +24,7 @@ def test_the_graph_is_that_of_dvc_yaml(toys: Path) -> None:
 def test_the_real_graph_has_every_stage_after_what_it_reads() -> None:
     upstream = read_dag(ROOT).upstream
     order = list(upstream)
-    assert len(order) == 17 and order[0] == "crawl" and order[-1] == "report"
+    assert len(order) == 18 and order[0] == "crawl" and order[-1] == "report"
     assert all(order.index(dep) < order.index(stage) for stage, deps in upstream.items() for dep in deps)
     assert upstream["rlhf"] == ("crawl", "tokenize", "conversations", "reason", "preferences", "reward")
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from datatrove.executor.slurm import SlurmPipelineExecutor
 
-from crawl2chat.curation.execution import ExecutionParams
 from crawl2chat.errors import UserError
+from crawl2chat.machine import Machine
 
 
 class JobArray(SlurmPipelineExecutor):
@@ -27,15 +27,15 @@ class JobArray(SlurmPipelineExecutor):
         pass
 
 
-def run(name: str, pipeline: list[Any], tasks: int, logging: Path, execution: ExecutionParams) -> None:
+def run(name: str, pipeline: list[Any], tasks: int, logs: Path, machine: Machine) -> None:
     """Submit the unfinished shards, and return when no task of theirs is in the queue any more."""
     for command in ("sbatch", "squeue", "scancel"):
         if not shutil.which(command):
             raise UserError(
                 f"{name}: executor slurm needs the command {command}; start the pipeline where jobs are submitted."
             )
-    params = execution.slurm
-    job = f"crawl2chat-{name}-{logging.parents[1].name[:12]}"
+    params = machine.slurm
+    job = f"crawl2chat-{name}-{logs.parents[1].name[:12]}"
     array = JobArray(
         pipeline,
         tasks,
@@ -43,13 +43,13 @@ def run(name: str, pipeline: list[Any], tasks: int, logging: Path, execution: Ex
         params.partition,
         params.cpus_per_task,
         params.mem_per_cpu_gb,
-        workers=execution.workers or -1,
+        workers=machine.processes(tasks),
         job_name=job,
         qos=params.qos,
         sbatch_args=dict(params.sbatch_args),
         env_command=environment(params.env_command),
         max_array_size=params.max_array_size,
-        logging_dir=str(logging),
+        logging_dir=str(logs),
         requeue=False,
     )
     try:
@@ -58,10 +58,10 @@ def run(name: str, pipeline: list[Any], tasks: int, logging: Path, execution: Ex
         array.run()
         wait_until_gone(job)
     except subprocess.CalledProcessError as error:
-        said = " ".join((error.stderr or error.output or b"").decode(errors="replace").split())
+        answer = " ".join((error.stderr or error.output or b"").decode(errors="replace").split())
         raise UserError(
-            f"{name}: `{shlex.join(map(str, error.cmd))}` failed{f' ({said})' if said else ''}; "
-            "check execution.slurm in params.yaml."
+            f"{name}: `{shlex.join(map(str, error.cmd))}` failed{f' ({answer})' if answer else ''}; "
+            "check the machine's settings of slurm."
         ) from None
     except BaseException:  # interrupted: nothing goes on that nobody waits for
         subprocess.run(["scancel", "--name", job], check=False)
