@@ -69,11 +69,7 @@ def filter(  # noqa: A001 - a stage is called like its row in dvc.yaml
         model, scores["classifier"] = classifier.train(extracted, samples, params.classifier, work / "classifier")
         rules["classifier"] = judges.ClassifierJudge(model, params.classifier.min_score)
         tracker.artifact(model, "classifier")
-    pipeline = [
-        reader(extracted),
-        *(Filter(name, judge, removed) for name, judge in rules.items()),
-        writer(shards),
-    ]
+    pipeline = [reader(extracted), *(Filter(name, judge, removed) for name, judge in rules.items()), writer(shards)]
     statistics = execute("filter", pipeline, work, machine, params.tasks)
     drops = drop_counts(statistics)
     tracker.table("blocks", blocks_table(statistics))

@@ -13,13 +13,7 @@ from crawl2chat.curation.reading.documents import read_html, read_jsonl, read_pa
 from crawl2chat.curation.reading.files import kind_of
 from crawl2chat.curation.reading.records import Found, Lost
 
-READERS = {
-    "warc": read_archive,
-    "jsonl": read_jsonl,
-    "parquet": read_parquet,
-    "text": read_text,
-    "html": read_html,
-}
+READERS = {"warc": read_archive, "jsonl": read_jsonl, "parquet": read_parquet, "text": read_text, "html": read_html}
 
 
 def read_file(path: Path, max_bytes: int) -> Iterator[Found | Lost]:
