@@ -14,6 +14,7 @@ import resource
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,7 @@ def ours(work: Path, extractor: str) -> Run:
     from crawl2chat.curation.documents import documents_in
     from crawl2chat.curation.language import LanguageParams
     from crawl2chat.curation.minhash import Signatures
-    from crawl2chat.curation.pages import AddressJudge, Extract, Records
+    from crawl2chat.curation.pages import Extract, Records, judge_address
     from crawl2chat.curation.repetition import RepetitionParams
     from crawl2chat.curation.words import words_of
 
@@ -136,15 +137,15 @@ def ours(work: Path, extractor: str) -> Run:
     def run(pages: Path, aside: Path) -> Outcome:
         outcome, removed = Outcome(), Removed(aside / "removed", "")
         rules = {
-            "language": judges.LanguageJudge(LanguageParams()),
-            "repetition": judges.RepetitionJudge(RepetitionParams()),
-            "gopher": judges.GopherJudge(quality.GopherParams()),
-            "c4": judges.C4Judge(quality.C4Params()),
-            "fineweb": judges.FineWebJudge(quality.FineWebParams(duplicate_characters=0.01)),
+            "language": partial(judges.judge_language, params=LanguageParams()),
+            "repetition": partial(judges.judge_repetition, params=RepetitionParams()),
+            "gopher": partial(judges.judge_gopher, params=quality.GopherParams()),
+            "c4": partial(judges.judge_c4, params=quality.C4Params()),
+            "fineweb": partial(judges.judge_fineweb, params=quality.FineWebParams(duplicate_characters=0.01)),
         }
         first = {
             "read": Records(pages, removed, 32 * 2**20),
-            "address": Filter("address", AddressJudge(addresses), removed),
+            "address": Filter("address", partial(judge_address, addresses=addresses), removed),
             "extract": Extract(extractor, 30, 0, removed),
             "write": writer(aside / "documents"),
         }

@@ -1,5 +1,6 @@
 """Stage extract: URL filter, archive records to main text. Every record ends as a document or with a reason."""
 
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def extract(
     from crawl2chat.curation.extraction import CANARY
     from crawl2chat.curation.extraction import extract as main_text
     from crawl2chat.curation.extraction_score import extraction_by_form, extraction_f1
-    from crawl2chat.curation.pages import AddressJudge, Extract, Records
+    from crawl2chat.curation.pages import Extract, Records, judge_address
     from crawl2chat.curation.reading.files import kind_of
     from crawl2chat.curation.reading.records import ORDINARY
     from crawl2chat.curation.score import dropping, ids_in, truth_of
@@ -76,7 +77,7 @@ def extract(
     max_bytes, max_html = int(params.max_megabytes * 2**20), int(params.max_html_megabytes * 2**20)
     pipeline = [
         Records(pages, removed, max_bytes, max_html, params.max_depth),
-        Filter("address", AddressJudge(addresses), removed),
+        Filter("address", partial(judge_address, addresses=addresses), removed),
         Extract(params.extractor, params.timeout, params.part_characters, removed),
         writer(shards),
     ]

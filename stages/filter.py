@@ -4,6 +4,7 @@ What is dropped stays readable, with its reason.
 """
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,16 +59,16 @@ def filter(  # noqa: A001 - a stage is called like its row in dvc.yaml
         raise UserError(f"The folder {extracted.name} holds no documents; run the stage extract first.")
     shards, removed = work / "documents", Removed(work / "removed", "filter")
     rules = {
-        "language": judges.LanguageJudge(params.language),
-        "repetition": judges.RepetitionJudge(params.repetition),
-        "gopher": judges.GopherJudge(params.gopher),
-        "c4": judges.C4Judge(params.c4),
-        "fineweb": judges.FineWebJudge(params.fineweb),
+        "language": partial(judges.judge_language, params=params.language),
+        "repetition": partial(judges.judge_repetition, params=params.repetition),
+        "gopher": partial(judges.judge_gopher, params=params.gopher),
+        "c4": partial(judges.judge_c4, params=params.c4),
+        "fineweb": partial(judges.judge_fineweb, params=params.fineweb),
     }
     scores: dict[str, Any] = {}
     if params.classifier.positive:
         model, scores["classifier"] = classifier.train(extracted, samples, params.classifier, work / "classifier")
-        rules["classifier"] = judges.ClassifierJudge(model, params.classifier.min_score)
+        rules["classifier"] = partial(judges.judge_by_classifier, model=model, min_score=params.classifier.min_score)
         tracker.artifact(model, "classifier")
     pipeline = [reader(extracted), *(Filter(name, judge, removed) for name, judge in rules.items()), writer(shards)]
     statistics = execute("filter", pipeline, work, machine, params.tasks)

@@ -32,20 +32,7 @@ class AddressParams(Params):
     words: tuple[str, ...] = ()
     # So many doubtful words make a bad one.
     soft_words: PositiveInt = 2
-    file_types: tuple[str, ...] = (
-        ".pdf",
-        ".jpg",
-        ".jpeg",
-        ".png",
-        ".gif",
-        ".zip",
-        ".exe",
-        ".mp3",
-        ".mp4",
-        ".css",
-        ".js",
-        ".xml",
-    )
+    file_types: tuple[str, ...] = tuple(".pdf .jpg .jpeg .png .gif .zip .exe .mp3 .mp4 .css .js .xml".split())
 
 
 def _assets() -> Path:

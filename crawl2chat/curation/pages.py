@@ -79,15 +79,10 @@ def depth_of(html: str) -> int:
     return deepest
 
 
-class AddressJudge:
-    """The URL filter as a judge; documents without an address pass."""
-
-    def __init__(self, addresses: AddressFilter):
-        self.addresses = addresses
-
-    def __call__(self, document: Document) -> Drop | None:
-        url = document.metadata.get("url", "")
-        return self.addresses.judge(url) if url else None
+def judge_address(document: Document, addresses: AddressFilter) -> Drop | None:
+    """The URL filter; documents without an address pass."""
+    url = document.metadata.get("url", "")
+    return addresses.judge(url) if url else None
 
 
 class Extract(Block):

@@ -16,6 +16,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -184,7 +185,7 @@ def _expand(address: str, name: str, place: str, params: CollectParams) -> Itera
     if _ADDRESS.match(address) and not _is_pattern(address) and not address.endswith("/"):
         yield Source(_clean(name or _without_scheme(address)), address, place)
         return
-    with _sentences(address, place):
+    with one_sentence(address, place):
         system, path = _system(address, params)
         root = path
         if _is_pattern(path):
@@ -229,7 +230,7 @@ def _chosen(documents: list[Source], params: CollectParams, seed: int) -> Iterat
     total = 0
     for source in order[: params.max_files or None]:
         if params.max_megabytes:
-            with _sentences(source.address, source.named_by):
+            with one_sentence(source.address, source.named_by):
                 system, path = _system(source.address, params)
                 size = int(system.info(path).get("size") or 0)
             if total and total + size > params.max_megabytes * 2**20:
@@ -266,7 +267,7 @@ def _local(source: Source, params: CollectParams, folder: Path) -> Path:
     partial = path.with_name(f".{path.name}.partial")
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            with _sentences(source.address, source.named_by):
+            with one_sentence(source.address, source.named_by):
                 system, remote = _system(source.address, params)
                 system.get_file(remote, str(partial))
             break
@@ -282,23 +283,19 @@ class _TryAgain(UserError):
     """What may pass: a server that does not answer."""
 
 
-class _sentences:
+@contextmanager
+def one_sentence(address: str, place: str) -> Iterator[None]:
     """Turns what goes wrong with an address into one sentence."""
-
-    def __init__(self, address: str, place: str):
-        self.address, self.place = _shown(address), place
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if not isinstance(error, Exception) or isinstance(error, UserError):
-            return
+    where, host = f"{place}: {_shown(address)}", urlsplit(address).netloc
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
         chain = f"{type(error).__name__} {type(error.__cause__).__name__} {error}"
         status = getattr(error, "status", None)
-        where, host = f"{self.place}: {self.address}", urlsplit(self.address).netloc
         if isinstance(error, ImportError):
-            extra = "pip install '.[s3]'" if self.address.startswith("s3") else f"install it ({error})"
+            extra = "pip install '.[s3]'" if address.startswith("s3") else f"install it ({error})"
             raise UserError(f"{where} needs a package that is not there: {extra}.") from None
         if "Credential" in chain or isinstance(error, PermissionError) or status in (401, 403):
             raise UserError(
@@ -315,6 +312,7 @@ class _sentences:
                 f"{where} cannot be read ({type(error).__name__}): the host {host} does not answer as it should; "
                 "check the address and the network, and run again."
             ) from None
+        raise
 
 
 # ---- which records

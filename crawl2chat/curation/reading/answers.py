@@ -6,6 +6,7 @@ a limit. Servers and crawlers lie, so the first bytes decide before the headers 
 
 import re
 import zlib
+from collections.abc import Iterable
 
 from crawl2chat.curation.reading.charset import decode_text
 from crawl2chat.curation.reading.records import ORDINARY, Found, Head, Lost
@@ -68,14 +69,19 @@ def http_answer(block: bytes) -> tuple[str, dict[str, str], bytes] | None:
         first, *lines = head.decode("latin-1").splitlines()
         status = (first.split(None, 2) + ["", ""])[1]
         if status != "100":  # "continue": the answer itself comes behind it
-            fields: dict[str, str] = {}
-            for line in lines:
-                name, colon, value = line.partition(":")
-                if colon:
-                    fields.setdefault(name.strip().lower(), value.strip())
-            return status, fields, body
+            return status, header_fields(lines), body
         block = body
     return None
+
+
+def header_fields(lines: Iterable[str]) -> dict[str, str]:
+    """Header fields, names in lower case, the first of each name."""
+    fields: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if colon:
+            fields.setdefault(name.strip().lower(), value.strip())
+    return fields
 
 
 def dechunk(body: bytes) -> bytes:

@@ -70,10 +70,9 @@ def read_parquet(path: Path, max_bytes: int) -> Iterator[Found | Lost]:
 
 
 def read_text(path: Path, max_bytes: int) -> Iterator[Found | Lost]:
-    with open_binary(path) as file:
-        body = file.read(max_bytes + 1)
-    if len(body) > max_bytes:
-        yield Lost("too_large", 0, detail=f"more than {max_bytes} bytes")
+    body = whole(path, max_bytes)
+    if isinstance(body, Lost):
+        yield body
         return
     text = decode_text(body, "")
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
@@ -87,11 +86,14 @@ def read_text(path: Path, max_bytes: int) -> Iterator[Found | Lost]:
 
 
 def read_html(path: Path, max_bytes: int) -> Iterator[Found | Lost]:
+    body = whole(path, max_bytes)
+    yield body if isinstance(body, Lost) else Found(decode_text(body, "text/html"), path.name, "html", 0)
+
+
+def whole(path: Path, max_bytes: int) -> bytes | Lost:
+    """All of a file, or why there is nothing to read."""
     with open_binary(path) as file:
         body = file.read(max_bytes + 1)
     if len(body) > max_bytes:
-        yield Lost("too_large", 0, detail=f"more than {max_bytes} bytes")
-    elif not body.strip():
-        yield Lost("empty_file", 0)
-    else:
-        yield Found(decode_text(body, "text/html"), path.name, "html", 0)
+        return Lost("too_large", 0, detail=f"more than {max_bytes} bytes")
+    return body if body.strip() else Lost("empty_file", 0)

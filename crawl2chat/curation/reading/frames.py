@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from crawl2chat.curation.reading.answers import outcome_of
+from crawl2chat.curation.reading.answers import header_fields, outcome_of
 from crawl2chat.curation.reading.records import Found, Head, Lost
 
 LONGEST_HEADER = 1 << 16
@@ -115,7 +115,7 @@ def skip(source: Source, size: int) -> bool:
 def head_of(line: bytes, source: Source) -> Head | None:
     """The head of the record that `line` begins; None if it begins none."""
     if WARC.match(line):
-        fields = header_fields(source)
+        fields = header_fields(header_lines(source))
         length = fields.get("content-length", "")
         return Head(
             fields.get("warc-type", "other_record").lower(),
@@ -132,20 +132,16 @@ def head_of(line: bytes, source: Source) -> Head | None:
     return None
 
 
-def header_fields(source: Source) -> dict[str, str]:
-    """Header fields up to an empty line, names in lower case, the first of each name."""
-    fields: dict[str, str] = {}
+def header_lines(source: Source) -> Iterator[str]:
+    """Lines up to an empty one, or to where another record begins because the head was cut off."""
     for _ in range(LONGEST_HEADER // 4):
         line = source.line()
-        if not line.strip():
-            break
-        if begin := WARC.search(line):  # the head was cut off, and another record begins
+        if begin := WARC.search(line):
             source.unread(line[begin.start() :])
-            break
-        name, colon, value = line.decode("utf-8", "replace").partition(":")
-        if colon:
-            fields.setdefault(name.strip().lower(), value.strip())
-    return fields
+            return
+        if not line.strip():
+            return
+        yield line.decode("utf-8", "replace")
 
 
 def iso_date(date: str) -> str:

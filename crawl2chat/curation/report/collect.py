@@ -9,6 +9,7 @@ import json
 
 from crawl2chat.curation.documents import documents_in
 from crawl2chat.curation.limits import limits
+from crawl2chat.curation.report import tables
 from crawl2chat.curation.report.clusters import biggest_clusters, cluster_sizes
 from crawl2chat.curation.report.inputs import Folders, ReportParams, Row
 from crawl2chat.curation.report.summaries import (
@@ -20,15 +21,6 @@ from crawl2chat.curation.report.summaries import (
     read_extracted,
     read_removed,
     values_of,
-)
-from crawl2chat.curation.report.tables import (
-    after_blocks,
-    histogram_rows,
-    page_rows,
-    reason_rows,
-    sample_rows,
-    score_rows,
-    similarity_rows,
 )
 from crawl2chat.tokens.corpus import read
 
@@ -56,19 +48,19 @@ def collect(folders: Folders, params: ReportParams, scores: Row) -> dict[str, li
     found = limits(rules)
     return {
         "waterfall": [
-            *page_rows(gone["extract"], pages),
+            *tables.page_rows(gone["extract"], pages),
             {"stage": "extract", "block": "extract", **extracted.row()},
-            *after_blocks("filter", orders["filter"], extracted, gone["filter"], filtered),
-            *after_blocks("deduplicate", DEDUPLICATE, filtered, gone["deduplicate"], corpus),
+            *tables.after_blocks("filter", orders["filter"], extracted, gone["filter"], filtered),
+            *tables.after_blocks("deduplicate", DEDUPLICATE, filtered, gone["deduplicate"], corpus),
         ],
-        "reasons": reason_rows(orders, gone),
-        "precision_recall": score_rows(folders, orders, scores),
-        "histograms": histogram_rows(found, kept.items(), gone["filter"]),
-        "duplicate_recall": similarity_rows(scores),
+        "reasons": tables.reason_rows(orders, gone),
+        "precision_recall": tables.score_rows(folders, orders, scores),
+        "histograms": tables.histogram_rows(found, kept.items(), gone["filter"]),
+        "duplicate_recall": tables.similarity_rows(scores),
         "cluster_sizes": cluster_sizes(folders.removed["deduplicate"]),
         "languages": census.rows("language", census.languages),
         "domains": census.rows("domain", census.domains)[: params.domains],
         "lengths": census.length_rows(),
         "duplicate_clusters": biggest_clusters(folders, params),
-        "dropped_samples": sample_rows(orders, gone, found),
+        "dropped_samples": tables.sample_rows(orders, gone, found),
     }
