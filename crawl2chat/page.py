@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 INK, SOFT, GRID = "#1f2430", "#6b7280", "#e5e7eb"
+STYLE_SHEET = Path(__file__).with_name("page.css")
 COLOURS = {"blue": "#3b6fd4", "orange": "#e07a3f", "green": "#2f9e77", "purple": "#8b5fbf", "red": "#c9485b"}
 
 
@@ -15,7 +16,7 @@ def environment(*folders: Path) -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     made = Environment(
-        loader=FileSystemLoader([*folders, Path(__file__).parent]),
+        loader=FileSystemLoader([*folders, STYLE_SHEET.parent]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -58,7 +58,7 @@ def report(metrics: Path, plots: Path, lock: Path, out: Path, params: ReportPara
     evaluation = numbers.get("evaluate", {})
     tables, figures = curation.read(plots / "curation")
     bytes_per_token = numbers.get("tokenizer", {}).get("bytes_per_token") or BYTES_PER_TOKEN
-    folders = Path(__file__).parent, curation.TEMPLATES
+    folders = Path(__file__).parent, curation.TEMPLATE.parent
     page = (
         environment(*folders)
         .get_template("report.html.jinja")

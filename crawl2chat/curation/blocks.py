@@ -36,7 +36,7 @@ def writer(folder: Path) -> Writer:
 
 @dataclass(frozen=True)
 class Removed:
-    """Where dropped documents are kept, and the stage that each of them names."""
+    """Where dropped documents are kept, and the name of the stage, which each of them carries."""
 
     folder: Path
     stage: str

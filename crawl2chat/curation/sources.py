@@ -63,7 +63,7 @@ class Source:
 def collect(inputs: Path, out: Path, params: CollectParams, seed: int, work: Path | None = None) -> dict[str, Any]:
     """Bring what is usable from `inputs` to `out`; returns counts of files, bytes, records and documents.
 
-    Downloads stay in `work` until the stage is done, so that a killed run fetches only what is missing.
+    Downloads stay in `work` until all is done, so that a killed run fetches only what is missing.
     """
     found = list(_sources(inputs, params))
     documents = [source for source in found if kind_of(Path(source.name))]
@@ -116,7 +116,9 @@ def _collect_others(inputs: Path, out: Path) -> Counter[str]:
 
 def _nothing(inputs: Path, lost: Counter[str]) -> str:
     reason = f", most records for '{lost.most_common(1)[0][0]}'" if lost else ""
-    return f"The files of {inputs.name} hold no document{reason}; docs/own-data.md says what is read."
+    return (
+        f"The files of {inputs.name} hold no document{reason}; records of WARC, JSONL, Parquet, text and HTML are read."
+    )
 
 
 # ---- which files
@@ -144,12 +146,10 @@ def _named(inputs: Path, params: CollectParams) -> Iterator[Source]:
         files = sorted({*lists, *(path for root in roots for path in root.rglob("*") if path.is_file())})
         base = inputs
     elif _is_pattern(str(inputs)):
-        yield from _expand(str(inputs), "", "crawl.inputs", params)
+        yield from _expand(str(inputs), "", "inputs", params)
         return
     else:
-        raise UserError(
-            f"The input {inputs.name} does not exist; set crawl.inputs in params.yaml to your folder or file."
-        )
+        raise UserError(f"The input {inputs.name} does not exist; name your folder or file as `inputs`.")
     for path in files:
         if _is_list(path.name):
             yield from _listed(path, params)
@@ -198,9 +198,7 @@ def _expand(address: str, name: str, place: str, params: CollectParams) -> Itera
         else:
             found = [path]
             if not system.exists(path):
-                raise UserError(
-                    f"{place}: there is no file {_shown(address)}; mend the line, or set crawl.collect.prefix."
-                )
+                raise UserError(f"{place}: there is no file {_shown(address)}; mend the line, or set `prefix`.")
     for one in found:
         if _ADDRESS.match(address):
             yield Source(_clean(_without_scheme(one)), system.unstrip_protocol(one), place)
@@ -286,12 +284,12 @@ class _TryAgain(UserError):
 @contextmanager
 def one_sentence(address: str, place: str) -> Iterator[None]:
     """Turns what goes wrong with an address into one sentence."""
-    where, host = f"{place}: {_shown(address)}", urlsplit(address).netloc
     try:
         yield
     except UserError:
         raise
     except Exception as error:
+        where, host = f"{place}: {_shown(address)}", urlsplit(address).netloc
         chain = f"{type(error).__name__} {type(error.__cause__).__name__} {error}"
         status = getattr(error, "status", None)
         if isinstance(error, ImportError):
@@ -300,7 +298,7 @@ def one_sentence(address: str, place: str) -> Iterator[None]:
         if "Credential" in chain or isinstance(error, PermissionError) or status in (401, 403):
             raise UserError(
                 f"{where} is refused for want of credentials: set them as the provider's tools expect "
-                "(for s3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), or crawl.collect.storage: {s3: {anon: true}} "
+                "(for s3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), or `storage` to {s3: {anon: true}} "
                 "where everybody may read."
             ) from None
         if isinstance(error, FileNotFoundError) or status == 404:

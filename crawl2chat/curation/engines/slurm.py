@@ -21,7 +21,7 @@ from crawl2chat.machine import Machine
 
 
 class JobArray(SlurmPipelineExecutor):
-    """datatrove's executor without its second job, which adds up statistics: the stage does that itself."""
+    """datatrove's executor without its second job, which adds up statistics: `execute` does that itself."""
 
     def launch_merge_stats(self) -> None:
         pass

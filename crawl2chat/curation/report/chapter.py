@@ -12,7 +12,7 @@ from crawl2chat.jsonl import read_jsonl
 NAMES = {"pages": "pages found", "read": "readable", "extract": "main text", "schema": "valid rows"}
 # Tables with texts: JSONL, not CSV.
 LISTS = ("duplicate_clusters", "dropped_samples")
-TEMPLATES = Path(__file__).parent
+TEMPLATE = Path(__file__).with_name("chapter.html.jinja")
 
 
 def shown(tables: dict[str, list[Row]], figures: dict[str, str], bytes_per_token: float) -> dict[str, Any]:
