@@ -1,11 +1,11 @@
 """Curation against the stock FineWeb recipe: speed, decisions and memory, and main text and languages against peers.
 
-In: the pages of `crawl/` below `--data` that both readers accept, or the tiny web's. Each repeat passes all of them through
-datatrove's recipe and through ours; the first two also through ours with datatrove's extractor, where decisions are
-compared. Speed is processor time, worker and extracting child together, on one core, so that it holds on a busy machine as
-well; ratios are medians over repeats. Main text: word-level F1 against `gold/readability_expected.jsonl.gz` (tiny web: the
-intended text) beside trafilatura with datatrove's settings, and without its memory across documents, which serves it better:
-the difference is to that. Out: tables, then one line of JSON.
+In: the pages of `crawl/` below `--data` that both readers accept, or the tiny web's. Each repeat passes all of them
+through datatrove's recipe and through ours; the first two also through ours with datatrove's extractor, where decisions
+are compared. Speed is processor time, worker and extracting child together, on one core, so that it holds on a busy
+machine as well; ratios are medians over repeats. Main text: word-level F1 against `gold/readability_expected.jsonl.gz`
+(tiny web: the intended text) beside trafilatura with datatrove's settings, and without its memory across documents,
+which serves it better: the difference is to that. Out: tables, then one line of JSON.
 """
 
 import gzip

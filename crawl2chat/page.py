@@ -1,6 +1,7 @@
 """How the project's pages look: drawings as SVG, numbers as a person writes them, templates with one style sheet.
 
-In: figures and templates. Out: text for an HTML page that needs no other file and no network, the same bytes every time.
+In: figures and templates. Out: text for an HTML page that needs no other file and no network, the same bytes every
+time.
 """
 
 from pathlib import Path

@@ -55,7 +55,7 @@ def deduplicate(
     from crawl2chat.curation.evaluation_sets import evaluation_items
     from crawl2chat.curation.execution import execute
     from crawl2chat.curation.score import truth_of
-    from crawl2chat.curation.statistics import blocks_table, counts, drop_counts, milliseconds, require_documents
+    from crawl2chat.curation.statistics import counts, drop_counts, require_documents, track
 
     if not any(filtered.glob("*.jsonl.zst")):
         raise UserError(f"The folder {filtered.name} holds no documents; run the stage filter first.")
@@ -73,8 +73,7 @@ def deduplicate(
     ]
     statistics = execute("remove", pipeline, work, machine, params.tasks)
     drops = drop_counts(statistics)
-    tracker.table("blocks", blocks_table(statistics))
-    tracker.facts({"ms_per_document": milliseconds(statistics)})
+    track(statistics, tracker)
     require_documents(int(statistics["contamination"].get("forwarded", 0)), drops)
 
     out.mkdir(parents=True)

@@ -60,7 +60,7 @@ def extract(
     from crawl2chat.curation.reading.files import kind_of
     from crawl2chat.curation.reading.records import ORDINARY
     from crawl2chat.curation.score import dropping, ids_in, truth_of
-    from crawl2chat.curation.statistics import blocks_table, drop_counts, milliseconds, require_documents
+    from crawl2chat.curation.statistics import drop_counts, require_documents, track
 
     if not pages.is_dir():
         raise UserError(f"The folder {pages.name} does not exist; run the stage crawl first.")
@@ -83,8 +83,7 @@ def extract(
     ]
     statistics = execute("extract", pipeline, work, machine, params.tasks)
     drops = drop_counts(statistics)
-    tracker.table("blocks", blocks_table(statistics))
-    tracker.facts({"ms_per_document": milliseconds(statistics)})
+    track(statistics, tracker)
     kept = int(statistics["extract"].get("forwarded", 0))
     require_documents(kept, drops)
     publish(shards, out)

@@ -53,7 +53,7 @@ def filter(  # noqa: A001 - a stage is called like its row in dvc.yaml
     from crawl2chat.curation.documents import documents_in, publish, samples_by_reason
     from crawl2chat.curation.execution import execute
     from crawl2chat.curation.score import dropping, ids_in, precision_by_reason, truth_of
-    from crawl2chat.curation.statistics import blocks_table, drop_counts, milliseconds, require_documents
+    from crawl2chat.curation.statistics import drop_counts, require_documents, track
 
     if not any(extracted.glob("*.jsonl.zst")):
         raise UserError(f"The folder {extracted.name} holds no documents; run the stage extract first.")
@@ -73,8 +73,7 @@ def filter(  # noqa: A001 - a stage is called like its row in dvc.yaml
     pipeline = [reader(extracted), *(Filter(name, judge, removed) for name, judge in rules.items()), writer(shards)]
     statistics = execute("filter", pipeline, work, machine, params.tasks)
     drops = drop_counts(statistics)
-    tracker.table("blocks", blocks_table(statistics))
-    tracker.facts({"ms_per_document": milliseconds(statistics)})
+    track(statistics, tracker)
     kept = int(statistics[next(reversed(rules))].get("forwarded", 0))
     require_documents(kept, drops)
     publish(shards, out)

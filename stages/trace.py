@@ -8,7 +8,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from crawl2chat.curation.trace import Candidate, Folders, Line, find, story
+from crawl2chat.curation.report.inputs import Folders
+from crawl2chat.curation.trace import Candidate, Line, find, story
 from crawl2chat.errors import UserError
 from crawl2chat.tokens.places import SPLITS, TokenPlaces
 from stages.files import read_yaml
@@ -23,8 +24,8 @@ def folders_of(root: Path) -> Folders:
     data = root / "data"
     if not (data / "extracted").is_dir():
         raise UserError(f"{root} holds no data/extracted; run `dvc repro extract`, or name the project with --root.")
-    removed = (data / "removed" / stage for stage in ("extract", "filter", "deduplicate"))
-    return Folders(data / "crawl" / "pages", data / "extracted", data / "filtered", data / "corpus", *removed)
+    removed = {stage: data / "removed" / stage for stage in ("extract", "filter", "deduplicate")}
+    return Folders(data / "extracted", data / "filtered", data / "corpus", removed, data / "crawl" / "truth")
 
 
 def places_of(root: Path) -> TokenPlaces:
@@ -54,10 +55,11 @@ def lines_of(root: Path, key: str) -> Iterator[Line]:
             return Line("tokens", None, "not encoded yet")
         if not (place := places.of(key, text)):
             return Line("tokens", None, f"{places.tokens} are those of another corpus")
-        where = f"{places.tokens / place.split}.bin, tokens {place.start:,} to {place.end - 1:,}"
-        return Line("tokens", True, f"{where} (document {place.number:,} of {place.count:,})")
+        split, start, end, number, count = place
+        where = f"{places.tokens / split}.bin, tokens {start:,} to {end - 1:,}"
+        return Line("tokens", True, f"{where} (document {number:,} of {count:,})")
 
-    for line in story(folders_of(root), key, in_tokens):
+    for line in story(folders_of(root), root / "data" / "crawl" / "pages", key, in_tokens):
         advice = f"; `dvc repro {MAKERS[line.step]}`" if line.passed is None else ""
         yield Line(line.step, line.passed, line.text + advice)
 

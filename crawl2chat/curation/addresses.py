@@ -44,9 +44,9 @@ def _assets() -> Path:
 def build_lists(folder: Path, own: Path | None = None, integrated: bool = True) -> Path:
     """Write the lists below `folder` as sorted hashes, once; returns `folder`.
 
-    `own` is a folder of one's own lists: text files, packed or not, with a domain or a URL a line (a line with a `/` behind
-    its host is a URL and blocks what begins with it); `#` starts a comment, and of several words, as in a hosts file, the
-    last counts.
+    `own` is a folder of one's own lists: text files, packed or not, with a domain or a URL a line (a line with a `/`
+    behind its host is a URL and blocks what begins with it); `#` starts a comment, and of several words, as in a hosts
+    file, the last counts.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / "complete").exists():

@@ -1,6 +1,7 @@
 """What all datatrove blocks of curation share. A dropped document goes to its block's file with reason and value.
 
-Each shard writes `<removed>/<block>/<shard>.jsonl.zst`. The decisions themselves are plain functions beside these modules.
+Each shard writes `<removed>/<block>/<shard>.jsonl.zst`. The decisions themselves are plain functions beside these
+modules.
 """
 
 from collections.abc import Callable, Iterator

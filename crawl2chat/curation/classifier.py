@@ -1,8 +1,8 @@
-"""An optional quality classifier, trained in the pipeline from samples of good and bad text: fastText over words and pairs.
+"""An optional quality classifier, trained from samples of good and bad text: fastText over words and pairs.
 
 In: texts of both kinds, chosen from one's own files (`quality/` of the inputs) or from the crawl itself by domain or
-source. Out: a model, and for each document the probability that it is like the good ones. One thread and a seed: the same
-samples give the same bytes. Source: Li et al. 2024 (DCLM), which keeps the best tenth by such a score.
+source. Out: a model, and for each document the probability that it is like the good ones. One thread and a seed: the
+same samples give the same bytes. Source: Li et al. 2024 (DCLM), which keeps the best tenth by such a score.
 """
 
 import heapq

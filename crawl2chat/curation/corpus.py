@@ -1,8 +1,8 @@
 """The dataset: one row a document, checked before it is written.
 
-In: shards of curated documents. Out: `documents-*.parquet` with the columns of `COLUMNS`, and the rows that broke a check
-with the column and the check they broke. Checks look at the data, not only at types: hashes are those of the texts, dates
-are dates, no id comes twice. Documents pass in batches, so that memory does not grow with the corpus.
+In: shards of curated documents. Out: `documents-*.parquet` with the columns of `COLUMNS`, and the rows that broke a
+check with the column and the check they broke. Checks look at the data, not only at types: hashes are those of the
+texts, dates are dates, no id comes twice. Documents pass in batches, so that memory does not grow with the corpus.
 """
 
 import hashlib
@@ -18,13 +18,14 @@ from crawl2chat.curation.documents import documents_of
 
 # What the filters measured; null where a rule's parameters leave the measure out.
 MEASURES = tuple(
-    "duplicate_lines duplicate_line_characters top_2_gram duplicate_5_grams mean_word_length alphabetic_words stop_words "
-    "bullet_lines ellipsis_lines sentences line_punctuation short_lines duplicate_characters new_lines quality".split()
+    "duplicate_lines duplicate_line_characters top_2_gram duplicate_5_grams mean_word_length alphabetic_words "
+    "stop_words bullet_lines ellipsis_lines sentences line_punctuation short_lines duplicate_characters new_lines "
+    "quality".split()
 )
 # Of the measures, those that are shares.
 SHARES = set(
-    "duplicate_lines duplicate_line_characters alphabetic_words bullet_lines ellipsis_lines line_punctuation short_lines "
-    "duplicate_characters quality".split()
+    "duplicate_lines duplicate_line_characters alphabetic_words bullet_lines ellipsis_lines line_punctuation "
+    "short_lines duplicate_characters quality".split()
 )
 NUMBERS = ("words", "cluster", "cluster_size", "personal", "offset")
 COLUMNS = (

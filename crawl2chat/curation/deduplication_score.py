@@ -37,10 +37,10 @@ def duplicates(
 ) -> dict[str, Any]:
     """How well near-duplicates were found.
 
-    Of a cluster any one page may stay. A dropped page is a right one when it belongs to a cluster of which a page stayed
-    and is at least half a copy; recall asks, of every cluster, for all but one of the pages that are mutual copies
-    (similarity ≥ 0.8). `duplicate_recall_by_similarity` sets the share of found pairs of original and copy, by the
-    similarity of what MinHash read (`similar`; the manifest's without it), against 1 - (1 - s^hashes)^buckets.
+    Of a cluster any one page may stay. A dropped page is a right one when it belongs to a cluster of which a page
+    stayed and is at least half a copy; recall asks, of every cluster, for all but one of the pages that are mutual
+    copies (similarity ≥ 0.8). `duplicate_recall_by_similarity` sets the share of found pairs of original and copy, by
+    the similarity of what MinHash read (`similar`; the manifest's without it), against 1 - (1 - s^hashes)^buckets.
     """
     if not truth:
         return {}

@@ -30,7 +30,7 @@ def lines_of(shard: Path) -> Iterator[bytes]:
 
 
 def publish(shards: Path, out: Path) -> None:
-    """Make `out` from finished shards by hard links (copies across file systems), in any state left by an earlier kill."""
+    """Make `out` from finished shards by hard links (copies across file systems), whatever a killed run left there."""
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     for path in sorted(p for p in shards.rglob("*") if p.is_file()):

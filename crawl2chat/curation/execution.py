@@ -1,8 +1,8 @@
 """Runs a datatrove pipeline in shards, on this machine, a Slurm cluster or a Ray cluster.
 
 In: a list of blocks and a work folder that belongs to exactly one configuration (completion markers know nothing of
-parameters). Out: the statistics of all shards, merged. A killed run redoes unfinished shards only. Shards go to the work
-folder, which all machines must see, and are published at the end, so that a stage's out is whole or absent.
+parameters). Out: the statistics of all shards, merged. A killed run redoes unfinished shards only. Shards go to the
+work folder, which all machines must see, and are published at the end, so that a stage's out is whole or absent.
 """
 
 import os

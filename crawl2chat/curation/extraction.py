@@ -1,8 +1,8 @@
 """Main text out of HTML, and the date and title beside it.
 
-In: an HTML string. Out: text with one paragraph a line, without navigation, advertisements and footers. `resiliparse` is
-the fast path (its main-content rules, as in DCLM), `trafilatura` FineWeb's choice; `auto` asks the second where the first
-finds next to nothing. Sources: Bevendorff et al. 2018, Barbaresi 2021, Li et al. 2024 (DCLM).
+In: an HTML string. Out: text with one paragraph a line, without navigation, advertisements and footers. `resiliparse`
+is the fast path (its main-content rules, as in DCLM), `trafilatura` FineWeb's choice; `auto` asks the second where the
+first finds next to nothing. Sources: Bevendorff et al. 2018, Barbaresi 2021, Li et al. 2024 (DCLM).
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The filters of language and quality: why a document is dropped, or None. Each notes what it measures on the document."""
+"""The filters of language and quality: why a document is dropped, or None. Each notes what it measures."""
 
 from pathlib import Path
 

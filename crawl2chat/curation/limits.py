@@ -1,7 +1,7 @@
 """The limits that documents were judged by, each with the name of its measure and the reasons it gives.
 
-In: `rules.json`, which lies beside what the filters dropped. Out: what a histogram needs besides the values that documents
-carry under `measured`.
+In: `rules.json`, which lies beside what the filters dropped. Out: what a histogram needs besides the values that
+documents carry under `measured`.
 """
 
 import json

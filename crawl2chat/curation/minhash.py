@@ -51,7 +51,7 @@ class Twins(Block):
 
 
 class DuplicateWriter(JsonlWriter):
-    """Writes what MinHash removes, with its cluster (`value`), the cluster's size, and id and url of the twin that stays."""
+    """Writes what MinHash removes, with its cluster (`value`), the cluster's size, and the twin that stays."""
 
     def __init__(self, removed: Removed, twins: Path):
         super().__init__(str(removed.folder / "minhash"), SHARD, compression="zstd")

@@ -1,4 +1,4 @@
-"""From archive records to main text: the blocks that read files, judge addresses and extract, each with its reason to drop.
+"""From archive records to main text: the blocks that read files, judge addresses and extract.
 
 In: a folder of files. Out: documents with text, domain, title and date.
 """
@@ -29,7 +29,7 @@ NESTING = re.compile(
 
 
 class Records(Block):
-    """Reads this shard's share of the files. What is no document, and a page that only harms, is dropped with the reason."""
+    """Reads this shard's share of the files; drops what is no document and what harms a parser, with the reason."""
 
     def __init__(self, folder: Path, removed: Removed, max_bytes: int, max_html: int = 1 << 24, max_depth: int = 2_000):
         super().__init__("read", removed)
@@ -88,8 +88,8 @@ def judge_address(document: Document, addresses: AddressFilter) -> Drop | None:
 class Extract(Block):
     """Main text instead of HTML, in a child process that may crash or hang without taking the shard along.
 
-    Documents that came as text pass through; very long ones are cut into parts. A page that yields nothing is dropped with
-    `no_text`, `timeout`, `crash` or `error`.
+    Documents that came as text pass through; very long ones are cut into parts. A page that yields nothing is dropped
+    with `no_text`, `timeout`, `crash` or `error`.
     """
 
     def __init__(self, extractor: Extractor, timeout: float, part_characters: int, removed: Removed):

@@ -99,7 +99,7 @@ def gopher_measures(text: str, words: list[str], limits: GopherParams) -> Iterat
 def c4(
     text: str, by_line: tuple[list[str], ...], limits: C4Params, measured: dict[str, float] | None = None
 ) -> tuple[str, int] | Drop:
-    """C4's rules. Returns the text of the lines that stay, and their number of words; `by_line` are words line by line."""
+    """C4's rules: text and number of words of the lines that stay. `by_line` are the words of each line."""
     kept: list[str] = []
     sentences = count = 0
     for original, tokens in zip(text.splitlines(), by_line, strict=True):

@@ -1,4 +1,4 @@
-"""Gopher's repetition rules: shares of lines, paragraphs and word n-grams that come again. Source: Rae et al. 2021, A1."""
+"""Gopher's repetition rules: shares of lines, paragraphs and word n-grams that recur. Source: Rae et al. 2021, A1."""
 
 import re
 from collections.abc import Iterator
@@ -28,8 +28,8 @@ class RepetitionParams(Params):
 class Grams:
     """The word n-grams that occur more than once in a text, as places and numbers; equal n-grams have equal numbers.
 
-    Each length is made from the one before: an n-gram can only recur where the two (n-1)-grams in it do, so that little is
-    left to look at after the first lengths.
+    Each length is made from the one before: an n-gram can only recur where the two (n-1)-grams in it do, so that little
+    is left to look at after the first lengths.
     """
 
     def __init__(self, words: list[str]):

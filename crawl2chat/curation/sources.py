@@ -1,10 +1,10 @@
 """Collects a person's own files, from this machine or from s3 and http servers, into the layout of a crawl.
 
-In: a folder with any of `crawl/`, `text/` (documents), `chat/`, `preferences/`, `verifiable/`, or with documents only; a
-single file; a pattern; a list file (`*.paths`, as Common Crawl's `warc.paths.gz`) whose lines are files, patterns or
-addresses. Out: `pages/`, `chat/`, `preferences/`, `verifiable/`, each with the files as found or, where there are none, an
-`about.json` that says so. Files are copied, never linked from the input: an out may be made read-only. Where a rate or a
-limit leaves records out, a file keeps the others byte for byte.
+In: a folder with any of `crawl/`, `text/` (documents), `chat/`, `preferences/`, `verifiable/`, or with documents only;
+a single file; a pattern; a list file (`*.paths`, as Common Crawl's `warc.paths.gz`) whose lines are files, patterns or
+addresses. Out: `pages/`, `chat/`, `preferences/`, `verifiable/`, each with the files as found or, where there are none,
+an `about.json` that says so. Files are copied, never linked from the input: an out may be made read-only. Where a rate
+or a limit leaves records out, a file keeps the others byte for byte.
 """
 
 import hashlib

@@ -6,9 +6,9 @@ In: datatrove's file of each shard. Out: {block: {statistic: total}}, with `seco
 import json
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 from crawl2chat.errors import UserError
+from crawl2chat.tracking import Tracker
 
 Statistics = dict[str, dict[str, float]]
 
@@ -42,17 +42,20 @@ def counts(statistics: Statistics, block: str, prefix: str) -> dict[str, int]:
     return {key.removeprefix(prefix): int(n) for key, n in values if key.startswith(prefix)}
 
 
-def blocks_table(statistics: Statistics) -> list[dict[str, Any]]:
+def track(statistics: Statistics, tracker: Tracker) -> None:
     """A row a block: documents that reached it, how many it dropped, and its mean time for one."""
-    return [
+    times = milliseconds(statistics)
+    tracker.facts({"ms_per_document": times})
+    rows = [
         {
             "block": block,
             "documents": int(statistics[block]["total"]),
             "dropped": int(statistics[block].get("dropped", 0)),
             "ms_per_document": round(time, 4),
         }
-        for block, time in milliseconds(statistics).items()
+        for block, time in times.items()
     ]
+    tracker.table("blocks", rows)
 
 
 def drop_counts(statistics: Statistics) -> dict[str, dict[str, int]]:

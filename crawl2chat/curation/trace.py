@@ -1,8 +1,8 @@
 """What happened to a page: from its record in the crawl to its row in the corpus, step by step.
 
-In: what the three steps of curation kept and removed, and a URL, a document's id or a piece of its text. Out: lines that
-tell where the page was read, which block dropped it, with reason, measured value and limit, or that it passed; of a
-near-duplicate its cluster and the twin that stayed. Files are read as streams: nothing needs an index.
+In: what the three steps of curation kept and removed, and a URL, a document's id or a piece of its text. Out: lines
+that tell where the page was read, which block dropped it, with reason, measured value and limit, or that it passed; of
+a near-duplicate its cluster and the twin that stayed. Files are read as streams: nothing needs an index.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +14,7 @@ from crawl2chat.curation.addresses import bare
 from crawl2chat.curation.documents import lines_of
 from crawl2chat.curation.limits import Limit, limits
 from crawl2chat.curation.reading.files import kind_of
+from crawl2chat.curation.report.inputs import Folders
 from crawl2chat.curation.similarity import shared_runs
 from crawl2chat.tokens.corpus import read, rows
 
@@ -42,23 +43,6 @@ class Candidate:
     exact: bool
 
 
-@dataclass(frozen=True)
-class Folders:
-    """What the crawl and the steps of curation wrote; those of later steps may be missing."""
-
-    pages: Path
-    extracted: Path
-    filtered: Path
-    corpus: Path
-    removed_extract: Path
-    removed_filter: Path
-    removed_deduplicate: Path
-
-    def limits(self) -> list[Limit]:
-        file = self.removed_filter / "rules.json"
-        return limits(file) if file.exists() else []
-
-
 # ---- which document
 
 
@@ -68,7 +52,7 @@ def find(folders: Folders, query: str) -> list[Candidate]:
     snippet = " ".join(query.split())
     # The text of the corpus is not that of the earlier stages: lines and personal data are gone.
     for document in (
-        *documents_holding(folders.removed_extract, query),
+        *documents_holding(folders.removed["extract"], query),
         *documents_holding(folders.extracted, query),
         *rows_holding(folders.corpus, snippet),
     ):
@@ -118,21 +102,22 @@ def row_with(corpus: Path, key: str) -> Document | None:
 # ---- its story
 
 
-def story(folders: Folders, key: str, in_tokens: Callable[[str, str], Line]) -> Iterator[Line]:
+def story(folders: Folders, pages: Path, key: str, in_tokens: Callable[[str, str], Line]) -> Iterator[Line]:
     """Every step of one document, until it is dropped; `in_tokens` gives the last line of one that was kept."""
-    dropped, text = document_with(folders.removed_extract, key), document_with(folders.extracted, key)
+    dropped, text = document_with(folders.removed["extract"], key), document_with(folders.extracted, key)
     if not (document := text or dropped):
         return
-    yield read_line(folders.pages, document["metadata"])
+    yield read_line(pages, document["metadata"])
     if not text:
         yield dropped_line(dropped["metadata"], [])
         return
     yield Line("extract", True, f"{len(text['text']):,} characters of text" + title_and_date(text["metadata"]))
-    filtered, dropped = document_with(folders.filtered, key), document_with(folders.removed_filter, key)
+    filtered, dropped = document_with(folders.filtered, key), document_with(folders.removed["filter"], key)
     if not (document := filtered or dropped):
         yield Line("filter", None, "has not run on this document")
         return
-    yield from filter_lines(document["metadata"], folders.limits(), dropped=not filtered)
+    rules = folders.removed["filter"] / "rules.json"
+    yield from filter_lines(document["metadata"], limits(rules) if rules.exists() else [], dropped=not filtered)
     if filtered:
         yield from deduplication_lines(folders, key, filtered, in_tokens)
 
@@ -179,7 +164,7 @@ def deduplication_lines(
     folders: Folders, key: str, filtered: Document, in_tokens: Callable[[str, str], Line]
 ) -> Iterator[Line]:
     """Near-duplicates, personal data, evaluation items, and the row of the corpus."""
-    dropped, row = document_with(folders.removed_deduplicate, key), row_with(folders.corpus, key)
+    dropped, row = document_with(folders.removed["deduplicate"], key), row_with(folders.corpus, key)
     why = dropped["metadata"] if dropped else {}
     if why.get("block") == "minhash":
         twin = document_with(folders.filtered, why["kept"])

@@ -1,4 +1,4 @@
-"""Words and sentences of a text as spaCy's blank English tokenizer has them, each text and each piece of it split once."""
+"""Words and sentences of a text as spaCy's blank English tokenizer has them, each piece of it split once."""
 
 import re
 import sys
@@ -24,8 +24,8 @@ def without_module(module: str) -> Iterator[None]:
 class Words:
     """Words of spaCy's blank English tokenizer, each piece between white space split only once.
 
-    spaCy cuts at white space first and looks at every piece alone, so that the answer for a piece can be kept: less than
-    half the time on the first pages, ever less on later ones. Both memories are emptied when they get large.
+    spaCy cuts at white space first and looks at every piece alone, so that the answer for a piece can be kept: less
+    than half the time on the first pages, ever less on later ones. Both memories are emptied when they get large.
     """
 
     # Pieces, about 100 MB.
@@ -86,7 +86,7 @@ class Words:
 
 @lru_cache(2)
 def words_by_line(text: str) -> tuple[list[str], ...]:
-    """Words of each line. The most expensive step but extraction, hence done once: the blocks of one process share it."""
+    """Words of each line. Only extraction costs more, so the blocks of one process share the answer."""
     return Words.of(text)
 
 
@@ -112,7 +112,7 @@ def sentence_ends() -> frozenset[str]:
 
 
 def count_sentences(words: list[str]) -> int:
-    """How many sentences spaCy's sentencizer finds: a new one starts after end marks, at the next token that is none."""
+    """How many sentences spaCy's sentencizer finds: a new one starts at the first other token after end marks."""
     ends, count, ended = sentence_ends(), 1, False
     for token in words:
         if token in ends:

@@ -1,6 +1,7 @@
 """Where the tokens of a document lie, and which document a token belongs to.
 
-In: the folders of the corpus, its tokens and their tokenizer, and the parameters by which the corpus was split and ordered.
+In: the folders of the corpus, its tokens and their tokenizer, and the parameters by which the corpus was split and
+ordered.
 """
 
 import json
@@ -17,17 +18,6 @@ SPLITS = ("train", "val")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Tokens `start` to `end` (not included) of a split are its document number `number` of `count`."""
-
-    split: str
-    start: int
-    end: int
-    number: int
-    count: int
-
-
-@dataclass(frozen=True)
 class TokenPlaces:
     """The places of all documents. The tokenizer's folder may be missing: then texts are not compared."""
 
@@ -40,15 +30,15 @@ class TokenPlaces:
     def exist(self) -> bool:
         return (self.tokens / "meta.json").exists()
 
-    def of(self, key: str, text: str) -> Place | None:
-        """Where a document's tokens are; None where the tokens are those of another corpus."""
+    def of(self, key: str, text: str) -> tuple[str, int, int, int, int] | None:
+        """Split, start, end (not included) of a document, its number and of how many; None in tokens of another corpus."""
         for split in SPLITS:
             ids, bounds = self.order(split), self.bounds(split)
             if key in ids and len(ids) + 1 == len(bounds):
                 number = ids.index(key)
                 start, end = int(bounds[number]), int(bounds[number + 1])
                 if self.decoded(split, start, end) in (text, None):
-                    return Place(split, start, end, number, len(ids))
+                    return split, start, end, number, len(ids)
         return None
 
     def document_at(self, split: str, token: int) -> str:

@@ -1,8 +1,8 @@
 """Shards in processes of this machine, with workers whose death is noticed.
 
-datatrove hands shards to a process pool; when a worker is killed there, by the kernel for want of memory or by a crash in
-native code, its shard is never reported and the pool waits forever. Here a dead worker is seen at once, its shard is done
-again alone, and if that worker dies too the run ends with a sentence. In: a pipeline. Out: completion markers.
+datatrove hands shards to a process pool; when a worker is killed there, by the kernel for want of memory or by a crash
+in native code, its shard is never reported and the pool waits forever. Here a dead worker is seen at once, its shard is
+done again alone, and if that worker dies too the run ends with a sentence. In: a pipeline. Out: completion markers.
 """
 
 from copy import deepcopy
@@ -33,16 +33,16 @@ class WatchedExecutor(LocalPipelineExecutor):
             deaths = self._run(todo, 1)  # alone, so with all the memory there is
             if deaths:
                 raise UserError(
-                    f"A worker was killed twice (exit code {deaths[0]}) in shard {self.get_incomplete_ranks()[0]}, most "
-                    "likely for want of memory: lower the number of workers or raise that of tasks; finished shards are "
-                    "kept for the next run."
+                    f"A worker was killed twice (exit code {deaths[0]}) in shard {self.get_incomplete_ranks()[0]}, "
+                    "most likely for want of memory: lower the number of workers or raise that of tasks; finished "
+                    "shards are kept for the next run."
                 )
 
     def _run(self, ranks: list[int], workers: int) -> list[int]:
         """Do the shards; the exit codes of workers that died.
 
-        Each worker has a pipe of its own: nothing is shared that one of them could leave locked, and no process outlives
-        this one.
+        Each worker has a pipe of its own: nothing is shared that one of them could leave locked, and no process
+        outlives this one.
         """
         import multiprocess
         from multiprocess.connection import wait

@@ -1,7 +1,7 @@
 """Shards as a Slurm job array: submit, wait until the queue has let go of it, leave nothing behind.
 
-In: a list of blocks and a work folder that all nodes see. Out: the shards, and their completion markers. The array's name
-tells the work folder, so that what a killed run left in the queue is found and cancelled before its shards are
+In: a list of blocks and a work folder that all nodes see. Out: the shards, and their completion markers. The array's
+name tells the work folder, so that what a killed run left in the queue is found and cancelled before its shards are
 submitted again: no two jobs ever write the same shard.
 """
 

@@ -1,7 +1,7 @@
 """The document that an archive's record holds: an HTTP answer, its body as the server packed it, its type.
 
-In: a record. Out: a `Found`, or a `Lost` with the reason. Bodies are unpacked (chunked, gzip, deflate, brotli, zstd) up to
-a limit. Servers and crawlers lie, so the first bytes decide before the headers do.
+In: a record. Out: a `Found`, or a `Lost` with the reason. Bodies are unpacked (chunked, gzip, deflate, brotli, zstd) up
+to a limit. Servers and crawlers lie, so the first bytes decide before the headers do.
 """
 
 import re

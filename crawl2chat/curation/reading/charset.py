@@ -6,7 +6,7 @@ CHARSET = re.compile(rb"charset\s*=\s*[\"']?\s*([a-zA-Z0-9_\-]+)", re.IGNORECASE
 
 
 def decode_text(body: bytes, media: str) -> str:
-    """Text from bytes: strict UTF-8 if it fits (it hardly ever does by chance), then declared charsets, then detection."""
+    """Text from bytes: UTF-8 if it fits, which it hardly does by chance, then declared charsets, then detection."""
     from resiliparse.parse.encoding import detect_encoding
 
     if body[:2] in (b"\xff\xfe", b"\xfe\xff"):

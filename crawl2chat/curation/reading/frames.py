@@ -1,8 +1,8 @@
 """The records of a stream of WARC or ARC records: where each begins and ends, whatever its length says.
 
-In: a stream. Out: for every record a `Found` or a `Lost`. Framing is our own: FastWARC knows no ARC, gives up at the first
-damage, drops whole records that lie in its buffer before it, and ends silently in a header that is cut off (506 of 3,815
-places to cut one file of six records).
+In: a stream. Out: for every record a `Found` or a `Lost`. Framing is our own: FastWARC knows no ARC, gives up at the
+first damage, drops whole records that lie in its buffer before it, and ends silently in a header that is cut off (506
+of 3,815 places to cut one file of six records).
 """
 
 import re

@@ -1,7 +1,5 @@
 """The report of curation as read from disk, and what a page shows of it."""
 
-import csv
-import re
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -40,22 +38,13 @@ def in_tokens(waterfall: list[Row], bytes_per_token: float) -> list[Row]:
 
 
 def read(folder: Path) -> tuple[dict[str, list[Row]], dict[str, str]]:
-    """The tables and the figures that `write` wrote, for a page that shows them among other things; empty without them."""
-    tables: dict[str, list[Row]] = {}
-    for path in sorted(folder.glob("*.csv")):
-        with path.open(encoding="utf-8", newline="") as file:
-            tables[path.stem] = [{key: number(text) for key, text in row.items()} for row in csv.DictReader(file)]
+    """The tables and the figures that `write` wrote; empty without them."""
+    import polars as pl
+
+    tables = {
+        path.stem: pl.read_csv(path, infer_schema_length=None).to_dicts() for path in sorted(folder.glob("*.csv"))
+    }
     for name in LISTS if tables else ():
         tables[name] = read_jsonl(folder / f"{name}.jsonl")
     figures = {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.svg"))}
     return tables, figures
-
-
-def number(text: str) -> Any:
-    """A cell of a CSV as it was before it was written."""
-    if not text:
-        return None
-    try:
-        return float(text) if re.search(r"[.e]", text) else int(text)
-    except ValueError:
-        return text

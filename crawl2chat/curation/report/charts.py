@@ -1,4 +1,4 @@
-"""The drawings of the report of curation: a function for each table, rows in, SVG out, "" where there is nothing to draw."""
+"""The drawings of the report: a function for each table, rows in, SVG out, "" where there is nothing to draw."""
 
 from itertools import groupby
 from typing import Any
@@ -80,9 +80,8 @@ def reasons(rows: list[Row], steps: dict[str, str], most: int = 40) -> str:
         f"documents dropped, by block and reason{', the most frequent' * (len(often) == most)}",
     )
     names = [f"{words(row['block'])}: {words(row['reason'].removeprefix(row['block'] + '_'))}" for row in rows]
-    bars = canvas.axes.barh(
-        range(len(rows)), [row["documents"] for row in rows], color=[steps[row["stage"]] for row in rows], height=0.7
-    )
+    counts, colours = [row["documents"] for row in rows], [steps[row["stage"]] for row in rows]
+    bars = canvas.axes.barh(range(len(rows)), counts, color=colours, height=0.7)
     canvas.axes.set_yticks(range(len(rows)), names, fontsize=9)
     canvas.axes.bar_label(bars, [short(row["documents"]) for row in rows], padding=4, fontsize=9, color=SOFT)
     canvas.axes.invert_yaxis()
@@ -144,7 +143,7 @@ def histograms(rows: list[Row]) -> str:
 
 
 def histogram(axes: Any, bins: list[Row]) -> None:
-    """One measure: shares of the documents that were measured, so that few dropped and many kept ones can be compared."""
+    """One measure, as shares of the measured documents, so that few dropped and many kept ones can be compared."""
     first = bins[0]
     edges = [row["from"] for row in bins] + [bins[-1]["to"]]
     for name, colour in (("kept", KEPT), ("dropped", DROPPED)):

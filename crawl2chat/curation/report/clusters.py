@@ -18,7 +18,7 @@ def cluster_sizes(removed: Path) -> list[Row]:
 
 
 def biggest_clusters(folders: Folders, params: ReportParams) -> list[Row]:
-    """The largest clusters with the text of the twin that stayed and of some copies; what they share in runs of five words."""
+    """The largest clusters: the twin that stayed and some copies, and how many runs of five words they share."""
     minhash = folders.removed["deduplicate"] / "minhash"
     sizes: dict[int, int] = {}
     for document in documents_in(minhash):
@@ -30,11 +30,8 @@ def biggest_clusters(folders: Folders, params: ReportParams) -> list[Row]:
     for document in documents_in(minhash):
         if (cluster := document["metadata"]["minhash_cluster_id"]) in copies:
             copies[cluster].add(document["id"], document)
-    twins = {
-        cluster: (url, text)
-        for cluster, url, text in read(folders.corpus, "cluster", "url", "text")
-        if cluster in sizes
-    }
+    rows = read(folders.corpus, "cluster", "url", "text")
+    twins = {cluster: (url, text) for cluster, url, text in rows if cluster in sizes}
     found = []
     for cluster, size in sizes.items():
         url, text = twins.get(cluster, ("", ""))  # the twin may have been dropped later, for showing an evaluation item
@@ -47,14 +44,8 @@ def biggest_clusters(folders: Folders, params: ReportParams) -> list[Row]:
 
 def page_of(cluster: int, size: int, fate: str, url: str, text: str, twin: str, characters: int) -> Row:
     shared = round(shared_runs(text, twin), 3) if twin else None
-    return {
-        "cluster": cluster,
-        "size": size,
-        "fate": fate,
-        "url": url,
-        "shared": shared,
-        "text": clip(text, characters),
-    }
+    page = {"cluster": cluster, "size": size, "fate": fate, "url": url}
+    return page | {"shared": shared, "text": clip(text, characters)}
 
 
 def largest(sizes: dict[int, int], most: int) -> dict[int, int]:

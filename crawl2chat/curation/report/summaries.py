@@ -52,11 +52,12 @@ def size_of(text: str) -> int:
 
 
 class Sample:
-    """A uniform sample of at most `size` items that depends on their keys alone: those whose hashes are the smallest."""
+    """A uniform sample of at most `size` items that depends on their keys alone: those with the smallest hashes."""
 
     def __init__(self, size: int):
         self.size, self.seen = size, 0
-        self.heap: list[tuple[int, int, Any]] = []  # the largest hash first, negated
+        # The largest hash first, negated.
+        self.heap: list[tuple[int, int, Any]] = []
 
     def add(self, key: str, item: Any) -> None:
         self.seen += 1
@@ -111,12 +112,8 @@ class Census:
         """Documents by number of words, in bins that double."""
         longest = max((bits for bits, _ in self.lengths), default=-1)
         return [
-            {
-                "words_from": 2 ** (bits - 1) if bits else 0,
-                "words_to": 2**bits,
-                "kept": self.lengths[bits, True],
-                "dropped": self.lengths[bits, False],
-            }
+            {"words_from": 2**bits // 2 if bits else 0, "words_to": 2**bits}
+            | {"kept": self.lengths[bits, True], "dropped": self.lengths[bits, False]}
             for bits in range(longest + 1)
         ]
 
@@ -152,16 +149,9 @@ def read_removed(folder: Path, census: Census, params: ReportParams) -> Dropped:
         removed.values[reason].add(document["id"], values_of(document))
         if folder.name == "address":  # still HTML
             text = title_of(text)
-        removed.samples.setdefault(reason, Sample(params.samples)).add(
-            document["id"],
-            {
-                "value": value,
-                "detail": metadata.get("detail"),
-                "url": metadata.get("url", ""),
-                "id": document["id"],
-                "text": clip(text, params.characters),
-            },
-        )
+        sample = {"value": value, "detail": metadata.get("detail"), "url": metadata.get("url", "")}
+        sample |= {"id": document["id"], "text": clip(text, params.characters)}
+        removed.samples.setdefault(reason, Sample(params.samples)).add(document["id"], sample)
         if folder.name not in EXTRACT:
             census.add(metadata.get("language", ""), metadata.get("domain", ""), text, kept=False)
     return removed

@@ -25,14 +25,8 @@ def page_rows(gone: dict[str, Dropped], pages: Size) -> list[Row]:
     attempted = readable.documents + gone["read"].size.documents - ordinary
 
     def row(block: str, count: int, size: int | None) -> Row:
-        return {
-            "stage": "extract",
-            "block": block,
-            "documents": count,
-            "bytes": size,
-            "words": None,
-            "tokens_estimated": None,
-        }
+        found = {"stage": "extract", "block": block, "documents": count, "bytes": size}
+        return found | {"words": None, "tokens_estimated": None}
 
     return [
         row("pages", attempted, None),
@@ -42,7 +36,7 @@ def page_rows(gone: dict[str, Dropped], pages: Size) -> list[Row]:
 
 
 def after_blocks(stage: str, order: tuple[str, ...], before: Size, gone: dict[str, Dropped], after: Size) -> list[Row]:
-    """What is left after each block. Before a block that rewrites, counted from the stage's start; then from its end."""
+    """What is left after each block: counted from the start, but from a block on that rewrites, from the end."""
     rows, rewritten, left = [], False, before
     for place, block in enumerate(order):
         rewritten = rewritten or block in REWRITES
@@ -108,7 +102,7 @@ def similarity_rows(scores: Row) -> list[Row]:
 
 
 def histogram_rows(found: list[Limit], kept: list[dict[str, float]], gone: dict[str, Dropped]) -> list[Row]:
-    """For each limit that dropped something: values of kept and of dropped documents in bins, and where the limit is."""
+    """For each limit that dropped something: values of kept and of dropped documents in bins, and the limit."""
     rows: list[Row] = []
     for limit in found:
         removed = gone[limit.block]
@@ -117,20 +111,14 @@ def histogram_rows(found: list[Limit], kept: list[dict[str, float]], gone: dict[
         if not dropped:
             continue
         stayed = [values[limit.measure] for values in kept if values.get(limit.measure) is not None]
-        common = {
-            "block": limit.block,
-            "measure": limit.measure,
-            "least": limit.least,
-            "most": limit.most,
-            "kept_measured": len(stayed),
-            "dropped_measured": len(dropped),
-        }
+        common = {"block": limit.block, "measure": limit.measure, "least": limit.least, "most": limit.most}
+        common |= {"kept_measured": len(stayed), "dropped_measured": len(dropped)}
         rows += [common | row for row in bins(stayed, dropped, limit)]
     return rows
 
 
 def bins(kept: list[float], dropped: list[float], limit: Limit) -> Iterator[Row]:
-    """Both counted in the same bins, one of which begins at the limit; values that run into hundreds get bins that grow."""
+    """Both counted in the same bins, one of which begins at the limit; values above a hundred get bins that grow."""
     low, high = min(*kept, *dropped), max(*kept, *dropped)
     start = next((line for line in (limit.least, limit.most) if line is not None and low <= line <= high), low)
     if high > 100:

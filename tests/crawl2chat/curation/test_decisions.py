@@ -1,4 +1,4 @@
-"""Addresses, extraction, language, personal data, contamination and the corpus schema: single decisions on known input."""
+"""Addresses, extraction, language, personal data, contamination, corpus schema: single decisions on known input."""
 
 import os
 from pathlib import Path

@@ -150,7 +150,8 @@ def _ours(text: str) -> str | None:
 
 PIECES = (
     "don't cannot Gonna U.S. Dr. etc. e.g., (well-known) 10km 3,000.50 $5m C++ A. PhD. it's 'tis :-) ;) John's, end.\" "
-    "http://a.b/c?d=e&f=g me@x.org --- ... …so what?! 12:30pm rock'n'roll naïve “quoted” résumé. 日本語。 I'm I. WORD. WORD, "
+    "http://a.b/c?d=e&f=g me@x.org --- ... …so what?! 12:30pm rock'n'roll naïve “quoted” résumé. 日本語。 I'm I. WORD. "
+    "WORD, "
     "a.m. a.m., N.Y. and/or x=y [12] #tag @you 50% -5 5°C ¿qué? l'été &amp; ok; yes: no! Im dont Nov. Nov"
 )
 

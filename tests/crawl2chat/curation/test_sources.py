@@ -1,4 +1,4 @@
-"""Collecting documents: folders, files, patterns and lists, over disk, http, s3 and memory; shares, limits, sentences."""
+"""Collecting documents: folders, files, patterns, lists, over disk, http, s3 and memory; shares, limits, sentences."""
 
 import gzip
 import json
