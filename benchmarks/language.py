@@ -1,9 +1,9 @@
 """Language identification against py3langid: accuracy on the same sentences, in the same run.
 
-In: `filters/language_sentences/<language>.txt.gz` below `--data`, one sentence a line. Out: a table, then one line of JSON.
-Neither knows all 59 languages, so that the accuracy on those which both know stands beside the one on all; Bokmål and
-Nynorsk count as Norwegian where a model has but one name for them. What matters to the filter is apart: which English
-sentences it keeps, and which others it takes for English, at FineWeb's score.
+In: `filters/language_sentences/<language>.txt.gz` below `--data`, one sentence a line. Out: a table, then one line of
+JSON. Neither knows all 59 languages, so that the accuracy on those which both know stands beside the one on all; Bokmål
+and Nynorsk count as Norwegian where a model has but one name for them. What matters to the filter is apart: which
+English sentences it keeps, and which others it takes for English, at FineWeb's score.
 """
 
 import gzip

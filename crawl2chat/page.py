@@ -1,23 +1,23 @@
 """How the project's pages look: drawings as SVG, numbers as a person writes them, templates with one style sheet.
 
-In: figures and templates. Out: text for an HTML page that needs no other file and no network, the same bytes every time.
+In: figures and templates. Out: text for an HTML page that needs no other file and no network, the same bytes every
+time.
 """
 
 from pathlib import Path
 from typing import Any
 
 INK, SOFT, GRID = "#1f2430", "#6b7280", "#e5e7eb"
-STYLE = "page.css"
+STYLE_SHEET = Path(__file__).with_name("page.css")
 COLOURS = {"blue": "#3b6fd4", "orange": "#e07a3f", "green": "#2f9e77", "purple": "#8b5fbf", "red": "#c9485b"}
 
 
 def environment(*folders: Path) -> Any:
     """Jinja's environment for the templates of `folders`, which may include the style sheet."""
-    from jinja2 import ChoiceLoader, DictLoader, Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    style = (Path(__file__).parent / STYLE).read_text(encoding="utf-8")
     jinja = Environment(
-        loader=ChoiceLoader([FileSystemLoader(folders), DictLoader({STYLE: style})]),
+        loader=FileSystemLoader([*folders, STYLE_SHEET.parent]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import Field
 
 from crawl2chat import charts
-from crawl2chat.curation import report as curation
+from crawl2chat.curation.report import chapter as curation
+from crawl2chat.curation.report.inputs import BYTES_PER_TOKEN
 from crawl2chat.jsonl import read_jsonl
 from crawl2chat.page import clip, environment
 from crawl2chat.parameters import Params
@@ -57,8 +58,8 @@ def report(metrics: Path, plots: Path, lock: Path, out: Path, params: ReportPara
     numbers.pop("report", None)
     evaluation = numbers.get("evaluate", {})
     tables, figures = curation.read(plots / "curation")
-    bytes_per_token = numbers.get("tokenizer", {}).get("bytes_per_token") or curation.BYTES_PER_TOKEN
-    folders = Path(__file__).parent, Path(curation.__file__).parent
+    bytes_per_token = numbers.get("tokenizer", {}).get("bytes_per_token") or BYTES_PER_TOKEN
+    folders = Path(__file__).parent, curation.TEMPLATE.parent
     page = (
         environment(*folders)
         .get_template("report.html.jinja")

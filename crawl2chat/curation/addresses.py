@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from pydantic import PositiveInt
 
-from crawl2chat.curation.quality import Drop
+from crawl2chat.curation.drop import Drop
 from crawl2chat.parameters import Params
 
 _SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*://")
@@ -24,24 +24,15 @@ _SPLIT = re.compile(r"[^a-zA-Z0-9]+")
 class AddressParams(Params):
     """What the URL filter refuses."""
 
-    integrated_lists: bool = True  # datatrove's domains, URLs and words
-    domains: tuple[str, ...] = ()  # own domains, subdomains included
-    words: tuple[str, ...] = ()  # own words; one in a URL is enough
-    soft_words: PositiveInt = 2  # so many doubtful words make a bad one
-    file_types: tuple[str, ...] = (
-        ".pdf",
-        ".jpg",
-        ".jpeg",
-        ".png",
-        ".gif",
-        ".zip",
-        ".exe",
-        ".mp3",
-        ".mp4",
-        ".css",
-        ".js",
-        ".xml",
-    )
+    # datatrove's domains, URLs and words.
+    integrated_lists: bool = True
+    # Own domains, subdomains included.
+    domains: tuple[str, ...] = ()
+    # Own words; one in a URL is enough.
+    words: tuple[str, ...] = ()
+    # So many doubtful words make a bad one.
+    soft_words: PositiveInt = 2
+    file_types: tuple[str, ...] = tuple(".pdf .jpg .jpeg .png .gif .zip .exe .mp3 .mp4 .css .js .xml".split())
 
 
 def _assets() -> Path:
@@ -53,9 +44,9 @@ def _assets() -> Path:
 def build_lists(folder: Path, own: Path | None = None, integrated: bool = True) -> Path:
     """Write the lists below `folder` as sorted hashes, once; returns `folder`.
 
-    `own` is a folder of one's own lists: text files, packed or not, with a domain or a URL a line (a line with a `/` behind
-    its host is a URL and blocks what begins with it); `#` starts a comment, and of several words, as in a hosts file, the
-    last counts.
+    `own` is a folder of one's own lists: text files, packed or not, with a domain or a URL a line (a line with a `/`
+    behind its host is a URL and blocks what begins with it); `#` starts a comment, and of several words, as in a hosts
+    file, the last counts.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / "complete").exists():
@@ -82,7 +73,7 @@ def _hashed(lines: list[bytes]) -> np.ndarray:
 
 def _own(folder: Path) -> tuple[list[bytes], list[bytes]]:
     """The domains and the URLs (without scheme and `www.`) of one's own lists."""
-    from crawl2chat.curation.records import open_binary
+    from crawl2chat.curation.reading.files import open_binary
 
     hosts, pages = [], []
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "about.json"):
@@ -172,3 +163,11 @@ class AddressFilter:
         if self._parts and (match := self._parts.search(_SPLIT.sub("", url).lower())):
             return Drop("blocked_subword", match.group())
         return None
+
+
+def domain_of(url: str) -> str:
+    """The host in lower case, without `www.`; empty where there is none."""
+    try:
+        return (urlsplit(url).hostname or "").lower().removeprefix("www.")
+    except ValueError:
+        return ""

@@ -1,8 +1,8 @@
-"""An optional quality classifier, trained in the pipeline from samples of good and bad text: fastText over words and pairs.
+"""An optional quality classifier, trained from samples of good and bad text: fastText over words and pairs.
 
 In: texts of both kinds, chosen from one's own files (`quality/` of the inputs) or from the crawl itself by domain or
-source. Out: a model, and for each document the probability that it is like the good ones. One thread and a seed: the same
-samples give the same bytes. Source: Li et al. 2024 (DCLM), which keeps the best tenth by such a score.
+source. Out: a model, and for each document the probability that it is like the good ones. One thread and a seed: the
+same samples give the same bytes. Source: Li et al. 2024 (DCLM), which keeps the best tenth by such a score.
 """
 
 import heapq
@@ -17,7 +17,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, PositiveInt, model_validator
 
-from crawl2chat.curation.execution import documents_in
+from crawl2chat.curation.documents import documents_in
+from crawl2chat.curation.reading.any_file import read_file
+from crawl2chat.curation.reading.records import Found
 from crawl2chat.errors import UserError
 from crawl2chat.parameters import Params, Share
 
@@ -143,8 +145,6 @@ def texts(choices: Iterable[str], documents: Path, samples: Path) -> Iterator[tu
 
 
 def _files(path: Path, samples: Path) -> Iterator[tuple[str, str]]:
-    from crawl2chat.curation.records import Found, read_file
-
     if not path.exists():
         raise UserError(
             f"filter: quality/{path.relative_to(samples)} is not among your inputs; put it there or change "

@@ -1,7 +1,7 @@
 """Finds evaluation items in the corpus, so that no model is asked what it has read word for word.
 
-In: the items of evaluation sets, and text. Out: where the text shares a run of `n` words with a prompt. Only prompts count:
-telling a fact is not contamination, showing the question of the exam is. Words are compared lower-case without
+In: the items of evaluation sets, and text. Out: where the text shares a run of `n` words with a prompt. Only prompts
+count: telling a fact is not contamination, showing the question of the exam is. Words are compared lower-case without
 punctuation. Source: Brown et al. 2020, appendix C (13-grams).
 """
 
@@ -46,8 +46,8 @@ class Match:
 class Overlap:
     """An index of the word n-grams of evaluation prompts.
 
-    A prompt shorter than `n` words counts as a whole, if it has at least `least` words; shorter ones are left out, since
-    such runs occur by chance.
+    A prompt shorter than `n` words counts as a whole, if it has at least `least` words; shorter ones are left out,
+    since such runs occur by chance.
     """
 
     def __init__(self, items: Iterable[Item], n: int, least: int):

@@ -1,7 +1,7 @@
 """What no model may have read: the prompts of every evaluation set that the crawl brought along.
 
-In: tasks, of which those of the splits `dev` and `test` count, and one's own chat data and preferences, of which a part is
-held out later: all that users say there counts. Out: items for `contamination.py`.
+In: tasks, of which those of the splits `dev` and `test` count, and one's own chat data and preferences, of which a part
+is held out later: all that users say there counts. Out: items for `contamination.py`.
 """
 
 from pathlib import Path

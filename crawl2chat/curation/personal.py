@@ -1,16 +1,14 @@
 """Personal data: e-mail and IP addresses, telephone, account and card numbers give way to typed placeholders.
 
-In: text. Out: text with `[email]`, `[phone]`, `[ip]`, `[iban]`, `[card]` and the number of each. One placeholder a kind, so
-that the result does not depend on how documents are dealt to shards. Check sums (ISO 13616, ISO/IEC 7812) keep ordinary
-numbers untouched; of IP addresses only public ones count. Source of the address patterns: Penedo et al. 2024.
+In: text. Out: text with `[email]`, `[phone]`, `[ip]`, `[iban]`, `[card]` and the number of each. One placeholder a
+kind, so that the result does not depend on how documents are dealt to shards. Check sums (ISO 13616, ISO/IEC 7812) keep
+ordinary numbers untouched; of IP addresses only public ones count. Source of the address patterns: Penedo et al. 2024.
 """
 
 import ipaddress
 import re
 from collections import Counter
 from collections.abc import Callable
-
-KINDS = ("email", "iban", "card", "ip", "phone")  # in the order in which they are looked for
 
 
 def _iban(text: str) -> bool:
@@ -36,11 +34,13 @@ def _phone(text: str) -> bool:
 
 
 _BYTE = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
-_PATTERNS: dict[str, tuple[str, Callable[[str], bool]]] = {
+# In the order in which they are looked for.
+PATTERNS: dict[str, tuple[str, Callable[[str], bool]]] = {
     "email": (r"(?<![\w.+-])[A-Za-z0-9][\w.+-]*@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}(?![\w-])", lambda text: True),
     "iban": (r"\b(?:[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?|[a-z]{2}\d{2}[a-z0-9]{11,30})\b", _iban),
     "card": (
-        r"(?<![\d.+-])(?<!\d\d )[3-6]\d{3}(?:([ -])\d{4}\1\d{4}\1\d{4}|\d{9,12}|[ -]\d{6}[ -]\d{5})(?![\d.]\d|\d| \d{4}\b)",
+        r"(?<![\d.+-])(?<!\d\d )[3-6]\d{3}(?:([ -])\d{4}\1\d{4}\1\d{4}|\d{9,12}|[ -]\d{6}[ -]\d{5})"
+        r"(?![\d.]\d|\d| \d{4}\b)",
         _card,
     ),
     # four numbers after the word "version" or the letter v are no address
@@ -52,14 +52,13 @@ _PATTERNS: dict[str, tuple[str, Callable[[str], bool]]] = {
         _phone,
     ),
 }
-_COMPILED = {kind: (re.compile(_PATTERNS[kind][0]), _PATTERNS[kind][1]) for kind in KINDS}
+KINDS = tuple(PATTERNS)
 
 
 def replace(text: str) -> tuple[str, dict[str, int]]:
     """Text with placeholders for personal data, and how many of each kind were replaced."""
     counts: Counter[str] = Counter()
-    for kind in KINDS:
-        pattern, valid = _COMPILED[kind]
+    for kind, (pattern, valid) in PATTERNS.items():
         if kind == "email" and "@" not in text:
             continue
 
@@ -69,5 +68,5 @@ def replace(text: str) -> tuple[str, dict[str, int]]:
             counts[kind] += 1
             return f"[{kind}]"
 
-        text = pattern.sub(placeholder, text)
+        text = re.sub(pattern, placeholder, text)
     return text, dict(counts)

@@ -1,10 +1,10 @@
 """Collects a person's own files, from this machine or from s3 and http servers, into the layout of a crawl.
 
-In: a folder with any of `crawl/`, `text/` (documents), `chat/`, `preferences/`, `verifiable/`, or with documents only; a
-single file; a pattern; a list file (`*.paths`, as Common Crawl's `warc.paths.gz`) whose lines are files, patterns or
-addresses. Out: `pages/`, `chat/`, `preferences/`, `verifiable/`, each with the files as found or, where there are none, an
-`about.json` that says so. Files are copied, never linked from the input: an out may be made read-only. Where a rate or a
-limit leaves records out, a file keeps the others byte for byte.
+In: a folder with any of `crawl/`, `text/` (documents), `chat/`, `preferences/`, `verifiable/`, or with documents only;
+a single file; a pattern; a list file (`*.paths`, as Common Crawl's `warc.paths.gz`) whose lines are files, patterns or
+addresses. Out: `pages/`, `chat/`, `preferences/`, `verifiable/`, each with the files as found or, where there are none,
+an `about.json` that says so. Files are copied, never linked from the input: an out may be made read-only. Where a rate
+or a limit leaves records out, a file keeps the others byte for byte.
 """
 
 import hashlib
@@ -16,25 +16,26 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import zstandard
 from pydantic import Field
 
-from crawl2chat.curation.records import COMPRESSIONS, Found, Lost, compression, kind_of, open_binary, read_file
+from crawl2chat.curation.reading.any_file import read_file
+from crawl2chat.curation.reading.files import compression, kind_of, open_binary, without_compression
+from crawl2chat.curation.reading.records import Found, Lost
 from crawl2chat.errors import UserError
-from crawl2chat.parameters import Params
+from crawl2chat.parameters import Params, Share
 
 DOCUMENTS, OTHERS = ("crawl", "text"), ("chat", "preferences", "verifiable", "blocklists", "quality")
 LIST = ".paths"
 ATTEMPTS, PAUSE = 3, 1.0  # at a server that does not answer, and the seconds between them
 MAX_BYTES = 1 << 25  # of one record, when records are counted
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class CollectParams(Params):
@@ -62,7 +63,7 @@ class Source:
 def collect(inputs: Path, out: Path, params: CollectParams, seed: int, work: Path | None = None) -> dict[str, Any]:
     """Bring what is usable from `inputs` to `out`; returns counts of files, bytes, records and documents.
 
-    Downloads stay in `work` until the stage is done, so that a killed run fetches only what is missing.
+    Downloads stay in `work` until all is done, so that a killed run fetches only what is missing.
     """
     found = list(_sources(inputs, params))
     documents = [source for source in found if kind_of(Path(source.name))]
@@ -115,7 +116,9 @@ def _collect_others(inputs: Path, out: Path) -> Counter[str]:
 
 def _nothing(inputs: Path, lost: Counter[str]) -> str:
     reason = f", most records for '{lost.most_common(1)[0][0]}'" if lost else ""
-    return f"The files of {inputs.name} hold no document{reason}; docs/own-data.md says what is read."
+    return (
+        f"The files of {inputs.name} hold no document{reason}; records of WARC, JSONL, Parquet, text and HTML are read."
+    )
 
 
 # ---- which files
@@ -143,12 +146,10 @@ def _named(inputs: Path, params: CollectParams) -> Iterator[Source]:
         files = sorted({*lists, *(path for root in roots for path in root.rglob("*") if path.is_file())})
         base = inputs
     elif _is_pattern(str(inputs)):
-        yield from _expand(str(inputs), "", "crawl.inputs", params)
+        yield from _expand(str(inputs), "", "inputs", params)
         return
     else:
-        raise UserError(
-            f"The input {inputs.name} does not exist; set crawl.inputs in params.yaml to your folder or file."
-        )
+        raise UserError(f"The input {inputs.name} does not exist; name your folder or file as `inputs`.")
     for path in files:
         if _is_list(path.name):
             yield from _listed(path, params)
@@ -157,9 +158,7 @@ def _named(inputs: Path, params: CollectParams) -> Iterator[Source]:
 
 
 def _is_list(name: str) -> bool:
-    for suffix in COMPRESSIONS:
-        name = name.removesuffix(suffix)
-    return name.endswith(LIST)
+    return without_compression(name).endswith(LIST)
 
 
 def _is_pattern(address: str) -> bool:
@@ -186,7 +185,7 @@ def _expand(address: str, name: str, place: str, params: CollectParams) -> Itera
     if _ADDRESS.match(address) and not _is_pattern(address) and not address.endswith("/"):
         yield Source(_clean(name or _without_scheme(address)), address, place)
         return
-    with _sentences(address, place):
+    with one_sentence(address, place):
         system, path = _system(address, params)
         root = path
         if _is_pattern(path):
@@ -199,9 +198,7 @@ def _expand(address: str, name: str, place: str, params: CollectParams) -> Itera
         else:
             found = [path]
             if not system.exists(path):
-                raise UserError(
-                    f"{place}: there is no file {_shown(address)}; mend the line, or set crawl.collect.prefix."
-                )
+                raise UserError(f"{place}: there is no file {_shown(address)}; mend the line, or set `prefix`.")
     for one in found:
         if _ADDRESS.match(address):
             yield Source(_clean(_without_scheme(one)), system.unstrip_protocol(one), place)
@@ -231,7 +228,7 @@ def _chosen(documents: list[Source], params: CollectParams, seed: int) -> Iterat
     total = 0
     for source in order[: params.max_files or None]:
         if params.max_megabytes:
-            with _sentences(source.address, source.named_by):
+            with one_sentence(source.address, source.named_by):
                 system, path = _system(source.address, params)
                 size = int(system.info(path).get("size") or 0)
             if total and total + size > params.max_megabytes * 2**20:
@@ -268,7 +265,7 @@ def _local(source: Source, params: CollectParams, folder: Path) -> Path:
     partial = path.with_name(f".{path.name}.partial")
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            with _sentences(source.address, source.named_by):
+            with one_sentence(source.address, source.named_by):
                 system, remote = _system(source.address, params)
                 system.get_file(remote, str(partial))
             break
@@ -284,28 +281,24 @@ class _TryAgain(UserError):
     """What may pass: a server that does not answer."""
 
 
-class _sentences:
+@contextmanager
+def one_sentence(address: str, place: str) -> Iterator[None]:
     """Turns what goes wrong with an address into one sentence."""
-
-    def __init__(self, address: str, place: str):
-        self.address, self.place = _shown(address), place
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if not isinstance(error, Exception) or isinstance(error, UserError):
-            return
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        where, host = f"{place}: {_shown(address)}", urlsplit(address).netloc
         chain = f"{type(error).__name__} {type(error.__cause__).__name__} {error}"
         status = getattr(error, "status", None)
-        where, host = f"{self.place}: {self.address}", urlsplit(self.address).netloc
         if isinstance(error, ImportError):
-            extra = "pip install '.[s3]'" if self.address.startswith("s3") else f"install it ({error})"
+            extra = "pip install '.[s3]'" if address.startswith("s3") else f"install it ({error})"
             raise UserError(f"{where} needs a package that is not there: {extra}.") from None
         if "Credential" in chain or isinstance(error, PermissionError) or status in (401, 403):
             raise UserError(
                 f"{where} is refused for want of credentials: set them as the provider's tools expect "
-                "(for s3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), or crawl.collect.storage: {s3: {anon: true}} "
+                "(for s3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), or `storage` to {s3: {anon: true}} "
                 "where everybody may read."
             ) from None
         if isinstance(error, FileNotFoundError) or status == 404:
@@ -317,6 +310,7 @@ class _sentences:
                 f"{where} cannot be read ({type(error).__name__}): the host {host} does not answer as it should; "
                 "check the address and the network, and run again."
             ) from None
+        raise
 
 
 # ---- which records
@@ -381,9 +375,7 @@ def _take(path: Path, target: Path, wanted: Callable[[Found | Lost], bool], left
 
 def _cut(path: Path, target: Path, choice: dict[int, bool]) -> None:
     """The records of `path` whose places are chosen."""
-    plain = target.name
-    for suffix in COMPRESSIONS:
-        plain = plain.removesuffix(suffix)
+    plain = without_compression(target.name)
     kind = kind_of(path)
     if kind in ("jsonl", "text"):
         with open_binary(path) as lines, zstandard.open(target.with_name(f"{plain}.zst"), "wb") as out:

@@ -12,7 +12,8 @@ from warcio.archiveiterator import ArchiveIterator
 
 from crawl2chat.curation.addresses import AddressFilter, AddressParams
 from crawl2chat.curation.personal import _card, _iban
-from crawl2chat.curation.records import Found, read_archive
+from crawl2chat.curation.reading.archives import read_archive
+from crawl2chat.curation.reading.records import Found
 from crawl2chat.tinyweb import defects
 from crawl2chat.tinyweb.archive import Answer, WarcFile, http_message
 from crawl2chat.tinyweb.html import LAYOUTS, render
