@@ -16,15 +16,15 @@ def environment(*folders: Path) -> Any:
     """Jinja's environment for the templates of `folders`; `page.css` is found beside this module."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    made = Environment(
+    templates = Environment(
         loader=FileSystemLoader([*folders, STYLE_SHEET.parent]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"short": short, "percent": percent, "words": words}
-    return made
+    templates.filters |= {"short": short, "percent": percent, "words": words}
+    return templates
 
 
 def clip(text: str, characters: int) -> str:
@@ -83,7 +83,7 @@ class Canvas:
             "axes.titlesize": 10.5,
         }
         self.styled = pyplot.rc_context(style)
-        self.styled.__enter__()  # until the drawing is done: legends and titles take their style when they are made
+        self.styled.__enter__()  # until the drawing is done: legends and titles take their style when they are drawn
         self.figure, self.axes = pyplot.subplots(figsize=(width, height), **subplots)
         if title:
             self.axes.set_title(title, color=SOFT, pad=10)
