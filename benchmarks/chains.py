@@ -80,7 +80,7 @@ def stock(work: Path) -> Run:
         }
         addresses.exclusion_writer = ledger["address"]
         speech = filters.LanguageFilter(["en"], exclusion_writer=ledger["language"])
-        speech.model._model = language._model()
+        speech.model._model = language.model()
         steps = {
             "read": readers.WarcReader(str(pages)),
             "address": addresses,
@@ -173,14 +173,14 @@ def _finish(documents: Iterator[Any], outcome: Outcome, signatures: Any, replace
     """MinHash signatures, then personal data, of every document that stayed."""
     spent = {"signatures": 0.0, "personal": 0.0}
     for document in documents:
-        began = time.perf_counter()
+        start = time.perf_counter()
         shingles = signatures.get_shingles(document.text)
         if shingles.size:
             signatures.get_signature(shingles)
         signed = time.perf_counter()
         outcome.texts[document.id] = replace(document.text)
         outcome.decisions[document.id] = "kept"
-        spent["signatures"] += signed - began
+        spent["signatures"] += signed - start
         spent["personal"] += time.perf_counter() - signed
     outcome.block_ms |= {name: 1_000 * s / max(1, len(outcome.texts)) for name, s in spent.items()}
 
@@ -244,9 +244,9 @@ def _serve(chain: str, work: Path, core: int, pipe: Connection) -> None:
 
 
 def _measure(run: Run, task: tuple[Path, Path], pipe: Connection) -> None:
-    began, wall = _processor(), time.perf_counter()
+    start, wall = _processor(), time.perf_counter()
     outcome = run(*task)
-    outcome.seconds, outcome.wall = _processor() - began, time.perf_counter() - wall
+    outcome.seconds, outcome.wall = _processor() - start, time.perf_counter() - wall
     usage = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     outcome.peak_mb = sum(usage) / 1024
     pipe.send(outcome)

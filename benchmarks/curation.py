@@ -168,9 +168,9 @@ def main_text(pages: list[Found], gold: dict[str, str]) -> dict[str, Any]:
     scores: dict[str, list[float]] = {}
     for name, extract in peers.items():
         extract(extraction.CANARY)
-        began = time.process_time()
+        start = time.process_time()
         texts = [extract(page.text) for page in judged]
-        figures[f"f1_ms_{name}"] = 1_000 * (time.process_time() - began) / len(judged)
+        figures[f"f1_ms_{name}"] = 1_000 * (time.process_time() - start) / len(judged)
         scores[name] = [word_f1(text, gold[page.metadata["url"]]) for text, page in zip(texts, judged, strict=True)]
         figures |= as_metrics(f"f1_{name}", mean(scores[name]))
     return figures | as_metrics("f1_difference", paired_difference(scores["trafilatura"], scores["ours"]))

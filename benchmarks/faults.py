@@ -302,14 +302,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--data", type=Path, default=None, help="folder with captures below crawl/")
     parser.add_argument("--records", type=int, default=2_000)
     parser.add_argument("--workers", type=int, default=2)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
         folder = Path(name)
         (folder / "pages").mkdir()
-        expected = write(folder / "pages", originals(given.data, folder), given.records)
+        expected = write(folder / "pages", originals(options.data, folder), options.records)
         started, result = time.monotonic(), folder / "metrics.json"
         process = multiprocessing.get_context("spawn").Process(
-            target=run, args=(folder / "pages", folder, given.workers, result)
+            target=run, args=(folder / "pages", folder, options.workers, result)
         )
         process.start()
         peak = peak_megabytes(process, LIMIT)

@@ -76,10 +76,10 @@ def start(project: Path, stage: str) -> subprocess.Popen:
 
 def run(project: Path, stage: str) -> float:
     """Run a stage to its end; returns seconds."""
-    began = time.monotonic()
+    before = time.monotonic()
     if start(project, stage).wait():
         raise RuntimeError(f"{stage} failed")
-    return time.monotonic() - began
+    return time.monotonic() - before
 
 
 def kill(project: Path, stage: str, seconds: float) -> bool:

@@ -50,9 +50,9 @@ def compare(folder: Path) -> dict[str, Any]:
     english: dict[bool, list[bool]] = {True: [], False: []}  # says py3langid
     for truth, lines in sentences(folder).items():
         for name, identify in peers.items():
-            began = time.process_time()
+            start = time.process_time()
             answers = [identify(line) for line in lines]
-            spent[name] += time.process_time() - began
+            spent[name] += time.process_time() - start
             hits[name][truth] = [same(answer, truth) for answer in answers]
         kept[truth == "en"] += [_kept(line) for line in lines]
         english[truth == "en"] += [answer == "en" for answer in answers]

@@ -66,7 +66,7 @@ def report(metrics: Path, plots: Path, lock: Path, out: Path, params: ReportPara
         .render(
             m={stage: numbers.get(stage, {}) for stage in (*numbers, *STAGES)},
             charts=draw_charts(numbers, plots),
-            **curation.shown(tables, figures, bytes_per_token),
+            **curation.chapter_values(tables, figures, bytes_per_token),
             unreadable=unreadable(numbers),
             models={name: title for name, title in MODELS.items() if name in evaluation},
             skills=skills(evaluation),

@@ -119,10 +119,10 @@ def deduplication(filtered: Path, corpus: Path, removed: Path, truth: Truth, min
     before = {d["id"]: d["text"] for d in documents_in(filtered)}
     after = dict(pl.read_parquet(corpus / "*.parquet", columns=["id", "text"]).iter_rows())
     copies = {d["id"] for d in documents_in(removed / "minhash")}
-    shown = {d["id"] for block in ("contamination", "spans") for d in documents_in(removed / block)}
+    contaminated = {d["id"] for block in ("contamination", "spans") for d in documents_in(removed / block)}
     metrics = duplicates(copies, set(before), truth, similarity(before, minhash), minhash)
     metrics |= personal_data(before, after, truth)
     due = [key for key in before if key in truth and truth[key]["contaminants"] and key not in copies]
-    metrics |= share("contaminated_recall", sum(key in shown for key in due), len(due))
-    right = sum(bool(truth[key]["contaminants"]) for key in shown if key in truth)
-    return metrics | share("contaminated_precision", right, len(shown))
+    metrics |= share("contaminated_recall", sum(key in contaminated for key in due), len(due))
+    right = sum(bool(truth[key]["contaminants"]) for key in contaminated if key in truth)
+    return metrics | share("contaminated_precision", right, len(contaminated))

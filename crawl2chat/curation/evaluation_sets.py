@@ -17,6 +17,6 @@ def evaluation_items(tasks: Path, chat: Path, preferences: Path) -> list[Item]:
     items = [Item(task["id"], task["skill"], task["prompt"]) for task in read_tasks(tasks) if task["split"] != "train"]
     for name, rows in (("chat", read_conversations(chat)[0]), ("preferences", read_preferences(preferences)[0])):
         for row in rows:
-            said = [message["content"] for message in row["messages"] if message["role"] == "user"]
-            items += [Item(f"{row['id']}#{turn}", name, text) for turn, text in enumerate(said)]
+            prompts = [message["content"] for message in row["messages"] if message["role"] == "user"]
+            items += [Item(f"{row['id']}#{turn}", name, text) for turn, text in enumerate(prompts)]
     return items

@@ -138,7 +138,7 @@ def dropped_line(metadata: Document, known: Iterable[Limit]) -> Line:
     """Why the block dropped it: reason, value and the limit that was broken."""
     block, reason, value = (metadata.get(name) for name in ("block", "reason", "value"))
     broken = [limit for limit in known if limit.block == block and reason in limit.reasons]
-    text = f"dropped: {reason}" + ("" if value is None else f", measured {shown(value)}")
+    text = f"dropped: {reason}" + ("" if value is None else f", measured {number_text(value)}")
     text += "".join(f" ({allowed(limit)})" for limit in broken)
     return Line(str(block), False, text + (f", {metadata['detail']}" if metadata.get("detail") else ""))
 
@@ -150,7 +150,7 @@ def filter_lines(metadata: Document, known: list[Limit], dropped: bool) -> Itera
         if dropped and block == metadata["block"]:
             break
         values = [
-            f"{limit.measure} {shown(measured[limit.measure])} ({allowed(limit)})"
+            f"{limit.measure} {number_text(measured[limit.measure])} ({allowed(limit)})"
             for limit in known
             if limit.block == block and measured.get(limit.measure) is not None
         ]
@@ -194,12 +194,12 @@ def deduplication_lines(
         yield in_tokens(key, row["text"])
 
 
-def shown(value: Any) -> str:
+def number_text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def allowed(limit: Limit) -> str:
     """A limit in words: at least, at most, or both."""
-    bounds = [f"at least {shown(limit.least)}"] if limit.least is not None else []
-    bounds += [f"at most {shown(limit.most)}"] if limit.most is not None else []
+    bounds = [f"at least {number_text(limit.least)}"] if limit.least is not None else []
+    bounds += [f"at most {number_text(limit.most)}"] if limit.most is not None else []
     return " and ".join(bounds)

@@ -13,7 +13,7 @@ LISTS = ("duplicate_clusters", "dropped_samples")
 TEMPLATE = Path(__file__).with_name("chapter.html.jinja")
 
 
-def shown(tables: dict[str, list[Row]], figures: dict[str, str], bytes_per_token: float) -> dict[str, Any]:
+def chapter_values(tables: dict[str, list[Row]], figures: dict[str, str], bytes_per_token: float) -> dict[str, Any]:
     """What chapter.html.jinja shows."""
 
     def grouped(name: str, *keys: str) -> list[tuple[tuple[Any, ...], list[Row]]]:

@@ -38,7 +38,7 @@ def collect(folders: Folders, params: ReportParams, scores: Row) -> dict[str, li
         kept.add(document["id"], values_of(document))
     rules = folders.removed["filter"] / "rules.json"
     orders = {"extract": EXTRACT, "filter": (*json.loads(rules.read_text()),), "deduplicate": DEDUPLICATE}
-    gone = {
+    drops = {
         stage: {block: read_removed(folders.removed[stage] / block, census, params) for block in order}
         for stage, order in orders.items()
     }
@@ -48,19 +48,19 @@ def collect(folders: Folders, params: ReportParams, scores: Row) -> dict[str, li
     found = limits(rules)
     return {
         "waterfall": [
-            *tables.page_rows(gone["extract"], pages),
+            *tables.page_rows(drops["extract"], pages),
             {"stage": "extract", "block": "extract", **extracted.row()},
-            *tables.after_blocks("filter", orders["filter"], extracted, gone["filter"], filtered),
-            *tables.after_blocks("deduplicate", DEDUPLICATE, filtered, gone["deduplicate"], corpus),
+            *tables.after_blocks("filter", orders["filter"], extracted, drops["filter"], filtered),
+            *tables.after_blocks("deduplicate", DEDUPLICATE, filtered, drops["deduplicate"], corpus),
         ],
-        "reasons": tables.reason_rows(orders, gone),
+        "reasons": tables.reason_rows(orders, drops),
         "precision_recall": tables.score_rows(folders, orders, scores),
-        "histograms": tables.histogram_rows(found, kept.items(), gone["filter"]),
+        "histograms": tables.histogram_rows(found, kept.items(), drops["filter"]),
         "duplicate_recall": tables.similarity_rows(scores),
         "cluster_sizes": cluster_sizes(folders.removed["deduplicate"]),
         "languages": census.rows("language", census.languages),
         "domains": census.rows("domain", census.domains)[: params.domains],
         "lengths": census.length_rows(),
         "duplicate_clusters": biggest_clusters(folders, params),
-        "dropped_samples": tables.sample_rows(orders, gone, found),
+        "dropped_samples": tables.sample_rows(orders, drops, found),
     }

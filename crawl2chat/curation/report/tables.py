@@ -17,12 +17,12 @@ REWRITES = ("c4", "personal")
 BINS = 30
 
 
-def page_rows(gone: dict[str, Dropped], pages: Size) -> list[Row]:
+def page_rows(drops: dict[str, Dropped], pages: Size) -> list[Row]:
     """From records to pages that an extractor sees. Bytes are of HTML here: there is no main text to count yet."""
-    ordinary = sum(count for reason, count in gone["read"].reasons.items() if reason in ORDINARY)
-    to_extract = pages + Size(gone["extract"].size.documents, gone["extract"].page_bytes)
-    readable = to_extract + Size(gone["address"].size.documents, gone["address"].page_bytes)
-    attempted = readable.documents + gone["read"].size.documents - ordinary
+    ordinary = sum(count for reason, count in drops["read"].reasons.items() if reason in ORDINARY)
+    to_extract = pages + Size(drops["extract"].size.documents, drops["extract"].page_bytes)
+    readable = to_extract + Size(drops["address"].size.documents, drops["address"].page_bytes)
+    attempted = readable.documents + drops["read"].size.documents - ordinary
 
     def row(block: str, count: int, size: int | None) -> Row:
         found = {"stage": "extract", "block": block, "documents": count, "bytes": size}
@@ -35,23 +35,25 @@ def page_rows(gone: dict[str, Dropped], pages: Size) -> list[Row]:
     ]
 
 
-def after_blocks(stage: str, order: tuple[str, ...], before: Size, gone: dict[str, Dropped], after: Size) -> list[Row]:
+def after_blocks(stage: str, order: tuple[str, ...], before: Size, drops: dict[str, Dropped], after: Size) -> list[Row]:
     """What is left after each block: counted from the start, but from a block on that rewrites, from the end."""
     rows, rewritten, left = [], False, before
     for place, block in enumerate(order):
         rewritten = rewritten or block in REWRITES
-        left = sum((gone[later].size for later in order[place + 1 :]), after) if rewritten else left - gone[block].size
+        left = (
+            sum((drops[later].size for later in order[place + 1 :]), after) if rewritten else left - drops[block].size
+        )
         rows.append({"stage": stage, "block": block, **left.row()})
     return rows
 
 
-def reason_rows(orders: dict[str, tuple[str, ...]], gone: dict[str, dict[str, Dropped]]) -> list[Row]:
+def reason_rows(orders: dict[str, tuple[str, ...]], drops: dict[str, dict[str, Dropped]]) -> list[Row]:
     """How many were dropped for which reason, in the order of the blocks."""
     return [
         {"stage": stage, "block": block, "reason": reason, "documents": count}
         for stage, order in orders.items()
         for block in order
-        for reason, count in sorted(gone[stage][block].reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+        for reason, count in sorted(drops[stage][block].reasons.items(), key=lambda pair: (-pair[1], pair[0]))
     ]
 
 
@@ -75,8 +77,8 @@ def score_rows(folders: Folders, orders: dict[str, tuple[str, ...]], scores: Row
         for block in orders[stage]:
             if found := right["precision_by_block"].get(block):
                 add(stage, "precision", block, found["precision"], found["n"])
-        gone = score.ids_in(truth, *blocks)
-        scored = score.dropping(gone, gone | score.ids_in(truth, out), truth, stage)
+        dropped = score.ids_in(truth, *blocks)
+        scored = score.dropping(dropped, dropped | score.ids_in(truth, out), truth, stage)
         for defect, found in scored["recall_by_defect"].items():
             add(stage, "recall", defect, found["recall"], found["n"])
     for measure, of, key in (
@@ -101,11 +103,11 @@ def similarity_rows(scores: Row) -> list[Row]:
     ]
 
 
-def histogram_rows(found: list[Limit], kept: list[dict[str, float]], gone: dict[str, Dropped]) -> list[Row]:
+def histogram_rows(found: list[Limit], kept: list[dict[str, float]], drops: dict[str, Dropped]) -> list[Row]:
     """For each limit that dropped something: values of kept and of dropped documents in bins, and the limit."""
     rows: list[Row] = []
     for limit in found:
-        removed = gone[limit.block]
+        removed = drops[limit.block]
         samples = [removed.values[reason] for reason in limit.reasons if reason in removed.values]
         dropped = [values[limit.measure] for sample in samples for values in sample.items()]
         if not dropped:
@@ -133,7 +135,7 @@ def bins(kept: list[float], dropped: list[float], limit: Limit) -> Iterator[Row]
 
 
 def sample_rows(
-    orders: dict[str, tuple[str, ...]], gone: dict[str, dict[str, Dropped]], found: list[Limit]
+    orders: dict[str, tuple[str, ...]], drops: dict[str, dict[str, Dropped]], found: list[Limit]
 ) -> list[Row]:
     """A few documents of every reason, drawn by their ids."""
     broken = {
@@ -145,6 +147,6 @@ def sample_rows(
         {"stage": stage, "block": block, "reason": reason, "limit": broken.get((block, reason))} | sample
         for stage, order in orders.items()
         for block in order
-        for reason, samples in sorted(gone[stage][block].samples.items())
+        for reason, samples in sorted(drops[stage][block].samples.items())
         for sample in samples.items()
     ]

@@ -6,7 +6,7 @@ Tables are CSV that `dvc plots` can draw, tables with texts are JSONL. The same 
 import csv
 from pathlib import Path
 
-from crawl2chat.curation.report.chapter import LISTS, NAMES, TEMPLATE, shown
+from crawl2chat.curation.report.chapter import LISTS, NAMES, TEMPLATE, chapter_values
 from crawl2chat.curation.report.charts import draw
 from crawl2chat.curation.report.inputs import BYTES_PER_TOKEN, Row
 from crawl2chat.jsonl import write_jsonl
@@ -28,5 +28,5 @@ def write(tables: dict[str, list[Row]], out: Path) -> None:
     for name, svg in charts.items():
         (out / f"{name}.svg").write_text(svg, encoding="utf-8")
     template = environment(TEMPLATE.parent).get_template("page.html.jinja")
-    page = template.render(shown(tables, charts, BYTES_PER_TOKEN))
+    page = template.render(chapter_values(tables, charts, BYTES_PER_TOKEN))
     (out / "index.html").write_text(page, encoding="utf-8")
