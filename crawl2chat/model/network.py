@@ -16,7 +16,7 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex
 from torch.utils.checkpoint import checkpoint
 
 from crawl2chat.errors import UserError
-from crawl2chat.model import packed
+from crawl2chat.model.cpu.attention import attend, first_places
 
 IGNORED = -100  # target of a position that is not trained on, the field's usual value
 REQUIRED = (
@@ -218,7 +218,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Mask = None) -> Tensor:
     if isinstance(mask, BlockMask):
         return flex_attention(q, k, v, block_mask=mask, enable_gqa=k.shape[1] != q.shape[1])
     if mask is not None and mask.dtype == torch.long:
-        return packed.attend(q, k, v, mask)[0]
+        return attend(q, k, v, mask)[0]
     if k.shape[1] != q.shape[1]:
         k, v = (t.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for t in (k, v))
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
@@ -394,7 +394,7 @@ class Transformer(nn.Module):
         """Who sees whom, as the kernel wants it; FlexAttention has no backward pass on a CPU."""
         on_cpu = ids.device.type == "cpu"
         if self.kernel == "compiled" and on_cpu:
-            return torch.zeros_like(ids) if document_ids is None else packed.first_places(document_ids)
+            return torch.zeros_like(ids) if document_ids is None else first_places(document_ids)
         blocks = self.kernel == "flex" and not (on_cpu and torch.is_grad_enabled())
         return None if document_ids is None else document_mask(document_ids, blocks)
 

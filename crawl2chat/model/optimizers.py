@@ -147,13 +147,6 @@ def by_shape(matrices: Iterable[Tensor]) -> list[list[Tensor]]:
     return list(groups.values())
 
 
-def fast_bfloat16(device: torch.device) -> bool:
-    """True where products in bfloat16 are faster than in float32: GPUs, and processors with instructions for them."""
-    if device.type != "cpu":
-        return True
-    return torch.cpu._is_avx512_bf16_supported()
-
-
 def build_optimizers(
     model: nn.Module,
     muon_lr: float,

@@ -10,7 +10,7 @@ from model_toys import noisy
 
 from crawl2chat.chat.conversation import CHAT_TEMPLATE
 from crawl2chat.errors import UserError
-from crawl2chat.model.generate import generate
+from crawl2chat.model.generate import Sampling, generate
 from crawl2chat.model.gguf import SPLITS, interleave, save_gguf
 from crawl2chat.model.network import ModelConfig, RopeScaling, Transformer
 from crawl2chat.tokens.tokenizer import SPECIALS, Tokenizer
@@ -147,7 +147,7 @@ def test_llama_cpp_reads_and_writes_the_same_words(which: str, request) -> None:
     for text in TEXTS:
         assert engine.tokenize(text.encode(), add_bos=False, special=False) == tokenizer.encode(text)
     prompt = [tokenizer.bos, *tokenizer.encode("The road from")]
-    (ours,) = generate(model, [prompt], max_new_tokens=200, temperature=0, dtype=torch.float32)
+    (ours,) = generate(model, [prompt], Sampling(200, temperature=0), dtype=torch.float32)
     theirs = []
     for token in engine.generate(prompt, temp=0.0, repeat_penalty=1.0):
         theirs.append(token)
