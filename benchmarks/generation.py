@@ -2,9 +2,9 @@
 
     python -m benchmarks.generation [--model models/export] [--tokens 192] [--rounds 5]
 
-Both write greedily after the same prompts, on the same threads, taking turns; no token ends an answer, so that both write
-as many. Rates are medians. `ratio_batch1` and `ratio_batch32` are ours in the precision that it chooses on this machine over
-the faster of transformers' two; the ratios in equal precision stand beside them. The last line is JSON.
+Both write greedily after the same prompts, on the same threads, taking turns; no token ends an answer, so that both
+write as many. Rates are medians. `ratio_batch1` and `ratio_batch32` are ours in the precision that it chooses on this
+machine over the faster of transformers' two; the ratios in equal precision stand beside them. The last line is JSON.
 """
 
 import argparse

@@ -1,5 +1,5 @@
-"""How generation reads tokens: a table of slots that holds the keys and values of every text under way, and the network run
-over the newest tokens, in PyTorch for any device and as compiled code for CPUs."""
+"""How generation reads tokens: a table of slots that holds the keys and values of every text under way, and the network
+run over the newest tokens, in PyTorch for any device and as compiled code for CPUs."""
 
 import copy
 from abc import ABC, abstractmethod
@@ -129,7 +129,8 @@ class TorchDecoder(Decoder):
 
 
 class CompiledDecoder(Decoder):
-    """The network as compiled code for CPUs (cpu/decode.cpp): several times as fast, the same scores but for rounding."""
+    """The network as compiled code for CPUs (cpu/decode.cpp): several times as fast, the same scores but for
+    rounding."""
 
     # Tokens of prompts read together.
     CHUNK = 1024

@@ -1,11 +1,12 @@
 """Text from a model: the one engine behind chat, samples, probes, evaluation and rollouts.
 
-Prompts of any lengths go in; a `Completion` for each comes out, in order. A decoder caches keys and values in a table of
-`batch_size` slots; a row that ends leaves its slot to the next prompt (continuous batching, Yu et al. 2022, "Orca"), and
-when no prompt is left the table shrinks. Equal prompts that start together are read once. Each request draws from its
-own random numbers, a function of (seed, index of the request): what else is in the batch never changes its sample (in
-PyTorch: beyond rounding). Matrices run in bfloat16 where the device is fast at it, as the training forward does under
-autocast, so that log-probabilities are the ones a policy gradient needs; pass `dtype=torch.float32` for exact work.
+Prompts of any lengths go in; a `Completion` for each comes out, in order. A decoder caches keys and values in a table
+of `batch_size` slots; a row that ends leaves its slot to the next prompt (continuous batching, Yu et al. 2022, "Orca"),
+and when no prompt is left the table shrinks. Equal prompts that start together are read once. Each request draws from
+its own random numbers, a function of (seed, index of the request): what else is in the batch never changes its sample
+(in PyTorch: beyond rounding). Matrices run in bfloat16 where the device is fast at it, as the training forward does
+under autocast, so that log-probabilities are the ones a policy gradient needs; pass `dtype=torch.float32` for exact
+work.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -48,11 +49,11 @@ class Token:
 class Sampling:
     """How a text is drawn: its end, and its next token from scores. Temperature 0 takes the likeliest.
 
-    A text ends at a stop token or at the token that completes a stop text, both kept in it, after `max_new_tokens`, or where
-    the model's context is full. Cuts keep the `top_k` likeliest ids, the likeliest ids that together hold `top_p`, ids at
-    least `min_p` times as likely as the likeliest. A repetition penalty r > 1 makes ids of the prompt and the text so far
-    less likely: positive scores are divided by r, negative ones multiplied (Keskar et al. 2019, "CTRL"). `alternatives` is
-    how many of the likeliest ids are kept at each step.
+    A text ends at a stop token or at the token that completes a stop text, both kept in it, after `max_new_tokens`, or
+    where the model's context is full. Cuts keep the `top_k` likeliest ids, the likeliest ids that together hold
+    `top_p`, ids at least `min_p` times as likely as the likeliest. A repetition penalty r > 1 makes ids of the prompt
+    and the text so far less likely: positive scores are divided by r, negative ones multiplied (Keskar et al. 2019,
+    "CTRL"). `alternatives` is how many of the likeliest ids are kept at each step.
     """
 
     max_new_tokens: int
@@ -72,8 +73,8 @@ class Sampling:
             raise UserError(f"repetition_penalty is {self.repetition_penalty}; it must be positive, 1 changes nothing")
 
     def draw(self, logits: Tensor, uniform: Tensor, seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Ids (B,) and their log-probabilities (B,) from logits (B, V) and one uniform number per row; `seen` (B, V) bool
-        marks the ids that the repetition penalty touches.
+        """Ids (B,) and their log-probabilities (B,) from logits (B, V) and one uniform number per row; `seen` (B, V)
+        bool marks the ids that the repetition penalty touches.
 
         The log-probability is that of softmax(logits / temperature) before penalty and cuts, which is what the training
         forward can recompute."""
@@ -152,8 +153,8 @@ class Engine:
         self.batch_size = min(batch_size, len(prompts))
         slots = self.batch_size
         self.decoder = choose_decoder(model, slots, dtype)
-        # Of each slot: the request it serves (-1: none), the token drawn last and not yet read, how many tokens are read,
-        # drawn, and drawn at most.
+        # Of each slot: the request it serves (-1: none), the token drawn last and not yet read, how many tokens are
+        # read, drawn, and drawn at most.
         self.request = np.full(slots, -1)
         self.last, self.lengths, self.written, self.limit = (np.zeros(slots, dtype=np.int64) for _ in range(4))
         self.uniforms = np.zeros((slots, max(self.room, default=0)), dtype=np.float32)
@@ -174,8 +175,8 @@ class Engine:
         return self.done
 
     def refill(self) -> None:
-        """Gives free slots to waiting requests once an eighth of them is free; without any waiting, drops free slots where
-        they cost something."""
+        """Gives free slots to waiting requests once an eighth of them is free; without any waiting, drops free slots
+        where they cost something."""
         free = np.flatnonzero(self.request < 0)
         slots = len(self.request)
         if self.waiting and (len(free) >= max(1, slots // 8) or len(free) == slots):
@@ -271,8 +272,9 @@ def generate(
 ) -> list[Completion]:
     """A completion for each prompt, in order.
 
-    `seed` is one number for the whole list, or one for each prompt, whose sample then does not depend on its place in the
-    list. `decode` turns ids into text, which stop texts need. `dtype` of the matrices: the fastest unless one is named.
+    `seed` is one number for the whole list, or one for each prompt, whose sample then does not depend on its place in
+    the list. `decode` turns ids into text, which stop texts need. `dtype` of the matrices: the fastest unless one is
+    named.
     """
     if not prompts or sampling.max_new_tokens < 1:
         return [Completion() for _ in prompts]

@@ -1,5 +1,6 @@
-"""Attention over rows of packed documents as compiled code (attend.cpp): an operator with a gradient that torch.compile leaves
-as it is. It computes what a query may see and nothing else, which saves most of attention's time in training on a CPU."""
+"""Attention over rows of packed documents as compiled code (attend.cpp): an operator with a gradient that torch.compile
+leaves as it is. It computes what a query may see and nothing else, which saves most of attention's time in training on
+a CPU."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,8 +27,9 @@ def first_places(document_ids: Tensor) -> Tensor:
 
 @torch.library.custom_op("crawl2chat::attend", mutates_args=(), device_types="cpu")
 def attend(q: Tensor, k: Tensor, v: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
-    """softmax(q kᵀ / √head_dim) v from `first` (B, T) to each query's place, and the logarithm of each softmax's denominator
-    (B, heads, T). q: (B, heads, T, head_dim); k, v: (B, kv heads, T, head_dim). ValueError for any other shape or type."""
+    """softmax(q kᵀ / √head_dim) v from `first` (B, T) to each query's place, and the logarithm of each softmax's
+    denominator (B, heads, T). q: (B, heads, T, head_dim); k, v: (B, kv heads, T, head_dim). ValueError for any other
+    shape or type."""
     check((q, k, v), first)
     out, log_sums = empty_like(q), q.new_empty(q.shape[:3], dtype=torch.float32)
     call("attend", (q, k, v), first, (log_sums, out))
@@ -54,7 +56,8 @@ def empty_like(heads: Tensor) -> Tensor:
 
 
 def call(function: str, inputs: Sequence[Tensor], first: Tensor, contiguous: Sequence[Tensor]) -> None:
-    """Calls a function of attend.cpp. inputs: q, k, v and what else has heads, in any layout; contiguous: the others."""
+    """Calls a function of attend.cpp. inputs: q, k, v and what else has heads, in any layout; contiguous: the
+    others."""
     q, k = inputs[:2]
     compiled = library("attend.cpp", q.dtype)
     if compiled is None:

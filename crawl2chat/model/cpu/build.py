@@ -1,8 +1,8 @@
-"""Compiles this folder's C++ for this machine when a kernel is first used: half a second for each file and type of number.
-Where there is no compiler, PyTorch does the same work more slowly.
+"""Compiles this folder's C++ for this machine when a kernel is first used: half a second for each file and type of
+number. Where there is no compiler, PyTorch does the same work more slowly.
 
-`CXX` names the compiler (default `c++`), with options if it needs any. `CRAWL2CHAT_WITHOUT_KERNELS=attend,decode` turns kernels
-off, to measure what they save or to rule them out.
+`CXX` names the compiler (default `c++`), with options if it needs any. `CRAWL2CHAT_WITHOUT_KERNELS=attend,decode` turns
+kernels off, to measure what they save or to rule them out.
 """
 
 import ctypes
@@ -70,8 +70,8 @@ def compiled_library(source: str, dtype: torch.dtype) -> Library | None:
         with tempfile.TemporaryDirectory() as folder:
             parts, built = Path(folder) / "kernel.o", Path(folder) / "kernel.so"
             compile_with([*compiler, *flags, "-fopenmp", "-c", str(Path(__file__).with_name(source)), "-o", str(parts)])
-            # Linked without OpenMP's library, which torch has loaded: with a second one in the process the threads of both
-            # would wait for the same cores. clang's calls are in no library but its own.
+            # Linked without OpenMP's library, which torch has loaded: with a second one in the process the threads of
+            # both would wait for the same cores. clang's calls are in no library but its own.
             try:
                 compile_with([*compiler, "-shared", str(parts), "-o", str(built)])
                 return Library(built)

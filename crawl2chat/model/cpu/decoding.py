@@ -1,5 +1,5 @@
-"""A step of generation as compiled code (decode.cpp): the whole network over the newest tokens in one parallel region, since
-calling a kernel costs more than running it at such sizes."""
+"""A step of generation as compiled code (decode.cpp): the whole network over the newest tokens in one parallel region,
+since calling a kernel costs more than running it at such sizes."""
 
 from typing import Any
 
@@ -67,8 +67,9 @@ def decode(
 ) -> Tensor:
     """Reads tokens and writes their keys and values; the scores (len(wanted), V), float32, after the rows `wanted`.
 
-    ids, positions, slots: (rows,), each token's place in its slot of the cache; tokens of one slot may come together, in
-    order. keys, values: (layers, slots, kv heads, room, head_dim). ValueError for arguments that do not fit together.
+    ids, positions, slots: (rows,), each token's place in its slot of the cache; tokens of one slot may come together,
+    in order. keys, values: (layers, slots, kv heads, room, head_dim). ValueError for arguments that do not fit
+    together.
     """
     config = weights.config
     for array in (ids, positions, slots, wanted):
@@ -80,7 +81,8 @@ def decode(
     for cache in (keys, values):
         if cache.shape != shape or cache.dtype != weights.dtype or not cache.is_contiguous():
             raise ValueError(
-                f"keys and values must be contiguous, {weights.dtype} and {shape}, not {cache.dtype} and {tuple(cache.shape)}"
+                f"keys and values must be contiguous, {weights.dtype} and {shape}, "
+                f"not {cache.dtype} and {tuple(cache.shape)}"
             )
     panel = weights.library.panel
     scores = torch.empty(len(wanted), -(-config.vocab_size // panel) * panel)

@@ -1,5 +1,5 @@
-"""Both attentions and both decoders give what the network gives, whatever its shape; and the compiled ones stay within their
-memory, as AddressSanitizer sees it."""
+"""Both attentions and both decoders give what the network gives, whatever its shape; and the compiled ones stay within
+their memory, as AddressSanitizer sees it."""
 
 import os
 import shlex
@@ -65,7 +65,8 @@ def compare_attentions(model: Transformer, rng: np.random.Generator) -> None:
 
 @torch.inference_mode()
 def compare_decoders(model: Transformer, rng: np.random.Generator) -> None:
-    """Scores after prompts of any lengths and after each of the next tokens, against the network over the whole text."""
+    """Scores after prompts of any lengths and after each of the next tokens, against the network over the whole
+    text."""
     texts = [rng.integers(0, model.config.vocab_size, n) for n in rng.integers(5, 150, int(rng.integers(1, 9)))]
     slots = rng.permutation(len(texts))
     model.kernel = "sdpa"

@@ -66,7 +66,7 @@ def test_the_command_line(folder: Path, tmp_path: Path, capsys, monkeypatch) -> 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--tokenizer", "nowhere"], "error: There is no tokenizer.json in nowhere; run the stage tokenizer first."),
+        (["--tokenizer", "nowhere"], "error: There is no tokenizer.json in nowhere: train a tokenizer into it first."),
         (["--ranks", "nowhere"], "error: nowhere is no file; name a file of ranks such as cl100k_base.tiktoken."),
     ],
 )
