@@ -40,12 +40,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--data", type=Path, help="folder with text/, chat/ …; without it the tiny web is read")
     parser.add_argument("--vocab-size", type=int, default=8_192)
     parser.add_argument("--training-megabytes", type=float, default=6.0)
-    given = parser.parse_args(arguments)
-    texts = list(dict.fromkeys(text for text in (real(given.data) if given.data else tiny()) if text))
+    options = parser.parse_args(arguments)
+    texts = list(dict.fromkeys(text for text in (real(options.data) if options.data else tiny()) if text))
     if not texts:
-        print(f"error: {given.data} holds no text in {', '.join(FOLDERS)}.", file=sys.stderr)
+        print(f"error: {options.data} holds no text in {', '.join(FOLDERS)}.", file=sys.stderr)
         return 1
-    show(compare(texts, given.vocab_size, given.training_megabytes))
+    show(compare(texts, options.vocab_size, options.training_megabytes))
     return 0
 
 

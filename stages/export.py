@@ -70,7 +70,8 @@ library_name: transformers
 
 # {params.name}
 
-A chat model of {parameters:,} parameters with a context of {context:,} tokens, pretrained from a web crawl and then tuned
+A chat model of {parameters:,} parameters with a context of {context:,} tokens, pretrained from a web crawl and \
+then tuned
 by supervised conversations, verifiable rewards and preferences.
 
 ## Evaluation
@@ -94,7 +95,8 @@ answer with a message of role `tool`, and the model goes on.
 
 ## To mind
 
-- Text that users supply can spell a special token such as `<|end|>`, and tokenizers of this format turn it into the real
+- Text that users supply can spell a special token such as `<|end|>`, and tokenizers of this format turn it into \
+the real
   one. Strip `<|…|>` from untrusted text, or encode it with `split_special_tokens=True`, before it reaches the template.
 - The model knows what its corpus said, errors included. It is a demonstration, not a source of facts.
 """

@@ -116,7 +116,7 @@ class Engine:
         prompts: Sequence[Sequence[int]],
         sampling: Sampling,
         *,
-        seed: int | Sequence[int],
+        seed: int | Sequence[int | tuple[int, ...]],
         batch_size: int,
         decode: Callable[[Sequence[int]], str] | None,
         dtype: torch.dtype | None,
@@ -265,14 +265,14 @@ def generate(
     prompts: Sequence[Sequence[int]],
     sampling: Sampling,
     *,
-    seed: int | Sequence[int] = 0,
+    seed: int | Sequence[int | tuple[int, ...]] = 0,
     batch_size: int = 256,
     decode: Callable[[Sequence[int]], str] | None = None,
     dtype: torch.dtype | None = None,
 ) -> list[Completion]:
     """A completion for each prompt, in order.
 
-    `seed` is one number for the whole list, or one for each prompt, whose sample then does not depend on its place in
+    `seed` is one number for the whole list, or a seed for each prompt, whose sample then does not depend on its place in
     the list. `decode` turns ids into text, which stop texts need. `dtype` of the matrices: the fastest unless one is
     named.
     """

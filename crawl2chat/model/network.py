@@ -118,7 +118,8 @@ class ModelConfig:
         scheme = rope.pop("rope_type", None) or rope.pop("type", None) or "default"
         if scheme not in ("default", "llama3"):
             raise UserError(
-                f"config.json asks for rope scaling {scheme!r}; this network has 'llama3' and none: use a folder with either"
+                f"config.json asks for rope scaling {scheme!r}; this network has 'llama3' and none: "
+                "use a folder with either"
             )
         for key in ("attention_bias", "mlp_bias", "use_sliding_window"):
             if values.get(key):

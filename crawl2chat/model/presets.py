@@ -1,6 +1,7 @@
 """Shapes by name, and the one dial `depth`: all that a pretraining run needs beyond its data, from one number.
 
-In: a preset or a depth, the vocabulary's size, and explicit settings, which always win. Out: the shape, the batch, the learning rates and the token budget. The rule, in this order, each step from the values before it:
+In: a preset or a depth, the vocabulary's size, and explicit settings, which always win. Out: the shape, the batch, the
+learning rates and the token budget. The rule, in this order, each step from the values before it:
 
     shape     width 64 · depth; heads of 128 dimensions from depth 8 on where they divide the width, else of 64;
               SwiGLU of 8/3 the width, as many weights as 4 times the width without a gate; own head from depth 12 on

@@ -52,7 +52,8 @@ def read(path: Path) -> dict[bytes, int]:
             ranks = from_lines(text)
     except NoRanks as error:
         raise UserError(
-            f"{path.name}: {error}; a file of ranks is tiktoken's (token in base64, rank), GPT-2's vocab.bpe or encoder.json."
+            f"{path.name}: {error}; a file of ranks is tiktoken's (token in base64, rank), "
+            "GPT-2's vocab.bpe or encoder.json."
         ) from None
     missing = [byte for byte in range(256) if bytes([byte]) not in ranks]
     if missing:

@@ -24,8 +24,6 @@ def read_split(folder: Path, split: str) -> Split:
     meta = json.loads((folder / "meta.json").read_text())
     path = folder / f"{split}.bin"
     if not path.exists() or not path.stat().st_size:
-        raise UserError(
-            f"{path} holds no tokens: the corpus is too small for this split, or was not encoded to its end"
-        )
+        raise UserError(f"{path} holds no tokens: the corpus is too small for this split, or not encoded to its end")
     starts = np.load(folder / f"{split}.idx.npy", allow_pickle=False).astype(np.int64)
     return Split(np.memmap(path, dtype=meta["dtype"], mode="r"), starts, meta["vocab_size"])

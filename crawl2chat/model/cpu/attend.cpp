@@ -1,6 +1,6 @@
-// Causal attention over rows of packed documents, forward and backward, for training on a CPU. A query reads the keys from
-// `first`, where its document begins, to its own place, so that what it may not see costs nothing. Sums are float32 whatever
-// the type of inputs and outputs; no two threads add to the same number.
+// Causal attention over rows of packed documents, forward and backward, for training on a CPU. A query reads the keys
+// from `first`, where its document begins, to its own place, so that what it may not see costs nothing. Sums are
+// float32 whatever the type of inputs and outputs; no two threads add to the same number.
 #include "vectors.h"
 
 struct Heads {  // (rows, heads, places, size) in memory; the last dimension lies together
@@ -35,17 +35,20 @@ static const char *refusal(const Shape &s) {
 // What a thread needs for one head of keys: places filled up to whole panels.
 struct Work {
     const int places, size, padded;
-    std::vector<float> keys, values, turned_keys, turned_values, key_grads, value_grads;  // turned: (panels, size, PANEL)
-    std::vector<float> q, grad, scores, products;                                         // of TILE queries
+    std::vector<float> keys, values, key_grads, value_grads;
+    std::vector<float> turned_keys, turned_values;  // (panels, size, PANEL)
+    std::vector<float> q, grad, scores, products;   // of TILE queries
 
     Work(int places, int size)
-        : places(places), size(size), padded(up_to_panels(places)), keys(padded * size),
-          values(padded * size), turned_keys(padded * size), turned_values(padded * size), key_grads(padded * size),
-          value_grads(padded * size), q(TILE * size), grad(TILE * size), scores(TILE * padded), products(TILE * padded) {}
+        : places(places), size(size), padded(up_to_panels(places)), keys(padded * size), values(padded * size),
+          key_grads(padded * size), value_grads(padded * size), turned_keys(padded * size),
+          turned_values(padded * size), q(TILE * size), grad(TILE * size), scores(TILE * padded),
+          products(TILE * padded) {}
 
     void read(const Heads &from, int64_t b, int64_t h, int begin, int end, float factor, float *to) const {
         for (int t = begin; t < end; t++)
-            for (int i = 0; i < size; i += LANES) store(to + (t - begin) * size + i, load(from.at(b, h, t) + i) * factor);
+            for (int i = 0; i < size; i += LANES)
+                store(to + (t - begin) * size + i, load(from.at(b, h, t) + i) * factor);
     }
 
     void turn(const std::vector<float> &from, std::vector<float> &to) const {
@@ -54,7 +57,8 @@ struct Work {
     }
 
     // TILE queries times the keys (or values) from place `low` to `high`, whole panels.
-    void dot(const std::vector<float> &queries, const std::vector<float> &turned, int low, int high, std::vector<float> &to) {
+    void dot(const std::vector<float> &queries, const std::vector<float> &turned, int low, int high,
+             std::vector<float> &to) {
         for (int at = low; at < high; at += PANEL) {
             Vector sums[TILE][2] = {};
             accumulate<TILE>(queries.data(), size, 1, &turned[at * size], PANEL, size, sums);
@@ -73,7 +77,8 @@ struct Work {
 
     // Rows of `weights` (TILE of them, places low to high) times rows of `from`; each result goes to `finish`.
     template <class Finish>
-    void mix(const std::vector<float> &weights, const std::vector<float> &from, int low, int high, const Finish &finish) {
+    void mix(const std::vector<float> &weights, const std::vector<float> &from, int low, int high,
+             const Finish &finish) {
         for (int i = 0; i < size; i += PANEL) {
             Vector sums[TILE][2] = {};
             accumulate<TILE>(&weights[low], padded, 1, &from[low * size + i], size, high - low, sums);
@@ -105,9 +110,10 @@ static void put(Element *to, Vector left, Vector right) {
     store(to + LANES, rounded(right));
 }
 
-// Every head of keys on some thread: `begin` when its keys and values are read, `tile` for TILE queries of each head that reads
-// them, their products with the keys in work.scores, and `end`. `tile` takes its row, head, places from `start` to `stop`, the
-// first visible place of every query, and the whole panels from `low` to `high` that hold all they see.
+// Every head of keys on some thread: `begin` when its keys and values are read, `tile` for TILE queries of each head
+// that reads them, their products with the keys in work.scores, and `end`. `tile` takes its row, head, places from
+// `start` to `stop`, the first visible place of every query, and the whole panels from `low` to `high` that hold all
+// they see.
 template <class Begin, class Tile, class End>
 static void walk(const Shape &s, const Heads &q, const Heads &k, const Heads &v, int threads, const Begin &begin,
                  const Tile &tile, const End &end) {
@@ -137,8 +143,8 @@ static void walk(const Shape &s, const Heads &q, const Heads &k, const Heads &v,
     }
 }
 
-// tensors: q, k, v, first, then what is written: the logarithm of each softmax's denominator (rows, heads, places) and the
-// output (rows, places, heads, size).
+// tensors: q, k, v, first, then what is written: the logarithm of each softmax's denominator (rows, heads, places) and
+// the output (rows, places, heads, size).
 extern "C" const char *attend(const int64_t *numbers, int64_t number_count, void *const *tensors, int64_t tensor_count,
                               int threads) {
     if (number_count != SIZES + 3 * STRIDES || tensor_count != 6) return MISCOUNTED;
@@ -172,8 +178,8 @@ extern "C" const char *attend(const int64_t *numbers, int64_t number_count, void
     return nullptr;
 }
 
-// tensors: q, k, v, the output and its gradient, first, the logarithms of `attend`, then what is written: the gradients of q
-// (rows, places, heads, size), k and v (rows, places, kv_heads, size).
+// tensors: q, k, v, the output and its gradient, first, the logarithms of `attend`, then what is written: the gradients
+// of q (rows, places, heads, size), k and v (rows, places, kv_heads, size).
 extern "C" const char *attend_backward(const int64_t *numbers, int64_t number_count, void *const *tensors,
                                        int64_t tensor_count, int threads) {
     if (number_count != SIZES + 5 * STRIDES || tensor_count != 10) return MISCOUNTED;

@@ -1,9 +1,10 @@
-// Tokens of a batch of texts through the network of network.py, on a CPU: a whole step in one parallel region,
-// since at such sizes calling a kernel costs more than running it. Products are rounded where the training forward under
+// Tokens of a batch of texts through the network of network.py, on a CPU: a whole step in one parallel region, since at
+// such sizes calling a kernel costs more than running it. Products are rounded where the training forward under
 // autocast rounds them. A row's numbers do not depend on the other rows, nor on the number of threads.
 #include "vectors.h"
 
-constexpr int AHEAD = 24;  // places of a cache that are fetched before they are wanted: a fifth faster on a large batch
+// Places of a cache that are fetched before they are read: a fifth faster on a large batch.
+constexpr int AHEAD = 24;
 
 // The numbers of a call, in their order.
 struct Sizes {
@@ -81,7 +82,8 @@ static void turn(const Model &model, int size, float *head, const float *weight,
 
 // N vectors of the values' mean under `weights`, times `share`.
 template <int N>
-static inline void mix(const Element *values, int size, const float *weights, int64_t position, float share, float *out) {
+static inline void mix(const Element *values, int size, const float *weights, int64_t position, float share,
+                       float *out) {
     Vector sums[N] = {};
     for (int64_t at = 0; at <= position; at++)
         for (int n = 0; n < N; n++) {
@@ -92,8 +94,8 @@ static inline void mix(const Element *values, int size, const float *weights, in
 }
 
 // softmax(q K / sqrt(head_dim)) V over places 0 ... position; `scores` has room for them and a vector more.
-static void attend(int size, const float *q, const Element *keys, const Element *values, int64_t position, float *scores,
-                   float *out) {
+static void attend(int size, const float *q, const Element *keys, const Element *values, int64_t position,
+                   float *scores, float *out) {
     const float scale = 1.0f / std::sqrt((float)size);
     float most = -INFINITY;
     for (int64_t at = 0; at <= position; at++) {
