@@ -31,7 +31,8 @@ from torch import nn
 
 from benchmarks.measure import show
 from crawl2chat.model.network import IGNORED, ModelConfig, Transformer, parameter_count
-from crawl2chat.model.optimizers import build_optimizers, fast_bfloat16
+from crawl2chat.model.optimizers import build_optimizers
+from crawl2chat.model.precision import fast_bfloat16
 from crawl2chat.records import Broken, read_records
 from crawl2chat.tokens.shards import Entry, write
 from crawl2chat.tokens.tokenizer import Tokenizer

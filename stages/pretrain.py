@@ -66,7 +66,6 @@ def pretrain(
     """Trains the base model; returns its size, its loss on held-out text, and what it cost."""
     import torch.distributed as dist
 
-    from crawl2chat.model.costs import H100, costs, told_costs
     from crawl2chat.model.folder import save_model
     from crawl2chat.model.network import flops_per_token, parameter_count
     from crawl2chat.model.presets import SHAPE, context_of, recipe
@@ -115,9 +114,6 @@ def pretrain(
         out_curve.write_text("step,val_loss,val_bpb\n0,{val_loss:.6f},{val_bpb:.6f}\n".format(**measured))
         return {"parameters": derived["parameters"], "steps": 0, "train_tokens": 0, "flops": 0, **measured}
 
-    bill = costs(derived["parameters"], seen, derived["flops"])
-    tracker.table("costs", bill)
-    print(f"pretrain: what it costs on one {H100}", *told_costs(bill), sep="\n  ", flush=True)
     fitted = fit(
         model,
         batches,

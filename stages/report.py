@@ -72,7 +72,7 @@ def report(metrics: Path, plots: Path, lock: Path, out: Path, params: ReportPara
             skills=skills(evaluation),
             samples=samples(plots / "evaluate" / "samples.jsonl", params),
             questions=questions(plots / "evaluate" / "answers.jsonl", params),
-            bill=bill(numbers.get("pretrain", {})),
+            bill=bill(numbers.get("pretrain", {}), tracker),
             lineage=lineage(lock),
             stages=STAGES,
         )
@@ -168,13 +168,14 @@ def questions(path: Path, params: ReportParams) -> list[dict[str, Any]]:
     return [rows[turn] for turn in range(longest) for rows in turns if turn < len(rows)][: params.questions]
 
 
-def bill(pretraining: dict[str, Any]) -> dict[str, Any]:
+def bill(pretraining: dict[str, Any], tracker: Tracker) -> dict[str, Any]:
     """What pretraining costs on a stated device, and what it would at the sizes of the talk; empty without a run."""
     if not pretraining.get("flops"):
         return {}
-    from crawl2chat.model.costs import H100, costs, for_people
+    from crawl2chat.evaluation.costs import H100, costs, for_people
 
     rows = costs(pretraining["parameters"], pretraining["train_tokens"], pretraining["flops"])
+    tracker.table("costs", rows)
     return {"device": str(H100), "rows": for_people(rows)}
 
 

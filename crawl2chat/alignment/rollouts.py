@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from crawl2chat.chat.conversation import render
-from crawl2chat.model.generate import generate
+from crawl2chat.model.generate import Sampling, generate
 from crawl2chat.model.network import Transformer
 from crawl2chat.tokens.tokenizer import Tokenizer
 
@@ -83,9 +83,7 @@ def sample(
     completions = generate(
         model,
         repeated,
-        max_new_tokens=max_new_tokens,
-        stop_ids={tokenizer.end},
-        temperature=temperature,
+        Sampling(max_new_tokens, {tokenizer.end}, temperature=temperature),
         seed=seed,
         dtype=torch.float32,
     )

@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from crawl2chat.errors import UserError
-from crawl2chat.model import packed
+from crawl2chat.model.cpu import attention
 from crawl2chat.model.network import Block, Kernel
-from crawl2chat.model.optimizers import fast_bfloat16
+from crawl2chat.model.precision import fast_bfloat16
 from crawl2chat.training.settings import TrainingParams
 
 TRAINING_BYTES = 16  # a parameter: weight, gradient and two moments of AdamW in float32; Muon keeps one moment less
@@ -55,7 +55,7 @@ def choose_kernel(params: TrainingParams, head_dim: int, device: torch.device) -
     if params.attention != "auto":
         return params.attention
     dtype = torch.bfloat16 if choose_precision(params) == "bf16-mixed" else torch.float32
-    return "compiled" if device.type == "cpu" and packed.fits(head_dim, dtype) else "sdpa"
+    return "compiled" if device.type == "cpu" and attention.fits(head_dim, dtype) else "sdpa"
 
 
 def choose_devices(params: TrainingParams, environment: Mapping[str, str]) -> tuple[int | str, int, int]:

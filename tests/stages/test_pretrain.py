@@ -464,7 +464,7 @@ def test_a_vocabulary_that_disagrees_with_the_tokenizer_is_refused(inputs, forei
         (folder / file.name).write_bytes(file.read_bytes())
     words["model"]["vocab"]["ZZZ"] = words["model"]["vocab"].pop("Ġroad")
     (folder / "tokenizer.json").write_text(json.dumps(words))
-    with pytest.raises(UserError, match="disagree, first at .*run the stage tokenizer again"):
+    with pytest.raises(UserError, match="disagree, first at .*adopt the folder's tokenizer again"):
         run(inputs, tmp_path, init_from=folder, **UNSHAPED)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"hidden_size": 48}))

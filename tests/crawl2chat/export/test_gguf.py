@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from model_toys import noisy
 
 from crawl2chat.chat.conversation import CHAT_TEMPLATE
 from crawl2chat.errors import UserError
-from crawl2chat.model.generate import generate
-from crawl2chat.model.gguf import SPLITS, interleave, save_gguf
+from crawl2chat.export.gguf import SPLITS, interleave, save_gguf
+from crawl2chat.model.generate import Sampling, generate
 from crawl2chat.model.network import ModelConfig, RopeScaling, Transformer
 from crawl2chat.tokens.tokenizer import SPECIALS, Tokenizer
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "stages"))
+sys.path += [str(Path(__file__).parents[2] / "stages"), str(Path(__file__).parents[1] / "model")]
+from model_toys import noisy  # noqa: E402
 from training_toys import texts  # noqa: E402
 
 TEXTS = ["The road from Paris to Rome takes 12 hours.", " 12*34 = 408\n\n\tx", "naïve 日本 🙂 don't CAN'T  stop"]
@@ -111,7 +111,7 @@ def test_a_split_that_llama_cpp_does_not_know_is_a_sentence(qwen, tmp_path) -> N
     words = json.loads((folder / "tokenizer.json").read_text())
     words["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = r"\w+|\W+"
     (tmp_path / "tokenizer.json").write_text(json.dumps(words))
-    with pytest.raises(UserError, match="set export.gguf to false"):
+    with pytest.raises(UserError, match="leave the file out .gguf: false."):
         save_gguf(model, tmp_path / "model.gguf", tmp_path, "toy")
 
 
@@ -147,7 +147,7 @@ def test_llama_cpp_reads_and_writes_the_same_words(which: str, request) -> None:
     for text in TEXTS:
         assert engine.tokenize(text.encode(), add_bos=False, special=False) == tokenizer.encode(text)
     prompt = [tokenizer.bos, *tokenizer.encode("The road from")]
-    (ours,) = generate(model, [prompt], max_new_tokens=200, temperature=0, dtype=torch.float32)
+    (ours,) = generate(model, [prompt], Sampling(200, temperature=0), dtype=torch.float32)
     theirs = []
     for token in engine.generate(prompt, temp=0.0, repeat_penalty=1.0):
         theirs.append(token)

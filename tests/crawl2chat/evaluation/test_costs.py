@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from crawl2chat.model.costs import H100, Device, amount, costs, few_digits, for_people
+from crawl2chat.evaluation.costs import H100, Device, amount, costs, few_digits, for_people
 
 
 def published(name: str, device: Device) -> dict:

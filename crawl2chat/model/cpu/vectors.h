@@ -1,5 +1,6 @@
-// Vectors of floats as compilers of C++ know them, in whatever width the processor has. ELEMENT is the type of weights, keys
-// and values: float, or uint16_t for bfloat16, whose products are rounded where the training forward under autocast rounds.
+// Vectors of floats as compilers of C++ know them, in whatever width the processor has. ELEMENT is the type of weights,
+// keys and values: float, or uint16_t for bfloat16, whose products are rounded where the training forward under
+// autocast rounds.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -76,10 +77,11 @@ static inline Vector exponential(Vector x) {
 
 static inline int up_to_panels(int64_t columns) { return (columns + PANEL - 1) / PANEL * PANEL; }
 
-// sums[r] += x[r] w for R rows of x and two vectors of columns of w, over n inputs; a row of x lies `across` from the next, its
-// numbers `along` from each other, rows of w `stride`.
+// sums[r] += x[r] w for R rows of x and two vectors of columns of w, over n inputs; a row of x lies `across` from the
+// next, its numbers `along` from each other, rows of w `stride`.
 template <int R, class Number>
-static inline void accumulate(const float *x, int across, int along, const Number *w, int stride, int n, Vector (&sums)[R][2]) {
+static inline void accumulate(const float *x, int across, int along, const Number *w, int stride, int n,
+                              Vector (&sums)[R][2]) {
     for (int i = 0; i < n; i++) {
         const Vector left = load(w + i * stride), right = load(w + i * stride + LANES);
         for (int r = 0; r < R; r++) {
@@ -88,3 +90,7 @@ static inline void accumulate(const float *x, int across, int along, const Numbe
         }
     }
 }
+
+constexpr const char *MISCOUNTED = "the number of arguments is not the one that this code was written for";
+
+extern "C" int lanes() { return LANES; }

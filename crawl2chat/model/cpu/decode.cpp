@@ -1,22 +1,37 @@
-// Tokens of a batch of texts through the network of network.py, on a CPU: a whole step in one parallel region,
-// since at such sizes calling a kernel costs more than running it. Products are rounded where the training forward under
+// Tokens of a batch of texts through the network of network.py, on a CPU: a whole step in one parallel region, since at
+// such sizes calling a kernel costs more than running it. Products are rounded where the training forward under
 // autocast rounds them. A row's numbers do not depend on the other rows, nor on the number of threads.
 #include "vectors.h"
 
-constexpr int AHEAD = 24;  // places of a cache that are fetched before they are wanted: a fifth faster on a large batch
+// Places of a cache that are fetched before they are read: a fifth faster on a large batch.
+constexpr int AHEAD = 24;
+
+// The numbers of a call, in their order.
+struct Sizes {
+    int64_t hidden, heads, kv_heads, head_dim, intermediate, vocabulary, layers, context;
+    int64_t rows, slots, room, wanted;
+};
+
+// The tensors of a call, in their order: those of the model, of each layer, of the tokens.
+struct Model {
+    const float *embedding, *norm, *cos, *sin, *eps;
+    const Element *head;
+};
 
 struct Layer {
     const Element *qkv, *o, *gate_up, *down;  // panels; those of gate_up hold LANES of the gate, then LANES of up
     const float *input_norm, *post_norm, *q_norm, *k_norm;  // the last two are null without QK-norm
 };
 
-struct Model {
-    int64_t hidden, heads, kv_heads, head_dim, intermediate, vocabulary, layers;
-    float eps;
-    const float *embedding, *norm, *cos, *sin;
-    const Element *head;
-    const Layer *layer;
+struct Tokens {
+    const int64_t *ids, *positions, *slots;  // (rows)
+    const int64_t *wanted;                   // rows whose logits are computed
+    Element *keys, *values;                  // (layers, slots, kv_heads, room, head_dim), written to
+    float *logits;                           // (wanted, vocabulary rounded up to whole panels)
 };
+
+template <class Struct>
+constexpr int64_t fields = sizeof(Struct) / sizeof(void *);
 
 static inline float inverse_rms(const float *x, int size, float eps) {
     Vector squares = {};
@@ -24,9 +39,9 @@ static inline float inverse_rms(const float *x, int size, float eps) {
     return 1.0f / std::sqrt(sum(squares) / size + eps);
 }
 
-static void normalise(const Model &model, const float *x, const float *weight, float *to) {
-    const float scale = inverse_rms(x, model.hidden, model.eps);
-    for (int i = 0; i < model.hidden; i += LANES) store(to + i, rounded(load(x + i) * scale * load(weight + i)));
+static void normalise(const float *x, int size, float eps, const float *weight, float *to) {
+    const float scale = inverse_rms(x, size, eps);
+    for (int i = 0; i < size; i += LANES) store(to + i, rounded(load(x + i) * scale * load(weight + i)));
 }
 
 // x times one panel for R rows; `finish` takes a row's two vectors of sums.
@@ -53,9 +68,8 @@ static void multiply(const float *x, int rows, int inputs, const Element *weight
 }
 
 // Rotary positions on a head that was normalised before, if the network does that.
-static void turn(const Model &model, float *head, const float *weight, int64_t position) {
-    const int size = model.head_dim;
-    const float scale = weight ? inverse_rms(head, size, model.eps) : 1.0f;
+static void turn(const Model &model, int size, float *head, const float *weight, int64_t position) {
+    const float scale = weight ? inverse_rms(head, size, *model.eps) : 1.0f;
     const float *cos = model.cos + position * size / 2, *sin = model.sin + position * size / 2;
     for (int i = 0; i < size / 2; i++) {
         const float left = weight ? head[i] * scale * weight[i] : head[i];
@@ -68,7 +82,8 @@ static void turn(const Model &model, float *head, const float *weight, int64_t p
 
 // N vectors of the values' mean under `weights`, times `share`.
 template <int N>
-static inline void mix(const Element *values, int size, const float *weights, int64_t position, float share, float *out) {
+static inline void mix(const Element *values, int size, const float *weights, int64_t position, float share,
+                       float *out) {
     Vector sums[N] = {};
     for (int64_t at = 0; at <= position; at++)
         for (int n = 0; n < N; n++) {
@@ -79,9 +94,8 @@ static inline void mix(const Element *values, int size, const float *weights, in
 }
 
 // softmax(q K / sqrt(head_dim)) V over places 0 ... position; `scores` has room for them and a vector more.
-static void attend(const Model &model, const float *q, const Element *keys, const Element *values, int64_t position,
+static void attend(int size, const float *q, const Element *keys, const Element *values, int64_t position,
                    float *scores, float *out) {
-    const int size = model.head_dim;
     const float scale = 1.0f / std::sqrt((float)size);
     float most = -INFINITY;
     for (int64_t at = 0; at <= position; at++) {
@@ -107,16 +121,33 @@ static void attend(const Model &model, const float *q, const Element *keys, cons
     for (; i < size; i += LANES) mix<1>(values + i, size, scores, position, share, out + i);
 }
 
-// Reads `rows` tokens, each at its position in its slot of the cache; tokens of one slot may come together, in order.
-// ids, positions, slots: (rows); keys, values: (layers, slot_count, kv_heads, room, head_dim), written to; wanted: (count)
-// rows whose logits (count, vocabulary rounded up to whole panels) are worked out.
-extern "C" void decode(const Model *shape, int64_t rows, int64_t slot_count, int64_t room, int64_t count,
-                       const int64_t *ids, const int64_t *positions, const int64_t *slots, const int64_t *wanted,
-                       Element *keys, Element *values, float *logits, int threads) {
-    const Model &model = *shape;
-    const int hidden = model.hidden, size = model.head_dim, inner = model.intermediate;
-    const int group = model.heads / model.kv_heads, q_width = model.heads * size, kv_width = model.kv_heads * size;
-    const int width = up_to_panels(q_width + 2 * kv_width), padded = up_to_panels(model.vocabulary);
+// What is wrong with a call; null if nothing is.
+static const char *refusal(const Sizes &s, const Tokens &tokens) {
+    for (int64_t row = 0; row < s.rows; row++) {
+        if (tokens.ids[row] < 0 || tokens.ids[row] >= s.vocabulary) return "an id is outside the vocabulary";
+        if (tokens.slots[row] < 0 || tokens.slots[row] >= s.slots) return "a slot is outside the cache";
+        if (tokens.positions[row] < 0 || tokens.positions[row] >= std::min(s.room, s.context))
+            return "a position is outside the cache or the model's context";
+    }
+    for (int64_t row = 0; row < s.wanted; row++)
+        if (tokens.wanted[row] < 0 || tokens.wanted[row] >= s.rows) return "a wanted row is none of the rows read";
+    return nullptr;
+}
+
+// Reads tokens, each at its position in its slot of the cache; tokens of one slot may come together, in order.
+extern "C" const char *decode(const int64_t *numbers, int64_t number_count, void *const *tensors, int64_t tensor_count,
+                              int threads) {
+    const Sizes &s = *(const Sizes *)numbers;
+    if (number_count != fields<Sizes> || tensor_count != fields<Model> + s.layers * fields<Layer> + fields<Tokens>)
+        return MISCOUNTED;
+    const Model &model = *(const Model *)tensors;
+    const Layer *layers = (const Layer *)(tensors + fields<Model>);
+    const Tokens &tokens = *(const Tokens *)(layers + s.layers);
+    if (const char *wrong = refusal(s, tokens)) return wrong;
+    const int hidden = s.hidden, size = s.head_dim, inner = s.intermediate, rows = s.rows, count = s.wanted;
+    const int group = s.heads / s.kv_heads, q_width = s.heads * size, kv_width = s.kv_heads * size;
+    const int width = up_to_panels(q_width + 2 * kv_width), padded = up_to_panels(s.vocabulary);
+    const int64_t *positions = tokens.positions;
     std::vector<float> stream(rows * hidden), normal(rows * hidden), qkv(rows * width), mixed(rows * q_width),
         gated(rows * inner);
     const auto add = [&](int row, int panel, Vector left, Vector right) {
@@ -125,47 +156,47 @@ extern "C" void decode(const Model *shape, int64_t rows, int64_t slot_count, int
         if (panel * PANEL + LANES < hidden) store(at + LANES, load(at + LANES) + right);
     };
     const auto place = [&](int layer, int row, int head) {  // of the row's first key or value
-        return ((layer * slot_count + slots[row]) * model.kv_heads + head) * room * size;
+        return ((layer * s.slots + tokens.slots[row]) * s.kv_heads + head) * s.room * size;
     };
 #pragma omp parallel num_threads(threads)
     {
-        std::vector<float> scores(room + LANES);
+        std::vector<float> scores(s.room + LANES);
 #pragma omp for schedule(static)
         for (int row = 0; row < rows; row++)
-            memcpy(&stream[row * hidden], model.embedding + ids[row] * hidden, hidden * sizeof(float));
-        for (int l = 0; l < model.layers; l++) {
-            const Layer &layer = model.layer[l];
+            memcpy(&stream[row * hidden], model.embedding + tokens.ids[row] * hidden, hidden * sizeof(float));
+        for (int l = 0; l < s.layers; l++) {
+            const Layer &layer = layers[l];
 #pragma omp for schedule(static)
             for (int row = 0; row < rows; row++)
-                normalise(model, &stream[row * hidden], layer.input_norm, &normal[row * hidden]);
+                normalise(&stream[row * hidden], hidden, *model.eps, layer.input_norm, &normal[row * hidden]);
             multiply(normal.data(), rows, hidden, layer.qkv, width, [&](int row, int panel, Vector left, Vector right) {
                 store(&qkv[row * width + panel * PANEL], left);
                 store(&qkv[row * width + panel * PANEL + LANES], right);
             });
 #pragma omp for collapse(2) schedule(static)
             for (int row = 0; row < rows; row++)
-                for (int head = 0; head < model.kv_heads; head++) {
+                for (int head = 0; head < s.kv_heads; head++) {
                     float *k = &qkv[row * width + q_width + head * size], *v = k + kv_width;
                     const int64_t at = place(l, row, head) + positions[row] * size;
-                    turn(model, k, layer.k_norm, positions[row]);
+                    turn(model, size, k, layer.k_norm, positions[row]);
                     for (int i = 0; i < size; i += LANES) {
-                        store(keys + at + i, load(k + i));
-                        store(values + at + i, load(v + i));
+                        store(tokens.keys + at + i, load(k + i));
+                        store(tokens.values + at + i, load(v + i));
                     }
                 }
 #pragma omp for collapse(2) schedule(static, 1)  // later places have more to read
             for (int row = 0; row < rows; row++)
-                for (int head = 0; head < model.heads; head++) {
+                for (int head = 0; head < s.heads; head++) {
                     float *q = &qkv[row * width + head * size];
                     const int64_t at = place(l, row, head / group);
-                    turn(model, q, layer.q_norm, positions[row]);
-                    attend(model, q, keys + at, values + at, positions[row], scores.data(),
+                    turn(model, size, q, layer.q_norm, positions[row]);
+                    attend(size, q, tokens.keys + at, tokens.values + at, positions[row], scores.data(),
                            &mixed[row * q_width + head * size]);
                 }
             multiply(mixed.data(), rows, q_width, layer.o, hidden, add);
 #pragma omp for schedule(static)
             for (int row = 0; row < rows; row++)
-                normalise(model, &stream[row * hidden], layer.post_norm, &normal[row * hidden]);
+                normalise(&stream[row * hidden], hidden, *model.eps, layer.post_norm, &normal[row * hidden]);
             multiply(normal.data(), rows, hidden, layer.gate_up, 2 * inner,
                      [&](int row, int panel, Vector gate, Vector up) {
                          const Vector silu = rounded(gate / (1.0f + exponential(-gate)));
@@ -175,12 +206,11 @@ extern "C" void decode(const Model *shape, int64_t rows, int64_t slot_count, int
         }
 #pragma omp for schedule(static)
         for (int row = 0; row < count; row++)
-            normalise(model, &stream[wanted[row] * hidden], model.norm, &normal[row * hidden]);
+            normalise(&stream[tokens.wanted[row] * hidden], hidden, *model.eps, model.norm, &normal[row * hidden]);
         multiply(normal.data(), count, hidden, model.head, padded, [&](int row, int panel, Vector left, Vector right) {
-            store(logits + row * (int64_t)padded + panel * PANEL, left);
-            store(logits + row * (int64_t)padded + panel * PANEL + LANES, right);
+            store(tokens.logits + row * (int64_t)padded + panel * PANEL, left);
+            store(tokens.logits + row * (int64_t)padded + panel * PANEL + LANES, right);
         });
     }
+    return nullptr;
 }
-
-extern "C" int lanes() { return LANES; }

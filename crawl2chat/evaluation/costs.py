@@ -1,8 +1,8 @@
 """What training costs: the FLOPs of a run, hours of a device and dollars, for this run and for the models of the talk.
 
-In: a run's parameters, tokens and FLOPs. Out: rows of a table. Arithmetic alone: hours follow from FLOPs and a stated device
-that reaches a stated share of its peak. Check: llm.c trained GPT-2's 1.6 B on 32 B tokens in 24 hours of eight H100 at 49 % and
-$3.50 an hour, $672; the arithmetic gives 180 of the 192 hours, $631.
+In: a run's parameters, tokens and FLOPs. Out: rows of a table. Arithmetic alone: hours follow from FLOPs and a stated
+device that reaches a stated share of its peak. Check: llm.c trained GPT-2's 1.6 B on 32 B tokens in 24 hours of eight
+H100 at 49 % and $3.50 an hour, $672; the arithmetic gives 180 of the 192 hours, $631.
 """
 
 from dataclasses import dataclass
@@ -17,8 +17,10 @@ class Device:
     """A device to rent."""
 
     name: str
-    peak_flops: float  # FLOP/s, dense bfloat16
-    utilisation: float  # share of the peak that training reaches
+    # FLOP/s, dense bfloat16.
+    peak_flops: float
+    # Share of the peak that training reaches.
+    utilisation: float
     dollars_per_hour: float
 
     def hours(self, flops: float) -> float:
@@ -32,16 +34,14 @@ class Device:
 
 
 H100 = Device("H100", 989e12, 0.4, 2.0)
-PUBLISHED = {
-    "gpt2-124m": 10e9,
-    "gpt2-1558m": 32e9,
-    "llama-3.1-8b": 15e12,
-}  # tokens: llm.c's two reproductions, Meta's model card
+# Tokens of training: llm.c's two reproductions, Meta's model card.
+PUBLISHED = {"gpt2-124m": 10e9, "gpt2-1558m": 32e9, "llama-3.1-8b": 15e12}
 
 
 def costs(parameters: int, tokens: int, flops: int, device: Device = H100) -> list[dict[str, Any]]:
-    """What a run costs on `device`, and what it would cost at the sizes of the talk: with as many tokens per parameter as
-    this run, and with the tokens those models were trained on. Rows {run, parameters, tokens, flops, device_hours, cost}."""
+    """What a run costs on `device`, and what it would cost at the sizes of the talk: with as many tokens per parameter
+    as this run, and with the tokens those models were trained on. Rows {run, parameters, tokens, flops, device_hours,
+    cost}."""
     rows = [row("this run", parameters, tokens, flops, device)]
     for name, published in PUBLISHED.items():
         config = preset(name)
@@ -60,7 +60,8 @@ def row(run: str, parameters: int, tokens: int, flops: float, device: Device) ->
         "run": run,
         "parameters": parameters,
         "tokens": tokens,
-        "flops": float(flops),  # of large models no table's whole number holds as many
+        # As a float: whole numbers of MLflow's tables end at 2^63, and large models need more.
+        "flops": float(flops),
         "device_hours": hours,
         "cost": hours * device.dollars_per_hour,
     }
@@ -78,14 +79,6 @@ def for_people(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
             "cost": f"${few_digits(row['cost'])}",
         }
         for row in rows
-    ]
-
-
-def told_costs(rows: list[dict[str, Any]]) -> list[str]:
-    """The same rows as lines."""
-    return [
-        "{run}: {parameters} parameters · {tokens} tokens · {FLOPs} FLOPs · {hours} h · {cost}".format(**row)
-        for row in for_people(rows)
     ]
 
 

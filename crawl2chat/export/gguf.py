@@ -1,13 +1,14 @@
 """One file for llama.cpp and what is built on it (LM Studio, Ollama): weights, tokenizer and chat template as GGUF.
 
-In: a model, its tokenizer's folder, a chat template. Out: model.gguf in float32, architecture `qwen3`, or `llama` without
-QK-norm. The same model gives the same bytes. Source: the GGUF specification and llama.cpp's own converter, whose choices
-are followed: its `llama` turns neighbouring coordinates instead of halves, so queries and keys are reordered for it.
+In: a model, its tokenizer's folder, a chat template. Out: model.gguf in float32, architecture `qwen3`, or `llama`
+without QK-norm. The same model gives the same bytes. Source: the GGUF specification and llama.cpp's own converter.
+llama.cpp's `llama` rotates neighbouring coordinates instead of halves, so queries and keys are reordered for it.
 """
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,15 +16,17 @@ from torch import Tensor
 
 from crawl2chat.errors import UserError
 from crawl2chat.model.network import ModelConfig, Transformer
-from crawl2chat.tokens import ranks
-from crawl2chat.tokens.tokenizer import split_pattern
+from crawl2chat.tokens import splits
+
+if TYPE_CHECKING:
+    from gguf import GGUFWriter
 
 # llama.cpp's names of our splits. Llama 3's also lets a word that is a token skip the merges, as our own encoder does.
 SPLITS = {
-    split_pattern(1): "qwen2",
-    split_pattern(3): "llama-bpe",
-    ranks.SPLITS["gpt2"]: "gpt-2",
-    ranks.SPLITS["gpt4o"]: "gpt-4o",
+    splits.split_pattern(1): "qwen2",
+    splits.split_pattern(3): "llama-bpe",
+    splits.SPLITS["gpt2"]: "gpt-2",
+    splits.SPLITS["gpt4o"]: "gpt-4o",
 }
 NAMES = {
     "self_attn.q_proj": "attn_q",
@@ -47,23 +50,24 @@ def save_gguf(
     from gguf import GGUFWriter, LlamaFileType, TokenType
 
     config = model.config
-    words = json.loads((tokenizer_folder / "tokenizer.json").read_text(encoding="utf-8"))
+    file = json.loads((tokenizer_folder / "tokenizer.json").read_text(encoding="utf-8"))
     writer = GGUFWriter(path, "qwen3" if config.qk_norm else "llama")
     writer.add_type("model")
     writer.add_name(name)
     writer.add_file_type(LlamaFileType.ALL_F32)
     add_shape(writer, config)
-    tokens, merges, special = vocabulary(words, config.vocab_size)
+    tokens, merges, special = vocabulary(file, config.vocab_size)
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(split_name(words))
+    writer.add_tokenizer_pre(split_name(file))
     writer.add_token_list(tokens)
     writer.add_token_types([TokenType.CONTROL if i in special else TokenType.NORMAL for i in range(len(tokens))])
     writer.add_token_merges(merges)
-    ids = {token["content"]: token["id"] for token in words["added_tokens"]}
+    ids = {token["content"]: token["id"] for token in file["added_tokens"]}
     writer.add_bos_token_id(ids["<|bos|>"])
     writer.add_eos_token_id(ids["<|end|>"])
     writer.add_pad_token_id(ids["<|pad|>"])
-    writer.add_add_bos_token(False)  # the chat template writes it
+    # The chat template writes it.
+    writer.add_add_bos_token(False)
     if chat_template:
         writer.add_chat_template(chat_template)
     for tensor_name, tensor in tensors(model):
@@ -74,7 +78,7 @@ def save_gguf(
     writer.close()
 
 
-def add_shape(writer: "GGUFWriter", config: ModelConfig) -> None:  # noqa: F821
+def add_shape(writer: "GGUFWriter", config: ModelConfig) -> None:
     """The keys that config.json has, in GGUF's names."""
     writer.add_vocab_size(config.vocab_size)
     writer.add_context_length(config.max_position_embeddings)
@@ -122,18 +126,20 @@ def interleave(weight: Tensor, heads: int) -> Tensor:
     return halves.transpose(1, 2).reshape(weight.shape)
 
 
-def vocabulary(words: dict, size: int) -> tuple[list[str], list[str], set[int]]:
-    """Tokens by id, merges in order as `left right`, and which ids are special. Ids that nothing stands for get a name."""
-    special = {token["id"]: token["content"] for token in words["added_tokens"]}
-    by_id = {number: word for word, number in words["model"]["vocab"].items()} | special
-    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in words["model"]["merges"]]
+def vocabulary(file: dict[str, Any], size: int) -> tuple[list[str], list[str], set[int]]:
+    """Tokens by id, merges in order as `left right`, and which ids are special. Ids that stand for no token get a
+    name."""
+    special = {token["id"]: token["content"] for token in file["added_tokens"]}
+    by_id = {number: token for token, number in file["model"]["vocab"].items()} | special
+    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in file["model"]["merges"]]
     return [by_id.get(i, f"<|unused {i}|>") for i in range(size)], merges, set(special)
 
 
-def split_name(words: dict) -> str:
-    pattern = words["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"]
+def split_name(file: dict[str, Any]) -> str:
+    pattern = file["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"]
     if pattern not in SPLITS:
         raise UserError(
-            "llama.cpp knows no split like this tokenizer's: set export.gguf to false, or train a tokenizer of this project"
+            "llama.cpp knows no split like this tokenizer's: leave the file out (gguf: false), "
+            "or use a tokenizer trained here"
         )
     return SPLITS[pattern]

@@ -1,6 +1,6 @@
-// Causal attention over rows of packed documents, forward and backward, for training on a CPU. A query reads the keys from
-// `first`, where its document begins, to its own place, so that what it may not see costs nothing. Sums are float32 whatever
-// the type of inputs and outputs; no two threads add to the same number.
+// Causal attention over rows of packed documents, forward and backward, for training on a CPU. A query reads the keys
+// from `first`, where its document begins, to its own place, so that what it may not see costs nothing. Sums are
+// float32 whatever the type of inputs and outputs; no two threads add to the same number.
 #include "vectors.h"
 
 struct Heads {  // (rows, heads, places, size) in memory; the last dimension lies together
@@ -14,20 +14,41 @@ struct Shape {
     const int64_t *first;  // (rows, places)
 };
 
+// Numbers of a call: those of its shape, then those of each input that has heads.
+constexpr int SIZES = 5, STRIDES = 3;
+
+static Heads heads_of(const int64_t *numbers, void *const *tensors, int index) {
+    const int64_t *strides = numbers + SIZES + STRIDES * index;
+    return {(const Element *)tensors[index], strides[0], strides[1], strides[2]};
+}
+
+// What is wrong with the first places; null if nothing is.
+static const char *refusal(const Shape &s) {
+    for (int64_t at = 0; at < s.rows * s.places; at++) {
+        const int64_t t = at % s.places;
+        if (s.first[at] < (t ? s.first[at - 1] : 0) || s.first[at] > t)
+            return "a first place lies before that of the token before it, or after its token";
+    }
+    return nullptr;
+}
+
 // What a thread needs for one head of keys: places filled up to whole panels.
 struct Work {
     const int places, size, padded;
-    std::vector<float> keys, values, turned_keys, turned_values, key_grads, value_grads;  // turned: (panels, size, PANEL)
-    std::vector<float> q, grad, scores, products;                                         // of TILE queries
+    std::vector<float> keys, values, key_grads, value_grads;
+    std::vector<float> turned_keys, turned_values;  // (panels, size, PANEL)
+    std::vector<float> q, grad, scores, products;   // of TILE queries
 
     Work(int places, int size)
-        : places(places), size(size), padded(up_to_panels(places)), keys(padded * size),
-          values(padded * size), turned_keys(padded * size), turned_values(padded * size), key_grads(padded * size),
-          value_grads(padded * size), q(TILE * size), grad(TILE * size), scores(TILE * padded), products(TILE * padded) {}
+        : places(places), size(size), padded(up_to_panels(places)), keys(padded * size), values(padded * size),
+          key_grads(padded * size), value_grads(padded * size), turned_keys(padded * size),
+          turned_values(padded * size), q(TILE * size), grad(TILE * size), scores(TILE * padded),
+          products(TILE * padded) {}
 
     void read(const Heads &from, int64_t b, int64_t h, int begin, int end, float factor, float *to) const {
         for (int t = begin; t < end; t++)
-            for (int i = 0; i < size; i += LANES) store(to + (t - begin) * size + i, load(from.at(b, h, t) + i) * factor);
+            for (int i = 0; i < size; i += LANES)
+                store(to + (t - begin) * size + i, load(from.at(b, h, t) + i) * factor);
     }
 
     void turn(const std::vector<float> &from, std::vector<float> &to) const {
@@ -36,7 +57,8 @@ struct Work {
     }
 
     // TILE queries times the keys (or values) from place `low` to `high`, whole panels.
-    void dot(const std::vector<float> &queries, const std::vector<float> &turned, int low, int high, std::vector<float> &to) {
+    void dot(const std::vector<float> &queries, const std::vector<float> &turned, int low, int high,
+             std::vector<float> &to) {
         for (int at = low; at < high; at += PANEL) {
             Vector sums[TILE][2] = {};
             accumulate<TILE>(queries.data(), size, 1, &turned[at * size], PANEL, size, sums);
@@ -55,7 +77,8 @@ struct Work {
 
     // Rows of `weights` (TILE of them, places low to high) times rows of `from`; each result goes to `finish`.
     template <class Finish>
-    void mix(const std::vector<float> &weights, const std::vector<float> &from, int low, int high, const Finish &finish) {
+    void mix(const std::vector<float> &weights, const std::vector<float> &from, int low, int high,
+             const Finish &finish) {
         for (int i = 0; i < size; i += PANEL) {
             Vector sums[TILE][2] = {};
             accumulate<TILE>(&weights[low], padded, 1, &from[low * size + i], size, high - low, sums);
@@ -87,9 +110,10 @@ static void put(Element *to, Vector left, Vector right) {
     store(to + LANES, rounded(right));
 }
 
-// Every head of keys on some thread: `begin` when its keys and values are read, `tile` for TILE queries of each head that reads
-// them, their products with the keys in work.scores, and `end`. `tile` takes its row, head, places from `start` to `stop`, the
-// first visible place of every query, and the whole panels from `low` to `high` that hold all they see.
+// Every head of keys on some thread: `begin` when its keys and values are read, `tile` for TILE queries of each head
+// that reads them, their products with the keys in work.scores, and `end`. `tile` takes its row, head, places from
+// `start` to `stop`, the first visible place of every query, and the whole panels from `low` to `high` that hold all
+// they see.
 template <class Begin, class Tile, class End>
 static void walk(const Shape &s, const Heads &q, const Heads &k, const Heads &v, int threads, const Begin &begin,
                  const Tile &tile, const End &end) {
@@ -119,10 +143,16 @@ static void walk(const Shape &s, const Heads &q, const Heads &k, const Heads &v,
     }
 }
 
-// out: (rows, places, heads, size); sums: (rows, heads, places), the logarithm of each softmax's denominator.
-extern "C" void attend(const Shape *shape, const Heads *q, const Heads *k, const Heads *v, Element *out, float *sums,
-                       int threads) {
-    const Shape &s = *shape;
+// tensors: q, k, v, first, then what is written: the logarithm of each softmax's denominator (rows, heads, places) and
+// the output (rows, places, heads, size).
+extern "C" const char *attend(const int64_t *numbers, int64_t number_count, void *const *tensors, int64_t tensor_count,
+                              int threads) {
+    if (number_count != SIZES + 3 * STRIDES || tensor_count != 6) return MISCOUNTED;
+    const Shape s{numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], (const int64_t *)tensors[3]};
+    if (const char *wrong = refusal(s)) return wrong;
+    const Heads q = heads_of(numbers, tensors, 0), k = heads_of(numbers, tensors, 1), v = heads_of(numbers, tensors, 2);
+    float *log_sums = (float *)tensors[4];
+    Element *out = (Element *)tensors[5];
     const auto tile = [&](Work &work, int b, int h, int start, int stop, const int64_t *first, int low, int high) {
         float shares[TILE] = {};
         for (int t = start; t < stop; t++) {
@@ -137,21 +167,28 @@ extern "C" void attend(const Shape *shape, const Heads *q, const Heads *k, const
             }
             work.hide(t - start, t, first[t], low, high, 0.0f);
             shares[t - start] = 1.0f / sum(total);
-            sums[(b * s.heads + h) * s.places + t] = most + std::log(sum(total));
+            log_sums[(b * s.heads + h) * s.places + t] = most + std::log(sum(total));
         }
         work.mix(work.scores, work.values, low, stop, [&](int r, int i, Vector left, Vector right) {
             if (start + r < stop)
                 put(out + ((b * s.places + start + r) * s.heads + h) * s.size + i, left * shares[r], right * shares[r]);
         });
     };
-    walk(s, *q, *k, *v, threads, [](Work &) {}, tile, [](Work &, int, int) {});
+    walk(s, q, k, v, threads, [](Work &) {}, tile, [](Work &, int, int) {});
+    return nullptr;
 }
 
-// out and its gradient: (rows, heads, places, size); q_grad: (rows, places, heads, size); the others with kv_heads.
-extern "C" void attend_backward(const Shape *shape, const Heads *q, const Heads *k, const Heads *v, const Heads *out,
-                                const Heads *grad, const float *sums, Element *q_grad, Element *k_grad, Element *v_grad,
-                                int threads) {
-    const Shape &s = *shape;
+// tensors: q, k, v, the output and its gradient, first, the logarithms of `attend`, then what is written: the gradients
+// of q (rows, places, heads, size), k and v (rows, places, kv_heads, size).
+extern "C" const char *attend_backward(const int64_t *numbers, int64_t number_count, void *const *tensors,
+                                       int64_t tensor_count, int threads) {
+    if (number_count != SIZES + 5 * STRIDES || tensor_count != 10) return MISCOUNTED;
+    const Shape s{numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], (const int64_t *)tensors[5]};
+    if (const char *wrong = refusal(s)) return wrong;
+    const Heads q = heads_of(numbers, tensors, 0), k = heads_of(numbers, tensors, 1), v = heads_of(numbers, tensors, 2);
+    const Heads out = heads_of(numbers, tensors, 3), grad = heads_of(numbers, tensors, 4);
+    const float *log_sums = (const float *)tensors[6];
+    Element *q_grad = (Element *)tensors[7], *k_grad = (Element *)tensors[8], *v_grad = (Element *)tensors[9];
     const int size = s.size;
     const float scale = 1.0f / std::sqrt((float)size);
     const auto begin = [&](Work &work) {
@@ -160,7 +197,7 @@ extern "C" void attend_backward(const Shape *shape, const Heads *q, const Heads 
         std::fill(work.value_grads.begin(), work.value_grads.end(), 0.0f);
     };
     const auto tile = [&](Work &work, int b, int h, int start, int stop, const int64_t *first, int low, int high) {
-        work.read(*grad, b, h, start, stop, 1.0f, work.grad.data());
+        work.read(grad, b, h, start, stop, 1.0f, work.grad.data());
         work.dot(work.grad, work.turned_values, low, high, work.products);
         for (int r = 0; r < TILE; r++) {
             const int t = start + r;
@@ -171,8 +208,8 @@ extern "C" void attend_backward(const Shape *shape, const Heads *q, const Heads 
                 continue;
             }
             Vector shared = {};
-            for (int i = 0; i < size; i += LANES) shared += load(&work.grad[r * size + i]) * load(out->at(b, h, t) + i);
-            const float mean = sum(shared), most = sums[(b * s.heads + h) * s.places + t];
+            for (int i = 0; i < size; i += LANES) shared += load(&work.grad[r * size + i]) * load(out.at(b, h, t) + i);
+            const float mean = sum(shared), most = log_sums[(b * s.heads + h) * s.places + t];
             for (int at = low; at < high; at += LANES)
                 store(weights + at, exponential(load(weights + at) - most));
             work.hide(r, t, first[t], low, high, 0.0f);
@@ -195,7 +232,6 @@ extern "C" void attend_backward(const Shape *shape, const Heads *q, const Heads 
                 put(v_grad + at, load(value), load(value + LANES));
             }
     };
-    walk(s, *q, *k, *v, threads, begin, tile, end);
+    walk(s, q, k, v, threads, begin, tile, end);
+    return nullptr;
 }
-
-extern "C" int panel() { return PANEL; }
