@@ -64,7 +64,7 @@ Runner = Callable[[int, Path, dict[str, str]], Result]  # (depth, folder, enviro
 def prepare(root: Path, depth: int, settings: dict[str, Any]) -> Path:
     """The folder of one depth, a project of the stage `pretrain` alone; its parameters are checked."""
     from stages.pretrain import PretrainParams
-    from stages.runner import validate
+    from stages.settings import validate
 
     folder = root / PLACE / f"depth-{depth}"
     folder.mkdir(parents=True, exist_ok=True)

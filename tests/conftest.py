@@ -104,7 +104,16 @@ def toys(tmp_path: Path) -> Path:
     """A project with this one's runner and three stages of its own, under DVC without git."""
     root = tmp_path / "project"
     # The modules of the runner, without the real stages.
-    keep = {"__init__.py", "__main__.py", "runner.py", "files.py", "hashes.py", "mlflow_tracker.py", "mlflow_writer.py"}
+    keep = {
+        "__init__.py",
+        "__main__.py",
+        "runner.py",
+        "files.py",
+        "hashes.py",
+        "mlflow_tracker.py",
+        "mlflow_writer.py",
+        "settings.py",
+    }
     shutil.copytree(ROOT / "stages", root / "stages", ignore=lambda folder, names: set(names) - keep)
     for stage, code in TOYS.items():
         (root / "stages" / f"{stage}.py").write_text(code)

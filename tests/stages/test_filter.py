@@ -14,7 +14,7 @@ from crawl2chat.tracking import Tracker
 from stages.deduplicate import DeduplicateParams
 from stages.extract import ExtractParams
 from stages.filter import FilterParams, filter
-from stages.runner import validate
+from stages.settings import validate
 
 
 @pytest.fixture(scope="module")
