@@ -49,20 +49,20 @@ def start_fabric(machine: Machine, parameters: int = 0, shards: bool = False) ->
         raise UserError(
             "strategy is fsdp2 and reinforcement learning keeps the whole model on every device: set it to ddp"
         )
-    made: Any = strategy
+    strategy_object: Any = strategy
     if strategy == "fsdp2":
         # What is set up cuts itself.
-        made = ModelParallelStrategy(lambda module, mesh: module.shard(mesh["data_parallel"]), world, 1)
+        strategy_object = ModelParallelStrategy(lambda module, mesh: module.shard(mesh["data_parallel"]), world, 1)
     elif strategy == "ddp":
         # Gradients live in the buffers they travel in: one copy less.
-        made = DDPStrategy(gradient_as_bucket_view=True)
+        strategy_object = DDPStrategy(gradient_as_bucket_view=True)
     mixed = choose_precision(machine) == "bf16-mixed"
     try:
         fabric = Fabric(
             accelerator=machine.accelerator,
             devices=devices,
             num_nodes=nodes,
-            strategy=made,
+            strategy=strategy_object,
             plugins=BFloat16Mixed("cuda" if on_gpu(machine) else "cpu") if mixed else None,
         )
     except (MisconfigurationException, ValueError, RuntimeError, ModuleNotFoundError) as error:

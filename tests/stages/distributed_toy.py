@@ -100,7 +100,14 @@ def reinforce(folder: Path, name: str, rank: int, **machine) -> None:
 
     of_reason = {"prompts": 5, "samples": 5, "kl": "k3", "neighbours": [], "gate_low": 0.0, "gate_high": 1.0}
     start(reason, ReasonParams(**RL, **of_reason), sft=world["policy"])
-    of_rlhf = {"episodes": 13, "kl_horizon": 100.0, "watched": 7, "evaluate_every": 2, "control": True, "control_steps": 1}
+    of_rlhf = {
+        "episodes": 13,
+        "kl_horizon": 100.0,
+        "watched": 7,
+        "evaluate_every": 2,
+        "control": True,
+        "control_steps": 1,
+    }
     inputs = {"policy": world["policy"], "reward": world["reward"], "preferences": world["pairs"]}
     start(rlhf, RLHFParams(**RL, **of_rlhf), **inputs)
 

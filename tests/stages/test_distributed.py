@@ -100,7 +100,10 @@ def test_two_processes_go_on_where_one_was_with_the_model_cut_over_them(runs) ->
 def test_two_processes_reinforce_what_one_would(runs, stage: str) -> None:
     """Rollouts, rewards and with them the advantages of the first step are equal; what follows from sums is close."""
     one, two = (json.loads((runs / f"{name}-{stage}/measured0.json").read_text()) for name in ("one", "two"))
-    exact = {"reason": ("reward", "accuracy", "format", "length", "finished", "zero_variance"), "rlhf": ("length", "finished")}
+    exact = {
+        "reason": ("reward", "accuracy", "format", "length", "finished", "zero_variance"),
+        "rlhf": ("length", "finished"),
+    }
     assert len(one["rows"]) == len(two["rows"]) >= 3
     assert all(one["rows"][0][key] == two["rows"][0][key] for key in exact[stage])
     for row, other in zip(one["rows"], two["rows"], strict=True):
