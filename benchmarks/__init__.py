@@ -4,11 +4,15 @@ A benchmark prints what a person wants to read and ends with one line of JSON.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from crawl2chat.errors import UserError
+
+# As the stages ask for before torch is imported: OpenMP's waiting threads sleep.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def data_folder(about: str) -> Path | None:

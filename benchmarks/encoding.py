@@ -2,9 +2,9 @@
 
 In: the texts of a folder of JSON and text files (subfolders text, chat, filters/language_sentences), or of the tiny
 web. Out: one line of JSON. `speed_ratio`: how many times faster `Tokenizer.encode` is than the library's `encode` in a
-loop, one thread, in CPU seconds, over all different texts; `ids_equal`: are all ids the same; `batch_ratio`: the same for both
-batch calls with `threads` threads in wall seconds, over the first megabytes; `training_ratio`: CPU seconds of `train`
-over those of the library alone with the same settings.
+loop, one thread, in CPU seconds, over all different texts; `ids_equal`: are all ids the same; `batch_ratio`: the same
+for both batch calls with `threads` threads in wall seconds, over the first megabytes; `training_ratio`: CPU seconds of
+`train` over those of the library alone with the same settings.
 """
 
 import argparse
@@ -26,7 +26,8 @@ from tqdm import tqdm  # noqa: E402
 
 from benchmarks.measure import Pair, show  # noqa: E402
 from crawl2chat.records import Broken, read_records  # noqa: E402
-from crawl2chat.tokens.tokenizer import SPECIALS, Tokenizer, split_pattern  # noqa: E402
+from crawl2chat.tokens.splits import split_pattern  # noqa: E402
+from crawl2chat.tokens.tokenizer import SPECIALS, Tokenizer  # noqa: E402
 from crawl2chat.tokens.training import assemble, train  # noqa: E402
 
 FOLDERS = ("text", "chat", "filters/language_sentences")
@@ -39,12 +40,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--data", type=Path, help="folder with text/, chat/ …; without it the tiny web is read")
     parser.add_argument("--vocab-size", type=int, default=8_192)
     parser.add_argument("--training-megabytes", type=float, default=6.0)
-    given = parser.parse_args(arguments)
-    texts = list(dict.fromkeys(text for text in (real(given.data) if given.data else tiny()) if text))
+    options = parser.parse_args(arguments)
+    texts = list(dict.fromkeys(text for text in (real(options.data) if options.data else tiny()) if text))
     if not texts:
-        print(f"error: {given.data} holds no text in {', '.join(FOLDERS)}.", file=sys.stderr)
+        print(f"error: {options.data} holds no text in {', '.join(FOLDERS)}.", file=sys.stderr)
         return 1
-    show(compare(texts, given.vocab_size, given.training_megabytes))
+    show(compare(texts, options.vocab_size, options.training_megabytes))
     return 0
 
 

@@ -2,9 +2,9 @@
 
     python -m benchmarks.generation [--model models/export] [--tokens 192] [--rounds 5]
 
-Both write greedily after the same prompts, on the same threads, taking turns; no token ends an answer, so that both write
-as many. Rates are medians. `ratio_batch1` and `ratio_batch32` are ours in the precision that it chooses on this machine over
-the faster of transformers' two; the ratios in equal precision stand beside them. The last line is JSON.
+Both write greedily after the same prompts, on the same threads, taking turns; no token ends an answer, so that both
+write as many. Rates are medians. `ratio_batch1` and `ratio_batch32` are ours in the precision that it chooses on this
+machine over the faster of transformers' two; the ratios in equal precision stand beside them. The last line is JSON.
 """
 
 import argparse
@@ -17,9 +17,13 @@ from pathlib import Path
 import torch
 
 from benchmarks.measure import show
-from crawl2chat.model.generate import usual_dtype
+from crawl2chat.model.folder import load_model, save_model
+from crawl2chat.model.generate import Sampling, generate
+from crawl2chat.model.network import ModelConfig, Transformer
+from crawl2chat.model.precision import fastest_dtype
 
-PROMPT = 32  # tokens
+# Tokens.
+PROMPT = 32
 
 
 def main() -> None:
@@ -29,10 +33,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="in which both take their turn")
     options = parser.parse_args()
     precisions = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-    usual = usual_dtype(torch.device("cpu"))
-    chosen = next(name for name, dtype in precisions.items() if dtype == usual)
+    fastest = fastest_dtype(torch.device("cpu"))
+    chosen = next(name for name, dtype in precisions.items() if dtype == fastest)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = options.model or untrained(Path(scratch))
+        folder = options.model or Path(scratch)
+        if not options.model:
+            save_model(noisy(), folder)
         result = {"threads": torch.get_num_threads(), "tokens": options.tokens, "precision": chosen}
         for batch in (1, 32):
             rates = {}
@@ -51,26 +57,19 @@ def main() -> None:
     show(result)
 
 
-def untrained(folder: Path) -> Path:
-    """A model of the default run's shape whose every block does something, as a folder."""
-    from crawl2chat.model.folder import save_model
-    from crawl2chat.model.network import ModelConfig, Transformer
-
+def noisy() -> Transformer:
+    """An untrained model of the default run's shape in which every block does something."""
     model = Transformer(ModelConfig(1024))
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(torch.randn(weight.shape, generator=generator) * 0.05)
-    save_model(model, folder)
-    return folder
+    return model.eval()
 
 
 def contest(folder: Path, batch: int, tokens: int, rounds: int, dtype: torch.dtype) -> tuple[float, float, int]:
     """Tokens a second of ours and of transformers, and how many texts both wrote the same."""
     from transformers import AutoModelForCausalLM, GenerationConfig
-
-    from crawl2chat.model.folder import load_model
-    from crawl2chat.model.generate import generate
 
     ours = load_model(folder)
     theirs = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
@@ -81,7 +80,8 @@ def contest(folder: Path, batch: int, tokens: int, rounds: int, dtype: torch.dty
     theirs.generation_config = greedy  # the folder's own would end a text at its end token
 
     def write_ours() -> list[list[int]]:
-        done = generate(ours, prompts.tolist(), max_new_tokens=tokens, temperature=0, batch_size=batch, dtype=dtype)
+        sampling = Sampling(tokens, temperature=0)
+        done = generate(ours, prompts.tolist(), sampling, batch_size=batch, dtype=dtype)
         return [completion.ids for completion in done]
 
     @torch.inference_mode()
@@ -89,7 +89,7 @@ def contest(folder: Path, batch: int, tokens: int, rounds: int, dtype: torch.dty
         written = theirs.generate(prompts, attention_mask=torch.ones_like(prompts), generation_config=greedy)
         return written[:, PROMPT:].tolist()
 
-    # Also warms both up. Where two ids are as likely but for rounding, texts part ways.
+    # Also warms both up. Where two ids are equally likely but for rounding, the texts differ from there on.
     equal = sum(one == other for one, other in zip(write_ours(), write_theirs(), strict=True))
     times: dict[Callable, list[float]] = {write_ours: [], write_theirs: []}
     for _ in range(rounds):

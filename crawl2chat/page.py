@@ -8,24 +8,23 @@ from pathlib import Path
 from typing import Any
 
 INK, SOFT, GRID = "#1f2430", "#6b7280", "#e5e7eb"
-STYLE = "page.css"
+STYLE_SHEET = Path(__file__).with_name("page.css")
 COLOURS = {"blue": "#3b6fd4", "orange": "#e07a3f", "green": "#2f9e77", "purple": "#8b5fbf", "red": "#c9485b"}
 
 
 def environment(*folders: Path) -> Any:
-    """Jinja's environment for the templates of `folders`, which may include the style sheet."""
-    from jinja2 import ChoiceLoader, DictLoader, Environment, FileSystemLoader, StrictUndefined
+    """Jinja's environment for the templates of `folders`; which may include the style sheet."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    style = (Path(__file__).parent / STYLE).read_text(encoding="utf-8")
-    jinja = Environment(
-        loader=ChoiceLoader([FileSystemLoader(folders), DictLoader({STYLE: style})]),
+    templates = Environment(
+        loader=FileSystemLoader([*folders, STYLE_SHEET.parent]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    jinja.filters |= {"short": short, "percent": percent, "words": words}
-    return jinja
+    templates.filters |= {"short": short, "percent": percent, "words": words}
+    return templates
 
 
 def clip(text: str, characters: int) -> str:
@@ -84,7 +83,7 @@ class Canvas:
             "axes.titlesize": 10.5,
         }
         self.styled = pyplot.rc_context(style)
-        self.styled.__enter__()  # until the drawing is done: legends and titles take their style when they are made
+        self.styled.__enter__()  # until the drawing is done: legends and titles take their style when they are drawn
         self.figure, self.axes = pyplot.subplots(figsize=(width, height), **subplots)
         if title:
             self.axes.set_title(title, color=SOFT, pad=10)

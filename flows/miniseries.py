@@ -223,7 +223,7 @@ def bounds(guess: Any) -> dict[str, float | None]:
 
 def table(rows: list[dict[str, Any]]) -> list[list[str]]:
     """The runs; the first row is the head."""
-    from crawl2chat.model.costs import amount, few_digits
+    from crawl2chat.evaluation.costs import amount, few_digits
 
     head = ["depth", "parameters", "tokens", "epochs", "FLOPs", "val loss", "bits per byte", "device-seconds", "cost"]
     return [head] + [

@@ -1,5 +1,6 @@
 """Export: the final model as a Hugging Face folder that transformers and vLLM open without custom code, with its chat
-template, its generation settings and a model card that holds the evaluation's numbers; and as one GGUF file for llama.cpp."""
+template, its generation settings and a model card that holds the evaluation's numbers; and as one GGUF file for
+llama.cpp."""
 
 import json
 from pathlib import Path
@@ -14,20 +15,22 @@ class ExportParams(Params):
     """What the folder says about itself."""
 
     name: str = "crawl2chat"
-    license: str = "other"  # the corpus decides: name the licence your data allows
+    # The corpus decides: name the licence your data allows.
+    license: str = "other"
     temperature: float = Field(0.7, ge=0)
     top_p: float = Field(0.95, gt=0, le=1)
     max_new_tokens: int = Field(128, ge=1)
-    gguf: bool = True  # also write model.gguf, in float32
+    # Also write model.gguf, in float32.
+    gguf: bool = True
 
 
 def export(chat: Path, evaluation: Path, out: Path, params: ExportParams) -> dict[str, Any]:
     """Writes the folder; returns its size."""
     from crawl2chat.chat.conversation import CHAT_TEMPLATE
+    from crawl2chat.export.gguf import save_gguf
     from crawl2chat.model.folder import load_model, save_model
-    from crawl2chat.model.gguf import save_gguf
     from crawl2chat.model.network import parameter_count
-    from crawl2chat.tokens.tokenizer import Tokenizer
+    from crawl2chat.tokens.tokenizer import Tokenizer, transformers_config
 
     model, tokenizer = load_model(chat), Tokenizer.load(chat)
     save_model(model, out, chat)
@@ -35,7 +38,8 @@ def export(chat: Path, evaluation: Path, out: Path, params: ExportParams) -> dic
     config = json.loads((out / "config.json").read_text())
     ids = {"bos_token_id": tokenizer.bos, "eos_token_id": tokenizer.end, "pad_token_id": tokenizer.pad}
     write_json(out / "config.json", config | ids)
-    write_json(out / "tokenizer_config.json", tokenizer_config(context))
+    # The chat template renders what training rendered.
+    write_json(out / "tokenizer_config.json", transformers_config(context) | {"chat_template": CHAT_TEMPLATE})
     write_json(out / "generation_config.json", generation_config(params) | ids)
     if params.gguf:
         save_gguf(model, out / "model.gguf", chat, params.name, CHAT_TEMPLATE)
@@ -49,26 +53,10 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def tokenizer_config(context: int) -> dict[str, Any]:
-    """What transformers needs beside tokenizer.json. The chat template renders what training rendered."""
-    from crawl2chat.chat.conversation import CHAT_TEMPLATE
-
-    return {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_max_length": context,
-        "bos_token": "<|bos|>",
-        "eos_token": "<|end|>",
-        "pad_token": "<|pad|>",
-        "clean_up_tokenization_spaces": False,
-        "chat_template": CHAT_TEMPLATE,
-    }
-
-
 def generation_config(params: ExportParams) -> dict[str, Any]:
-    """The sampling that a loader uses when it is told nothing."""
-    drawn = {"do_sample": True, "temperature": params.temperature, "top_p": params.top_p}
-    greedy = {"do_sample": False}
-    return {"max_new_tokens": params.max_new_tokens, **(drawn if params.temperature else greedy)}
+    """How a loader samples unless it is called with other settings."""
+    sampled = {"do_sample": True, "temperature": params.temperature, "top_p": params.top_p}
+    return {"max_new_tokens": params.max_new_tokens, **(sampled if params.temperature else {"do_sample": False})}
 
 
 def model_card(params: ExportParams, parameters: int, context: int, numbers: dict[str, Any]) -> str:
@@ -82,7 +70,8 @@ library_name: transformers
 
 # {params.name}
 
-A chat model of {parameters:,} parameters with a context of {context:,} tokens, pretrained from a web crawl and then tuned
+A chat model of {parameters:,} parameters with a context of {context:,} tokens, pretrained from a web crawl and \
+then tuned
 by supervised conversations, verifiable rewards and preferences.
 
 ## Evaluation
@@ -101,11 +90,13 @@ inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, ret
 print(tokenizer.decode(model.generate(**inputs)[0]))
 ```
 
-{gguf_use if params.gguf else ""}A tool call ends the turn as `<|tool_call|> 12*34<|end|>`: answer with a message of role `tool`, and the model goes on.
+{gguf_use if params.gguf else ""}A tool call ends the turn as `<|tool_call|> 12*34<|end|>`: \
+answer with a message of role `tool`, and the model goes on.
 
 ## To mind
 
-- Text that users supply can spell a special token such as `<|end|>`, and tokenizers of this format turn it into the real
+- Text that users supply can spell a special token such as `<|end|>`, and tokenizers of this format turn it into \
+the real
   one. Strip `<|…|>` from untrusted text, or encode it with `split_special_tokens=True`, before it reaches the template.
 - The model knows what its corpus said, errors included. It is a demonstration, not a source of facts.
 """

@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import Field
 
 from crawl2chat import charts
-from crawl2chat.curation import report as curation
+from crawl2chat.curation.report import chapter as curation
+from crawl2chat.curation.report.inputs import BYTES_PER_TOKEN
 from crawl2chat.jsonl import read_jsonl
 from crawl2chat.page import clip, environment
 from crawl2chat.parameters import Params
@@ -57,21 +58,21 @@ def report(metrics: Path, plots: Path, lock: Path, out: Path, params: ReportPara
     numbers.pop("report", None)
     evaluation = numbers.get("evaluate", {})
     tables, figures = curation.read(plots / "curation")
-    bytes_per_token = numbers.get("tokenizer", {}).get("bytes_per_token") or curation.BYTES_PER_TOKEN
-    folders = Path(__file__).parent, Path(curation.__file__).parent
+    bytes_per_token = numbers.get("tokenizer", {}).get("bytes_per_token") or BYTES_PER_TOKEN
+    folders = Path(__file__).parent, curation.TEMPLATE.parent
     page = (
         environment(*folders)
         .get_template("report.html.jinja")
         .render(
             m={stage: numbers.get(stage, {}) for stage in (*numbers, *STAGES)},
             charts=draw_charts(numbers, plots),
-            **curation.shown(tables, figures, bytes_per_token),
+            **curation.chapter_values(tables, figures, bytes_per_token),
             unreadable=unreadable(numbers),
             models={name: title for name, title in MODELS.items() if name in evaluation},
             skills=skills(evaluation),
             samples=samples(plots / "evaluate" / "samples.jsonl", params),
             questions=questions(plots / "evaluate" / "answers.jsonl", params),
-            bill=bill(numbers.get("pretrain", {})),
+            bill=bill(numbers.get("pretrain", {}), tracker),
             lineage=lineage(lock),
             stages=STAGES,
         )
@@ -167,13 +168,14 @@ def questions(path: Path, params: ReportParams) -> list[dict[str, Any]]:
     return [rows[turn] for turn in range(longest) for rows in turns if turn < len(rows)][: params.questions]
 
 
-def bill(pretraining: dict[str, Any]) -> dict[str, Any]:
+def bill(pretraining: dict[str, Any], tracker: Tracker) -> dict[str, Any]:
     """What pretraining costs on a stated device, and what it would at the sizes of the talk; empty without a run."""
     if not pretraining.get("flops"):
         return {}
-    from crawl2chat.model.costs import H100, costs, for_people
+    from crawl2chat.evaluation.costs import H100, costs, for_people
 
     rows = costs(pretraining["parameters"], pretraining["train_tokens"], pretraining["flops"])
+    tracker.table("costs", rows)
     return {"device": str(H100), "rows": for_people(rows)}
 
 

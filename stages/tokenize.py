@@ -12,7 +12,8 @@ from crawl2chat.parameters import Params
 class TokenizeParams(Params):
     """Section `tokenize` of params.yaml."""
 
-    val_share: float = Field(0.02, gt=0.0, lt=1.0)  # of documents
+    # Of documents.
+    val_share: float = Field(0.02, gt=0.0, lt=1.0)
 
 
 def tokenize(corpus: Path, tokenizer: Path, out: Path, params: TokenizeParams, seed: int) -> dict[str, Any]:

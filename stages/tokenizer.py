@@ -1,5 +1,5 @@
-"""Stage tokenizer: a byte-level BPE vocabulary, learned from the corpus, read from a published file of ranks, or that of
-the model which pretraining starts from."""
+"""Stage tokenizer: a byte-level BPE vocabulary, learned from the corpus, read from a published file of ranks, or that
+of the model which pretraining starts from."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -18,17 +18,21 @@ class TokenizerParams(Params):
     """Section `tokenizer` of params.yaml."""
 
     vocab_size: int = Field(1_024, ge=SMALLEST, le=LARGEST)
-    digits: Literal[1, 3] = 1  # how many digits a token may hold
-    max_megabytes: float = Field(64.0, gt=0.0)  # of text to learn from
-    ranks: str = "inputs/ranks"  # a file of ranks, or a folder that may hold one; dvc.yaml hands it to the stage
-    split: Literal["gpt2", "gpt4", "gpt4o"] | None = None  # of an unknown file of ranks
+    # How many digits a token may hold.
+    digits: Literal[1, 3] = 1
+    # Of text to learn from.
+    max_megabytes: float = Field(64.0, gt=0.0)
+    # A file of ranks, or a folder that may hold one.
+    ranks: str = "inputs/ranks"
+    # Of an unknown file of ranks.
+    split: Literal["gpt2", "gpt4", "gpt4o"] | None = None
 
 
 def tokenizer(
     corpus: Path, init_from: Path, ranks: Path, out: Path, params: TokenizerParams, tracker: Tracker
 ) -> dict[str, Any]:
-    """Train on the corpus, or take the vocabulary in `ranks` or of the model in `init_from`; measure what a token holds,
-    in all and by language."""
+    """Train on the corpus, or take the vocabulary in `ranks` or of the model in `init_from`; measure what a token
+    holds, in all and by language."""
     from crawl2chat.tokens import ranks as published
     from crawl2chat.tokens.adopt import adopt, is_model
     from crawl2chat.tokens.tokenizer import Tokenizer
@@ -43,26 +47,26 @@ def tokenizer(
         vocabulary = published.read(file)
         published.convert(vocabulary, published.split_for(vocabulary, params.split, file.name), out)
     else:
-        texts = (text for _, text in beginning(corpus, params.max_megabytes))
+        texts = (text for _, text in first_documents(corpus, params.max_megabytes))
         train(texts, out, params.vocab_size, params.digits)
-    made = Tokenizer.load(out)
-    counts = count(made, beginning(corpus, params.max_megabytes))
-    longest = sorted((made.decode([i]) for i in range(made.vocab_size)), key=len)[-50:]
+    trained = Tokenizer.load(out)
+    counts = count(trained, first_documents(corpus, params.max_megabytes))
+    longest = sorted((trained.decode([i]) for i in range(trained.vocab_size)), key=len)[-50:]
     tracker.table("longest_tokens", [{"token": token} for token in longest])
     total = sum(counts.values(), Counter())
     languages = {language: compression(counts[language]) for language in sorted(counts)}
     tracker.table("languages", [{"language": name, **values} for name, values in languages.items()])
     return {
-        "vocab_size": made.vocab_size,
-        "merges": int((made.token_bytes() > 0).sum()) - 256,
+        "vocab_size": trained.vocab_size,
+        "merges": int((trained.token_bytes() > 0).sum()) - 256,
         **compression(total),
         "bytes": total["bytes"],
         "languages": languages,
     }
 
 
-def beginning(corpus: Path, megabytes: float) -> Iterator[tuple[str, str]]:
-    """(language, text) of the corpus's documents, until they amount to `megabytes`."""
+def first_documents(corpus: Path, megabytes: float) -> Iterator[tuple[str, str]]:
+    """(language, text) of the corpus's documents, up to `megabytes`."""
     from crawl2chat.tokens.corpus import read
 
     size = 0
@@ -87,7 +91,8 @@ def count(tokenizer: Any, documents: Iterator[tuple[str, str]]) -> dict[str, Cou
 
 
 def compression(counts: Counter[str]) -> dict[str, float]:
-    """Bytes per token, and fertility: tokens per word between white space (Rust et al. 2021), in scripts that have it."""
+    """Bytes per token, and fertility: tokens per word between white space (Rust et al. 2021), in scripts that have
+    it."""
     return {
         "documents": counts["documents"],
         "bytes_per_token": counts["bytes"] / max(1, counts["tokens"]),

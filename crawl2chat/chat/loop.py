@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from crawl2chat.chat.conversation import render_call, render_prompt
 from crawl2chat.chat.tools import parse_call, run_tool
-from crawl2chat.model.generate import generate, stream
+from crawl2chat.model.generate import Sampling, generate, stream
 from crawl2chat.model.network import Transformer
 from crawl2chat.tokens.tokenizer import Tokenizer
 
@@ -85,9 +85,7 @@ def answer(
         completions = generate(
             model,
             [one.prompt + one.ids for one in going],
-            max_new_tokens=max_new_tokens,
-            stop_ids={tokenizer.end, tokenizer.bos},
-            temperature=temperature,
+            Sampling(max_new_tokens, {tokenizer.end, tokenizer.bos}, temperature=temperature),
             seed=seed + turn,
             batch_size=batch_size,
         )
@@ -127,9 +125,7 @@ def stream_answer(
         tokens = stream(
             model,
             whole.prompt + whole.ids,
-            max_new_tokens=max_new_tokens,
-            stop_ids={tokenizer.end, tokenizer.bos},
-            temperature=temperature,
+            Sampling(max_new_tokens, {tokenizer.end, tokenizer.bos}, temperature=temperature),
             seed=seed + turn,
         )
         written = _until_call((token.id for token in tokens), ids, tokenizer)

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 
 from crawl2chat.evaluation.tasks import verify
-from crawl2chat.model.generate import generate
+from crawl2chat.model.generate import Sampling, generate
 from crawl2chat.model.network import Transformer
 from crawl2chat.tokens.tokenizer import Tokenizer
 
@@ -37,11 +37,8 @@ def continuations(
     completions = generate(
         model,
         [prompt[:1] + prompt[1:][-room + 1 :] for prompt in prompts],
-        max_new_tokens=max_new_tokens,
-        stop_ids={tokenizer.bos},
-        temperature=temperature,
+        Sampling(max_new_tokens, {tokenizer.bos}, temperature=temperature),
         seed=seed,
-        return_logprobs=False,
     )
     return [tokenizer.decode(completion.ids) for completion in completions]
 

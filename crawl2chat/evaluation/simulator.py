@@ -13,7 +13,7 @@ import numpy as np
 from crawl2chat.evaluation.probes import QUESTION, continuations, first_sentence
 from crawl2chat.evaluation.statistics import wilson
 from crawl2chat.evaluation.tasks import verify
-from crawl2chat.model.generate import generate
+from crawl2chat.model.generate import Sampling, generate
 from crawl2chat.model.network import Transformer
 from crawl2chat.tokens.tokenizer import Tokenizer
 
@@ -75,7 +75,7 @@ def regurgitation(model: Transformer, tokenizer: Tokenizer, windows: dict[tuple[
     table = []
     for (low, high), runs in windows.items():
         prompts = [[tokenizer.bos, *run[:BEGUN]] for run in runs.tolist()]
-        said = generate(model, prompts, max_new_tokens=RECITED, temperature=0, return_logprobs=False)
+        said = generate(model, prompts, Sampling(RECITED, temperature=0))
         hits = [one.ids == run[BEGUN:] for one, run in zip(said, runs.tolist(), strict=True)]
         name = "held out" if high == 0 else f"{low}" if low == high else f"{low}-{high}" if high < 10**12 else f"{low}+"
         table.append(row(name, hits))

@@ -1,5 +1,5 @@
-"""How generation reads tokens: a table of slots that holds the keys and values of every text under way, and the network run
-over the newest tokens. Here in PyTorch, for any device; native.py has the same as compiled code for CPUs."""
+"""How generation reads tokens: a table of slots that holds the keys and values of every text under way, and the network
+run over the newest tokens, in PyTorch for any device and as compiled code for CPUs."""
 
 import copy
 from abc import ABC, abstractmethod
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from crawl2chat.model.cpu import decoding
 from crawl2chat.model.network import ModelConfig, Transformer, attention
 
 
@@ -16,8 +17,10 @@ class Decoder(ABC):
     """Keys and values: (layers, slots, kv heads, room, head_dim), a text's token t at place t. The room grows by blocks
     with the longest text."""
 
+    # Places that are added together when the longest text needs more.
     BLOCK = 256
-    WHOLE = False  # whether a step costs as much for a free slot as for one in use
+    # Whether a step costs as much for a free slot as for one in use.
+    computes_free_slots = False
 
     def __init__(self, config: ModelConfig, slots: int, dtype: torch.dtype, device: torch.device) -> None:
         shape = config.num_hidden_layers, slots, config.num_key_value_heads, 0, config.head_dim
@@ -71,7 +74,7 @@ class TorchDecoder(Decoder):
     whole tensors need no copies, which costs less than products over exact slices."""
 
     BLOCK = 64
-    WHOLE = True
+    computes_free_slots = True
 
     def __init__(self, model: Transformer, slots: int, dtype: torch.dtype) -> None:
         self.device = next(model.parameters()).device
@@ -123,6 +126,44 @@ class TorchDecoder(Decoder):
         scores = (keys @ grouped.mT).float() * q.shape[-1] ** -0.5  # (B, Hkv, S, queries per key)
         weights = scores.masked_fill(self.hidden, float("-inf")).softmax(2).to(values.dtype)
         return (weights.mT @ values).view(q.shape)
+
+
+class CompiledDecoder(Decoder):
+    """The network as compiled code for CPUs (cpu/decode.cpp): several times as fast, the same scores but for
+    rounding."""
+
+    # Tokens of prompts read together.
+    CHUNK = 1024
+
+    def __init__(self, model: Transformer, slots: int, dtype: torch.dtype) -> None:
+        super().__init__(model.config, slots, dtype, torch.device("cpu"))
+        self.weights = decoding.Weights(model, dtype)
+
+    def read(self, prompts: Sequence[Sequence[int]], slots: np.ndarray) -> Tensor:
+        lengths = np.array([len(prompt) for prompt in prompts])
+        self.make_room(int(lengths.max()))
+        ids = np.concatenate([np.asarray(prompt, np.int64) for prompt in prompts])
+        positions = np.concatenate([np.arange(length) for length in lengths])
+        slot_of, last = np.repeat(slots, lengths), lengths.cumsum() - 1
+        scores = []
+        for begin in range(0, len(ids), self.CHUNK):
+            part = slice(begin, begin + self.CHUNK)
+            ends = last[(last >= begin) & (last < begin + self.CHUNK)] - begin
+            scores.append(self.decode(ids[part], positions[part], slot_of[part], ends))
+        return torch.cat(scores)
+
+    def step(self, ids: np.ndarray, positions: np.ndarray, slots: np.ndarray) -> Tensor:
+        self.make_room(int(positions.max()) + 1)
+        return self.decode(ids, positions, slots, np.arange(len(ids)))
+
+    def decode(self, ids: np.ndarray, positions: np.ndarray, slots: np.ndarray, wanted: np.ndarray) -> Tensor:
+        return decoding.decode(self.weights, ids, positions, slots, wanted, self.keys, self.values)
+
+
+def choose_decoder(model: Transformer, slots: int, dtype: torch.dtype) -> Decoder:
+    """The fastest decoder that fits the model, its device and this machine."""
+    kind = CompiledDecoder if decoding.fits(model, dtype) else TorchDecoder
+    return kind(model, slots, dtype)
 
 
 def for_inference(model: Transformer, dtype: torch.dtype) -> Transformer:

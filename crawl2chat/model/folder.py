@@ -1,6 +1,6 @@
-"""A model on disk: config.json, model.safetensors and the tokenizer's files, in Hugging Face's layout. Nothing unpickles.
-Folders written here open in transformers as they are, and Qwen3 or Llama folders from elsewhere, whole or in shards, open
-here.
+"""A model on disk: config.json, model.safetensors and the tokenizer's files, in Hugging Face's layout. Nothing
+unpickles. Folders written here open in transformers as they are, and Qwen3 or Llama folders from elsewhere, whole or in
+shards, open here.
 """
 
 import json
@@ -71,7 +71,7 @@ def load_weights(folder: Path) -> dict[str, torch.Tensor]:
         try:
             weights |= load_file(file)
         except SafetensorError as error:
-            raise UserError(f"{file} is damaged ({error}): build it again with `dvc repro`, or get it again") from None
+            raise UserError(f"{file} is damaged ({error}): write it again, or get it again") from None
     return weights
 
 
@@ -79,33 +79,37 @@ def load_model(folder: Path, device: str = "cpu") -> Transformer:
     """The model of a folder, in float32, in evaluation mode."""
     config = load_config(folder)
     weights = load_weights(folder)
-    with torch.device("meta"):  # no memory and no random numbers for weights that are replaced at once
+    # No memory and no random numbers for weights that are replaced at once.
+    with torch.device("meta"):
         model = Transformer(config)
     if config.tie_word_embeddings:
         weights.pop("lm_head.weight", None)
     own = model.state_dict()
     # Old Llama folders also keep the rotary frequencies, which follow from config.json.
     weights = {name: weight for name, weight in weights.items() if not name.endswith("rotary_emb.inv_freq")}
-    odd = sorted(own.keys() ^ weights.keys()) or sorted(name for name in own if own[name].shape != weights[name].shape)
-    if odd:
-        raise UserError(f"{folder}: the weights do not fit config.json, first at {odd[0]!r}")
-    for name in own:  # one by one, so that two copies of the whole never exist
+    misfits = sorted(own.keys() ^ weights.keys()) or sorted(
+        name for name in own if own[name].shape != weights[name].shape
+    )
+    if misfits:
+        raise UserError(f"{folder}: the weights do not fit config.json, first at {misfits[0]!r}")
+    # One by one, so that there are never two copies of all.
+    for name in own:
         own[name] = weights.pop(name).to(torch.float32, copy=True)
     model.load_state_dict(own, assign=True)
     return model.to(device).eval()
 
 
 def with_vocabulary(model: Transformer, sources: Sequence[int | None]) -> Transformer:
-    """The model with another vocabulary: id i takes the weights that `sources[i]` had, or, where that is None, the mean of
-    all, which makes a new token neither likelier nor less likely than the average one."""
+    """The model with another vocabulary: id i takes the weights that `sources[i]` had, or, where that is None, the mean
+    of all, which makes a new token neither likelier nor less likely than the average one."""
     if list(sources) == list(range(model.config.vocab_size)):
         return model
     weights = model.state_dict()
-    taken = torch.tensor([-1 if source is None else source for source in sources])
+    rows = torch.tensor([-1 if source is None else source for source in sources])
     for name in TABLES:
         if name in weights:
             table = weights[name]
-            weights[name] = torch.where((taken < 0)[:, None], table.mean(0), table[taken])
+            weights[name] = torch.where((rows < 0)[:, None], table.mean(0), table[rows])
     with torch.device("meta"):
         changed = Transformer(replace(model.config, vocab_size=len(sources)))
     changed.load_state_dict(weights, assign=True)

@@ -1,11 +1,12 @@
 """Text from a model: the one engine behind chat, samples, probes, evaluation and rollouts.
 
-Prompts of any lengths go in; a `Completion` for each comes out, in order. A decoder caches keys and values in a table of
-`batch_size` slots; a row that ends leaves its slot to the next prompt (continuous batching, Yu et al. 2022, "Orca"), and
-when no prompt is left the table shrinks. Equal prompts that start together are read once. Each request draws from its
-own random numbers, a function of (seed, index of the request): what else is in the batch never changes its sample (in
-PyTorch: beyond rounding). Matrices run in bfloat16 where the device is fast at it, as the training forward does under
-autocast, so that log-probabilities are the ones a policy gradient needs; pass `dtype=torch.float32` for exact work.
+Prompts of any lengths go in; a `Completion` for each comes out, in order. A decoder caches keys and values in a table
+of `batch_size` slots; a row that ends leaves its slot to the next prompt (continuous batching, Yu et al. 2022, "Orca"),
+and when no prompt is left the table shrinks. Equal prompts that start together are read once. Each request draws from
+its own random numbers, a function of (seed, index of the request): what else is in the batch never changes its sample
+(in PyTorch: beyond rounding). Matrices run in bfloat16 where the device is fast at it, as the training forward does
+under autocast, so that log-probabilities are the ones a policy gradient needs; pass `dtype=torch.float32` for exact
+work.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -16,20 +17,23 @@ import torch
 from torch import Tensor
 
 from crawl2chat.errors import UserError
-from crawl2chat.model.decoders import TorchDecoder
-from crawl2chat.model.native import NativeDecoder
+from crawl2chat.model.decoders import choose_decoder
 from crawl2chat.model.network import Transformer
-from crawl2chat.model.optimizers import fast_bfloat16
+from crawl2chat.model.precision import fastest_dtype
 
 
 @dataclass
 class Completion:
     """What a model wrote after one prompt."""
 
-    ids: list[int] = field(default_factory=list)  # includes the stop token if one was hit
-    logprobs: list[float] = field(default_factory=list)  # of each id, under the distribution at the sampled temperature
-    finished: bool = False  # True when it ended by a stop token, False when it ran out of room
-    alternatives: list[list[tuple[int, float]]] = field(default_factory=list)  # likeliest (id, logprob) at each step
+    # With the stop token, if there was one.
+    ids: list[int] = field(default_factory=list)
+    # Of each id, at the temperature it was sampled with.
+    logprobs: list[float] = field(default_factory=list)
+    # True where a stop token or stop text ended it, False where it ran out of room.
+    finished: bool = False
+    # The likeliest (id, logprob) at each step.
+    alternatives: list[list[tuple[int, float]]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -43,18 +47,24 @@ class Token:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is drawn from scores. Temperature 0 takes the likeliest.
+    """How a text is drawn: its end, and its next token from scores. Temperature 0 takes the likeliest.
 
-    Cuts keep the `top_k` likeliest ids, the likeliest ids that together hold `top_p`, ids at least `min_p` times as likely
-    as the likeliest. A repetition penalty r > 1 makes ids of the prompt and the text so far less likely: positive scores
-    are divided by r, negative ones multiplied (Keskar et al. 2019, "CTRL").
+    A text ends at a stop token or at the token that completes a stop text, both kept in it, after `max_new_tokens`, or
+    where the model's context is full. Cuts keep the `top_k` likeliest ids, the likeliest ids that together hold
+    `top_p`, ids at least `min_p` times as likely as the likeliest. A repetition penalty r > 1 makes ids of the prompt
+    and the text so far less likely: positive scores are divided by r, negative ones multiplied (Keskar et al. 2019,
+    "CTRL"). `alternatives` is how many of the likeliest ids are kept at each step.
     """
 
+    max_new_tokens: int
+    stop_ids: Collection[int] = ()
+    stop_texts: Collection[str] = ()
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float | None = None
     min_p: float | None = None
     repetition_penalty: float = 1.0
+    alternatives: int = 0
 
     def __post_init__(self) -> None:
         if self.temperature < 0:
@@ -63,8 +73,8 @@ class Sampling:
             raise UserError(f"repetition_penalty is {self.repetition_penalty}; it must be positive, 1 changes nothing")
 
     def draw(self, logits: Tensor, uniform: Tensor, seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Ids (B,) and their log-probabilities (B,) from logits (B, V) and one uniform number per row; `seen` (B, V) bool
-        marks the ids that the repetition penalty touches.
+        """Ids (B,) and their log-probabilities (B,) from logits (B, V) and one uniform number per row; `seen` (B, V)
+        bool marks the ids that the repetition penalty touches.
 
         The log-probability is that of softmax(logits / temperature) before penalty and cuts, which is what the training
         forward can recompute."""
@@ -97,11 +107,6 @@ class Sampling:
         return ids.squeeze(-1), logprobs.gather(-1, ids).squeeze(-1)
 
 
-def usual_dtype(device: torch.device) -> torch.dtype:
-    """Of the matrices, where nothing else is asked for."""
-    return torch.bfloat16 if fast_bfloat16(device) else torch.float32
-
-
 class Engine:
     """A decoder with its slots, and the requests that wait for one."""
 
@@ -109,24 +114,17 @@ class Engine:
         self,
         model: Transformer,
         prompts: Sequence[Sequence[int]],
-        *,
-        max_new_tokens: int,
-        stop_ids: Collection[int],
         sampling: Sampling,
-        seed: int | Sequence[int],
+        *,
+        seed: int | Sequence[int | tuple[int, ...]],
         batch_size: int,
-        allowed: Tensor | None = None,
-        alternatives: int = 0,
-        stop_texts: Sequence[str] = (),
-        decode: Callable[[Sequence[int]], str] | None = None,
-        return_logprobs: bool = True,
-        dtype: torch.dtype | None = None,
+        decode: Callable[[Sequence[int]], str] | None,
+        dtype: torch.dtype | None,
     ) -> None:
         model = getattr(model, "_orig_mod", model)  # a compiled model's own
         self.device = next(model.parameters()).device
-        dtype = dtype or usual_dtype(self.device)
-        self.prompts = prompts
-        self.sampling, self.alternatives, self.return_logprobs = sampling, alternatives, return_logprobs
+        dtype = dtype or fastest_dtype(self.device)
+        self.prompts, self.sampling, self.seed, self.decode = prompts, sampling, seed, decode
         context, vocabulary = model.config.max_position_embeddings, model.config.vocab_size
         for index, prompt in enumerate(prompts):
             if not prompt:
@@ -142,32 +140,28 @@ class Engine:
                     "encode it with the model's own tokenizer"
                 )
         # The last token is drawn but never read, so a row may hold one token more than the context.
-        self.room = [min(max_new_tokens, context - len(prompt) + 1) for prompt in prompts]
-        self.barred = None if allowed is None else ~allowed.to(self.device)
+        self.room = [min(sampling.max_new_tokens, context - len(prompt) + 1) for prompt in prompts]
         self.stops = np.zeros(vocabulary, dtype=bool)
-        self.stops[sorted(stop_ids)] = True
-        if stop_texts and decode is None:
+        self.stops[sorted(sampling.stop_ids)] = True
+        if sampling.stop_texts and decode is None:
             raise ValueError("stop_texts needs decode, a function from ids to text")
-        self.stop_texts, self.decode = stop_texts, decode
         # So many last tokens hold any stop text that the newest token completes, were each of them a single byte.
-        self.tail = 4 + max((len(text.encode()) for text in stop_texts), default=0)
-        self.seed = seed
+        self.tail = 4 + max((len(text.encode()) for text in sampling.stop_texts), default=0)
         self.done = [Completion() for _ in prompts]
         # Long prompts first, so that prompts read together are of similar length; equal ones are neighbours.
         self.waiting = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), prompts[i], -i))
         self.batch_size = min(batch_size, len(prompts))
         slots = self.batch_size
-        kind = NativeDecoder if NativeDecoder.fits(model, dtype) else TorchDecoder
-        self.decoder = kind(model, slots, dtype)
-        self.request = np.full(slots, -1)  # which request each slot serves; -1: none
-        self.last = np.zeros(slots, dtype=np.int64)  # the token drawn last, not yet read
-        self.lengths = np.zeros(slots, dtype=np.int64)  # tokens read
-        self.written = np.zeros(slots, dtype=np.int64)  # tokens drawn so far
-        self.limit = np.zeros(slots, dtype=np.int64)
+        self.decoder = choose_decoder(model, slots, dtype)
+        # Of each slot: the request it serves (-1: none), the token drawn last and not yet read, how many tokens are
+        # read, drawn, and drawn at most.
+        self.request = np.full(slots, -1)
+        self.last, self.lengths, self.written, self.limit = (np.zeros(slots, dtype=np.int64) for _ in range(4))
         self.uniforms = np.zeros((slots, max(self.room, default=0)), dtype=np.float32)
         self.ids = np.zeros((slots, max(self.room, default=0)), dtype=np.int64)
         self.logprobs = np.zeros(self.ids.shape, dtype=np.float32)
-        self.seen: Tensor | None = None  # (slots, V): ids of each slot's prompt and text
+        # (slots, V): ids of each slot's prompt and text.
+        self.seen: Tensor | None = None
         if sampling.repetition_penalty != 1.0:
             self.seen = torch.zeros(slots, vocabulary, dtype=torch.bool, device=self.device)
 
@@ -181,13 +175,13 @@ class Engine:
         return self.done
 
     def refill(self) -> None:
-        """Gives free slots to waiting requests once an eighth of them is free; without any waiting, drops free slots where
-        they cost something."""
+        """Gives free slots to waiting requests once an eighth of them is free; without any waiting, drops free slots
+        where they cost something."""
         free = np.flatnonzero(self.request < 0)
         slots = len(self.request)
         if self.waiting and (len(free) >= max(1, slots // 8) or len(free) == slots):
             self.start(free[: len(self.waiting)])
-        elif not self.waiting and self.decoder.WHOLE and slots > len(free) >= max(1, slots // 4):
+        elif not self.waiting and self.decoder.computes_free_slots and slots > len(free) >= max(1, slots // 4):
             kept = np.flatnonzero(self.request >= 0)
             self.decoder.keep(kept)
             if self.seen is not None:
@@ -227,8 +221,6 @@ class Engine:
 
     def draw(self, logits: Tensor, slots: np.ndarray) -> None:
         """Draws a token for each of the slots, notes it, and frees the slots whose request is now answered."""
-        if self.barred is not None:
-            logits = logits.masked_fill(self.barred, float("-inf"))
         places = self.written[slots]
         uniform = torch.from_numpy(self.uniforms[slots, places]).to(self.device)
         at = None if self.seen is None else torch.from_numpy(slots).to(self.device)
@@ -237,13 +229,13 @@ class Engine:
             self.seen[at, drawn] = True
         self.last[slots] = self.ids[slots, places] = drawn.cpu().numpy()
         self.logprobs[slots, places] = logprobs.cpu().numpy()
-        if self.alternatives:
-            best = torch.log_softmax(logits / (self.sampling.temperature or 1.0), -1).topk(self.alternatives)
+        if self.sampling.alternatives:
+            best = torch.log_softmax(logits / (self.sampling.temperature or 1.0), -1).topk(self.sampling.alternatives)
             for slot, ids, values in zip(slots, best.indices.tolist(), best.values.tolist(), strict=True):
                 self.done[self.request[slot]].alternatives.append(list(zip(ids, values, strict=True)))
         self.written[slots] += 1
         stopped = self.stops[self.last[slots]]
-        if self.stop_texts:
+        if self.sampling.stop_texts:
             stopped |= [self.ends_in_stop_text(slot) for slot in slots]
         ended = stopped | (self.written[slots] >= self.limit[slots])
         for slot, stop in zip(slots[ended], stopped[ended], strict=True):
@@ -252,19 +244,18 @@ class Engine:
     def ends_in_stop_text(self, slot: int) -> bool:
         end = self.written[slot]
         tail = self.decode(self.ids[slot, max(0, end - self.tail) : end].tolist())
-        return any(text in tail for text in self.stop_texts)
+        return any(text in tail for text in self.sampling.stop_texts)
 
     def newest(self) -> Token:
         """The token drawn last in the first slot."""
         place = self.written[0] - 1
-        best = self.done[0].alternatives[-1] if self.alternatives else []
+        best = self.done[0].alternatives[-1] if self.sampling.alternatives else []
         return Token(int(self.ids[0, place]), float(self.logprobs[0, place]), best)
 
     def finish(self, slot: int, stopped: bool) -> None:
         completion = self.done[self.request[slot]]
         completion.ids = self.ids[slot, : self.written[slot]].tolist()
-        if self.return_logprobs:
-            completion.logprobs = self.logprobs[slot, : self.written[slot]].tolist()
+        completion.logprobs = self.logprobs[slot, : self.written[slot]].tolist()
         completion.finished = stopped
         self.request[slot] = -1
 
@@ -272,82 +263,35 @@ class Engine:
 def generate(
     model: Transformer,
     prompts: Sequence[Sequence[int]],
+    sampling: Sampling,
     *,
-    max_new_tokens: int,
-    stop_ids: Collection[int] = (),
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    min_p: float | None = None,
-    repetition_penalty: float = 1.0,
-    seed: int | Sequence[int] = 0,
-    stop_texts: Sequence[str] = (),
-    decode: Callable[[Sequence[int]], str] | None = None,
+    seed: int | Sequence[int | tuple[int, ...]] = 0,
     batch_size: int = 256,
-    return_logprobs: bool = True,
-    allowed: Tensor | None = None,
-    alternatives: int = 0,
+    decode: Callable[[Sequence[int]], str] | None = None,
     dtype: torch.dtype | None = None,
 ) -> list[Completion]:
-    """A completion for each prompt, in order. Temperature 0 is greedy.
+    """A completion for each prompt, in order.
 
-    `allowed` (V,) bool bars all other ids. `alternatives` keeps that many likeliest ids at each step. `seed` is one number
-    for the whole list, or one for each prompt, whose sample then does not depend on its place in the list. A completion
-    ends at a stop token or the token that completes a stop text (kept in it; texts need `decode`), after
-    `max_new_tokens`, or where the model's context is full.
+    `seed` is one number for the whole list, or a seed for each prompt, whose sample then does not depend on its place in
+    the list. `decode` turns ids into text, which stop texts need. `dtype` of the matrices: the fastest unless one is
+    named.
     """
-    if not prompts or max_new_tokens < 1:
+    if not prompts or sampling.max_new_tokens < 1:
         return [Completion() for _ in prompts]
-    return Engine(
-        model,
-        prompts,
-        max_new_tokens=max_new_tokens,
-        stop_ids=stop_ids,
-        sampling=Sampling(temperature, top_k, top_p, min_p, repetition_penalty),
-        seed=seed,
-        batch_size=batch_size,
-        allowed=allowed,
-        alternatives=alternatives,
-        stop_texts=stop_texts,
-        decode=decode,
-        return_logprobs=return_logprobs,
-        dtype=dtype,
-    ).run()
+    return Engine(model, prompts, sampling, seed=seed, batch_size=batch_size, decode=decode, dtype=dtype).run()
 
 
 def stream(
     model: Transformer,
     prompt: Sequence[int],
+    sampling: Sampling,
     *,
-    max_new_tokens: int,
-    stop_ids: Collection[int] = (),
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    min_p: float | None = None,
-    repetition_penalty: float = 1.0,
     seed: int = 0,
-    stop_texts: Sequence[str] = (),
     decode: Callable[[Sequence[int]], str] | None = None,
-    allowed: Tensor | None = None,
-    alternatives: int = 0,
     dtype: torch.dtype | None = None,
 ) -> Iterator[Token]:
     """The tokens that `generate` would give for one prompt, each as soon as it is drawn."""
-    engine = Engine(
-        model,
-        [prompt],
-        max_new_tokens=max_new_tokens,
-        stop_ids=stop_ids,
-        sampling=Sampling(temperature, top_k, top_p, min_p, repetition_penalty),
-        seed=seed,
-        batch_size=1,
-        allowed=allowed,
-        alternatives=alternatives,
-        stop_texts=stop_texts,
-        decode=decode,
-        dtype=dtype,
-    )
+    engine = Engine(model, [prompt], sampling, seed=seed, batch_size=1, decode=decode, dtype=dtype)
     with torch.inference_mode():
         engine.refill()
     yield engine.newest()

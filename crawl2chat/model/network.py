@@ -16,9 +16,11 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex
 from torch.utils.checkpoint import checkpoint
 
 from crawl2chat.errors import UserError
-from crawl2chat.model import packed
+from crawl2chat.model.cpu.attention import attend, first_places
 
-IGNORED = -100  # target of a position that is not trained on, the field's usual value
+# Target of a position that is not trained on.
+IGNORED = -100
+# Keys without which a config.json describes no model.
 REQUIRED = (
     "vocab_size",
     "hidden_size",
@@ -26,9 +28,11 @@ REQUIRED = (
     "num_attention_heads",
     "intermediate_size",
     "max_position_embeddings",
-)  # keys without which a config.json describes no model
-TABLES = ("model.embed_tokens.weight", "lm_head.weight")  # a row for each id of the vocabulary
-LOGITS_AT_ONCE = 2**24  # at most 64 MiB of float32 logits exist at a time on a CPU, a GiB on other devices
+)
+# Weights with a row for each id of the vocabulary.
+TABLES = ("model.embed_tokens.weight", "lm_head.weight")
+# At most 64 MiB of float32 logits exist at a time on a CPU, a GiB on other devices.
+LOGITS_AT_ONCE = 2**24
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,11 @@ class RopeScaling:
 
     def apply(self, frequencies: Tensor) -> Tensor:
         """The stretched frequencies, radians per token, of the plain ones."""
-        turns = self.original_max_position_embeddings * frequencies / (2 * math.pi)  # in the original context
-        kept = (turns - self.low_freq_factor) / (self.high_freq_factor - self.low_freq_factor)
-        kept = kept.clamp(0, 1)
-        return frequencies * (kept + (1 - kept) / self.factor)
+        # Full turns of each wave in the original context decide how much of its frequency is kept.
+        turns = self.original_max_position_embeddings * frequencies / (2 * math.pi)
+        share = (turns - self.low_freq_factor) / (self.high_freq_factor - self.low_freq_factor)
+        share = share.clamp(0, 1)
+        return frequencies * (share + (1 - share) / self.factor)
 
 
 @dataclass(frozen=True)
@@ -113,16 +118,17 @@ class ModelConfig:
         scheme = rope.pop("rope_type", None) or rope.pop("type", None) or "default"
         if scheme not in ("default", "llama3"):
             raise UserError(
-                f"config.json asks for rope scaling {scheme!r}; this network has 'llama3' and none: use a folder with either"
+                f"config.json asks for rope scaling {scheme!r}; this network has 'llama3' and none: "
+                "use a folder with either"
             )
         for key in ("attention_bias", "mlp_bias", "use_sliding_window"):
             if values.get(key):
                 raise UserError(f"config.json sets {key}, which this network does not have")
         known = {field.name for field in fields(cls)} - {"qk_norm", "rope_theta", "rope_scaling"}
-        taken = {key: values[key] for key in known if values.get(key) is not None}
-        taken.setdefault("head_dim", values["hidden_size"] // values["num_attention_heads"])
-        taken.setdefault("num_key_value_heads", values["num_attention_heads"])
-        taken.setdefault("tie_word_embeddings", False)
+        shape = {key: values[key] for key in known if values.get(key) is not None}
+        shape.setdefault("head_dim", values["hidden_size"] // values["num_attention_heads"])
+        shape.setdefault("num_key_value_heads", values["num_attention_heads"])
+        shape.setdefault("tie_word_embeddings", False)
         scaling = None
         if scheme == "llama3":
             rope.setdefault("original_max_position_embeddings", values["max_position_embeddings"])
@@ -130,7 +136,7 @@ class ModelConfig:
             if absent:
                 raise UserError(f"config.json asks for rope scaling 'llama3' without its {absent[0]}")
             scaling = RopeScaling(**{field.name: rope[field.name] for field in fields(RopeScaling)})
-        return cls(**taken, rope_theta=theta, rope_scaling=scaling, qk_norm=kind == "qwen3")
+        return cls(**shape, rope_theta=theta, rope_scaling=scaling, qk_norm=kind == "qwen3")
 
 
 def parameter_count(config: ModelConfig) -> int:
@@ -187,24 +193,27 @@ def linear(x: Tensor, weight: Tensor) -> Tensor:
 
 
 class Stack(nn.Module):
-    """A module whose first matrices read the same input: as one matrix they make one product, faster than three. A frozen
-    module keeps that matrix instead of making it anew for every token."""
+    """A module whose first matrices read the same input: as one matrix they make one product, faster than three. A
+    frozen module keeps that matrix, others build it for every call."""
 
-    first: tuple[str, ...]
+    # Names of the matrices that read the same input.
+    inputs: tuple[str, ...]
+    # Their one matrix in a frozen module.
     frozen: Tensor | None = None
 
     def freeze(self) -> None:
         self.frozen = self.stacked
-        matrices = [getattr(self, name) for name in self.first]
+        matrices = [getattr(self, name) for name in self.inputs]
         parts = self.frozen.split([len(matrix.weight) for matrix in matrices])
         for matrix, part in zip(matrices, parts, strict=True):
-            matrix.weight.data = part  # a view: the weights exist once
+            # A view: the weights exist once.
+            matrix.weight.data = part
 
     @property
     def stacked(self) -> Tensor:
         if self.frozen is not None:
             return self.frozen
-        return torch.cat([getattr(self, name).weight for name in self.first])
+        return torch.cat([getattr(self, name).weight for name in self.inputs])
 
 
 Mask = Tensor | BlockMask | None
@@ -212,13 +221,13 @@ Kernel = Literal["sdpa", "flex", "compiled"]
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Mask = None) -> Tensor:
-    """softmax(q kᵀ / √head_dim) v, causal unless a mask says where to look: (B, 1, T, T) of booleans for SDPA, blocks for
-    FlexAttention or each place's first visible one (B, T) for the compiled kernel, which both never compute what nobody may
-    see. Queries share keys in groups."""
+    """softmax(q kᵀ / √head_dim) v, causal unless a mask says where to look: (B, 1, T, T) of booleans for SDPA, blocks
+    for FlexAttention or each place's first visible one (B, T) for the compiled kernel, which both never compute what
+    nobody may see. Queries share keys in groups."""
     if isinstance(mask, BlockMask):
         return flex_attention(q, k, v, block_mask=mask, enable_gqa=k.shape[1] != q.shape[1])
     if mask is not None and mask.dtype == torch.long:
-        return packed.attend(q, k, v, mask)[0]
+        return attend(q, k, v, mask)[0]
     if k.shape[1] != q.shape[1]:
         k, v = (t.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for t in (k, v))
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
@@ -238,9 +247,9 @@ def document_mask(document_ids: Tensor, blocks: bool) -> Mask:
 
 
 class Attention(Stack):
-    """Grouped-query attention with rotary positions and, if asked for, normalised queries and keys."""
+    """Grouped-query attention with rotary positions and, with QK-norm, normalised queries and keys."""
 
-    first = ("q_proj", "k_proj", "v_proj")
+    inputs = ("q_proj", "k_proj", "v_proj")
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
@@ -275,7 +284,7 @@ class Attention(Stack):
 class MLP(Stack):
     """SwiGLU: down(silu(gate(x)) · up(x)) (Shazeer 2020)."""
 
-    first = ("gate_proj", "up_proj")
+    inputs = ("gate_proj", "up_proj")
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -324,15 +333,18 @@ class Transformer(nn.Module):
     def __init__(self, config: ModelConfig, vocab_multiple: int = 1) -> None:
         super().__init__()
         self.config = config
-        self.rows = -(-config.vocab_size // vocab_multiple) * vocab_multiple  # of the vocabulary's tables
+        # Of the vocabulary's tables.
+        self.rows = -(-config.vocab_size // vocab_multiple) * vocab_multiple
         self.model = Decoder(config, self.rows)
         if not config.tie_word_embeddings:
             self.lm_head = nn.Linear(config.hidden_size, self.rows, bias=False)
         cos, sin = rotations(config)
         self.register_buffer("cos", cos, persistent=False)  # (positions, head_dim / 2)
         self.register_buffer("sin", sin, persistent=False)
-        self.recompute_activations = False  # trades a third more compute for memory linear in one layer
-        self.kernel: Kernel = "sdpa"  # of attention without a cache
+        # Saves the memory of activations but for one layer; a third more compute.
+        self.recompute_activations = False
+        # Of attention without a cache.
+        self.kernel: Kernel = "sdpa"
         self.register_state_dict_post_hook(cut_padding)
         self.register_load_state_dict_pre_hook(add_padding)
         if not self.head_weight.is_meta:
@@ -369,7 +381,7 @@ class Transformer(nn.Module):
         """Hidden states (B, T, d) after the final norm, float32.
 
         ids: (B, T). document_ids (B, T): positions of different documents do not see each other (packed rows).
-        positions (B, T): where each token stands, 0 … T - 1 unless given. cache: keys and values of earlier tokens.
+        positions (B, T): where each token stands, by default 0 … T - 1. cache: keys and values of earlier tokens.
         """
         T = ids.shape[1]
         if positions is None:
@@ -394,7 +406,7 @@ class Transformer(nn.Module):
         """Who sees whom, as the kernel wants it; FlexAttention has no backward pass on a CPU."""
         on_cpu = ids.device.type == "cpu"
         if self.kernel == "compiled" and on_cpu:
-            return torch.zeros_like(ids) if document_ids is None else packed.first_places(document_ids)
+            return torch.zeros_like(ids) if document_ids is None else first_places(document_ids)
         blocks = self.kernel == "flex" and not (on_cpu and torch.is_grad_enabled())
         return None if document_ids is None else document_mask(document_ids, blocks)
 
@@ -412,23 +424,22 @@ class Transformer(nn.Module):
 
     def token_losses(self, hidden: Tensor, targets: Tensor, temperature: float = 1.0) -> Tensor:
         """Cross-entropy (B, T) of each target under softmax(logits / temperature), in nats; 0 where the target is
-        IGNORED. Long inputs are worked off in chunks whose logits are recomputed for the gradient."""
-        flat, wanted = hidden.reshape(-1, hidden.shape[-1]), targets.reshape(-1)
+        IGNORED. Long inputs are taken in chunks whose logits are recomputed for the gradient."""
+        flat, flat_targets = hidden.reshape(-1, hidden.shape[-1]), targets.reshape(-1)
 
-        def losses(part: Tensor, goal: Tensor) -> Tensor:
-            return F.cross_entropy(self.logits(part) / temperature, goal, ignore_index=IGNORED, reduction="none")
+        def losses(part: Tensor, ids: Tensor) -> Tensor:
+            return F.cross_entropy(self.logits(part) / temperature, ids, ignore_index=IGNORED, reduction="none")
 
         size = self.rows_at_once
         if len(flat) <= size:
-            return losses(flat, wanted).view(targets.shape)
-        parts = zip(flat.split(size), wanted.split(size), strict=True)
-        return torch.cat([checkpoint(losses, part, goal, use_reentrant=False) for part, goal in parts]).view(
-            targets.shape
-        )
+            return losses(flat, flat_targets).view(targets.shape)
+        parts = zip(flat.split(size), flat_targets.split(size), strict=True)
+        found = [checkpoint(losses, part, ids, use_reentrant=False) for part, ids in parts]
+        return torch.cat(found).view(targets.shape)
 
 
 def rotations(config: ModelConfig) -> tuple[Tensor, Tensor]:
-    """cos and sin of every position's angles, (positions, head_dim / 2) each: worked out in float64, kept in float32."""
+    """cos and sin of every position's angles, (positions, head_dim / 2) each: computed in float64, kept in float32."""
     steps = torch.arange(0, config.head_dim, 2, device="cpu").double()
     frequencies = config.rope_theta ** (-steps / config.head_dim)
     if config.rope_scaling:
@@ -439,7 +450,7 @@ def rotations(config: ModelConfig) -> tuple[Tensor, Tensor]:
 
 
 def cut_padding(model: Transformer, state: dict[str, Tensor], prefix: str, metadata: Any) -> None:
-    """Leaves the padding of the vocabulary's tables out of a state dict, and so out of every file."""
+    """Removes the padding of the vocabulary's tables from a state dict, and so from every file."""
     for name in TABLES:
         if prefix + name in state:
             state[prefix + name] = state[prefix + name][: model.config.vocab_size]

@@ -1,7 +1,7 @@
 """Muon for the blocks' matrices, AdamW for everything else (embeddings, head, norms).
 
 Muon replaces each matrix's momentum by the nearest orthogonal matrix, so that every direction learns at the same rate.
-Matrices of one shape are worked off as one batch; several devices share the work, each matrix is done by one of them.
+Matrices of one shape are one batch; several devices share the work, each matrix is done by one of them.
 Source: Jordan et al. 2024, "Muon"; the five polynomials are Polar Express (Amsel et al. 2025, arXiv 2505.16932).
 """
 
@@ -13,8 +13,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-AT_ONCE = 2**28  # elements of the matrices orthogonalised together: a GiB in float32
-# Each pulls the singular values of a matrix of norm ≤ 1 closer to 1; computed for five steps and a bfloat16 safety factor.
+# Elements of the matrices orthogonalised together: a GiB in float32.
+ELEMENTS_AT_ONCE = 2**28
+# Each pulls the singular values of a matrix of norm ≤ 1 closer to 1; computed for five steps and a bfloat16 safety
+# factor.
 POLAR_EXPRESS = (
     (8.156554524902461, -22.48329292557795, 15.878769915207462),
     (4.042929935166739, -2.808917465908714, 0.5000178451051316),
@@ -49,7 +51,8 @@ class Muon(torch.optim.Optimizer):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__(matrices, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
-        self.dtype = dtype  # of the orthogonalisation; momentum keeps the parameters' own
+        # Of the orthogonalisation; momentum keeps the parameters' own.
+        self.dtype = dtype
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
@@ -63,8 +66,8 @@ class Muon(torch.optim.Optimizer):
         return loss
 
     def update(self, matrices: list[Tensor], lr: float, momentum: float, weight_decay: float) -> None:
-        """One step for matrices whose shapes agree, up to transposition. Those cut over several devices (DTensor) are put
-        together for the orthogonalisation alone."""
+        """One step for matrices whose shapes agree, up to transposition. Those sharded over several devices (DTensor)
+        are gathered for the orthogonalisation alone."""
         for matrix in matrices:
             if not self.state[matrix]:
                 self.state[matrix]["momentum"] = torch.zeros_like(matrix)
@@ -83,13 +86,14 @@ class Muon(torch.optim.Optimizer):
         """The orthogonal factor of each matrix, the longer side last, float32, in order."""
         world = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
         rank = dist.get_rank() if world > 1 else 0
-        together = max(1, AT_ONCE // matrices[0].numel() // world) * world
+        together = max(1, ELEMENTS_AT_ONCE // matrices[0].numel() // world) * world
         orthogonal = compiled_orthogonalize() if matrices[0].is_cuda else orthogonalize
         for first in range(0, len(matrices), together):
             mine = []
             chunk = list(zip(matrices, ahead, strict=True))[first : first + together]
             for place, (matrix, gradient) in enumerate(chunk):
-                whole = whole_of(gradient, matrix)  # every device takes part, whoever needs it
+                # Every device takes part, whichever needs the result.
+                whole = whole_of(gradient, matrix)
                 if place % world == rank:
                     mine.append(whole.mT if whole.shape[0] > whole.shape[1] else whole)
             if world == 1:
@@ -107,24 +111,25 @@ class Muon(torch.optim.Optimizer):
 
 
 def local(tensor: Tensor) -> Tensor:
-    """This device's part of a tensor that is cut over devices; any other tensor as it is."""
+    """This device's part of a tensor that is sharded over devices; any other tensor as it is."""
     return tensor.to_local() if hasattr(tensor, "to_local") else tensor
 
 
 def whole_of(part: Tensor, like: Tensor) -> Tensor:
-    """The tensor of which every device holds a `part`, cut as `like` is."""
+    """The tensor of which every device holds a `part`, sharded as `like` is."""
     if not hasattr(like, "to_local"):
         return part
-    from torch.distributed.tensor import DTensor  # takes a while to import, and few need it
+    # Slow to import, and needed by few.
+    from torch.distributed.tensor import DTensor
 
-    cut = DTensor.from_local(
+    sharded = DTensor.from_local(
         part, like.device_mesh, like.placements, shape=like.shape, stride=like.stride(), run_check=False
     )
-    return cut.full_tensor()
+    return sharded.full_tensor()
 
 
 def part_of(whole: Tensor, like: Tensor) -> Tensor:
-    """This device's part of a tensor that every device has, cut as `like` is."""
+    """This device's part of a tensor that every device has, sharded as `like` is."""
     if not hasattr(like, "to_local"):
         return whole
     from torch.distributed.tensor import distribute_tensor
@@ -145,13 +150,6 @@ def by_shape(matrices: Iterable[Tensor]) -> list[list[Tensor]]:
         if matrix.grad is not None:
             groups[tuple(sorted(matrix.shape))].append(matrix)
     return list(groups.values())
-
-
-def fast_bfloat16(device: torch.device) -> bool:
-    """True where products in bfloat16 are faster than in float32: GPUs, and processors with instructions for them."""
-    if device.type != "cpu":
-        return True
-    return torch.cpu._is_avx512_bf16_supported()
 
 
 def build_optimizers(

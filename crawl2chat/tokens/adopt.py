@@ -1,8 +1,8 @@
-"""Takes over the tokenizer of a model made elsewhere, so that pretraining can go on from that model.
+"""Adopts the tokenizer of a model trained elsewhere, so that pretraining can go on from that model.
 
-In: a Hugging Face folder with a byte-level BPE `tokenizer.json` (Llama 3, Qwen, and what this project writes). Out: the same
-vocabulary with this project's eight special tokens in place of the folder's own, which stand behind the ordinary ones; and
-for each id, which row of the model's tables belongs to it.
+In: a Hugging Face folder with a byte-level BPE `tokenizer.json` (Llama 3, Qwen, and what this project writes). Out: the
+same vocabulary with this project's eight special tokens in place of the folder's own, which stand behind the ordinary
+ones; and for each id, which row of the model's tables belongs to it.
 """
 
 import json
@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from crawl2chat.errors import UserError
-from crawl2chat.tokens.tokenizer import SPECIALS, Tokenizer
+from crawl2chat.tokens.tokenizer import SPECIALS, Tokenizer, write_config
 
-PROBE = "It's 12,345.67 km/h,\n\n\tnaïve 日本 🙂  don't  x = {'a': [1]}"  # splits where patterns differ
+# Is split where patterns differ.
+PROBE = "It's 12,345.67 km/h,\n\n\tnaïve 日本 🙂  don't  x = {'a': [1]}"
 
 
 def is_model(folder: Path) -> bool:
-    """Whether somebody put a model there: a folder with nothing but a README asks for fresh weights."""
+    """Whether the folder holds a model: one with nothing but a README asks for fresh weights."""
     return any(file.name != "README.md" for file in folder.iterdir())
 
 
@@ -44,42 +45,36 @@ def adopt(folder: Path, out: Path) -> None:
     words = {word: number for word, number in data["model"]["vocab"].items() if word not in SPECIALS}
     first = max(words.values()) + 1
     added = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
-    made = {
+    adopted = {
         **data,
         "added_tokens": [{"id": first + i, "content": name, **added} for i, name in enumerate(SPECIALS)],
         "normalizer": None,
-        "post_processor": None,  # the chat format writes <|bos|> itself
+        # The chat format writes <|bos|> itself.
+        "post_processor": None,
         "model": {**data["model"], "vocab": words},
     }
     out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(made, ensure_ascii=False, indent=2)
+    text = json.dumps(adopted, ensure_ascii=False, indent=2)
     (out / "tokenizer.json").write_text(text + "\n", encoding="utf-8")
-    config = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": "<|bos|>",
-        "eos_token": "<|end|>",
-        "pad_token": "<|pad|>",
-        "add_bos_token": False,
-        "clean_up_tokenization_spaces": False,
-        "model_max_length": 1_000_000,
-    }
-    (out / "tokenizer_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    write_config(out)
     ids = Library.from_file(str(out / "tokenizer.json")).encode(PROBE, add_special_tokens=False).ids
     if Tokenizer.load(out).encode(PROBE) != ids:
-        raise UserError(f"{folder / 'tokenizer.json'} merges in another order than its ids: it cannot be taken over")
+        raise UserError(f"{folder / 'tokenizer.json'} merges in another order than its ids: it cannot be used here")
 
 
 def rows_of_ids(folder: Path, tokenizer: Path, rows: int) -> list[int | None]:
     """For each id of `tokenizer`, the row of the tables of the model in `folder` that belongs to it; None for special
     tokens that the model has never seen. UserError where the two tokenizers disagree, or the model has too few rows."""
     theirs, ours = read(folder), read(tokenizer)
-    words = {word: number for word, number in theirs["model"]["vocab"].items() if word not in SPECIALS}
-    mine = {word: number for word, number in ours["model"]["vocab"].items() if word not in SPECIALS}
-    differing = sorted(words.items() ^ mine.items())
+    words, adopted = (
+        {word: number for word, number in data["model"]["vocab"].items() if word not in SPECIALS}
+        for data in (theirs, ours)
+    )
+    differing = sorted(words.items() ^ adopted.items())
     if differing:
         raise UserError(
             f"the vocabularies of {folder} and {tokenizer} disagree, first at {differing[0][0]!r}: "
-            "run the stage tokenizer again, which takes over the folder's"
+            "adopt the folder's tokenizer again"
         )
     first = max(words.values()) + 1
     if first > rows:

@@ -1,4 +1,5 @@
-"""Published vocabularies in place of a trained one: GPT-2's, GPT-4's cl100k, and any other that comes as a list of ranks.
+"""Published vocabularies in place of a trained one: GPT-2's, GPT-4's cl100k, and any other that comes as a list of
+ranks.
 
 In: a file of ranks: tiktoken's (`cl100k_base.tiktoken`: a token in base64 and its rank a line), GPT-2's merges
 (`vocab.bpe`, `merges.txt`) or its vocabulary (`encoder.json`, `vocab.json`), plain or .gz. Out: the same folder that
@@ -14,18 +15,9 @@ import re
 from pathlib import Path
 
 from crawl2chat.errors import UserError
-from crawl2chat.tokens.tokenizer import SPECIALS, byte_of_character, split_pattern
+from crawl2chat.tokens.splits import SPLITS
+from crawl2chat.tokens.tokenizer import SPECIALS, byte_of_character
 
-# How text is cut before merging; a vocabulary is right only with the split it was made with.
-SPLITS = {
-    "gpt2": r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
-    "gpt4": split_pattern(3),
-    "gpt4o": (
-        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-        r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-        r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-    ),
-}
 # The split of the known vocabularies, by their number of tokens: r50k (GPT-2), p50k, cl100k, o200k.
 SPLIT_OF_SIZE = {50_256: "gpt2", 50_280: "gpt2", 100_256: "gpt4", 199_998: "gpt4o"}
 
@@ -39,9 +31,7 @@ def find_file(path: Path) -> Path | None:
         file for file in sorted(path.iterdir()) if file.is_file() and file.name.removesuffix(".gz").endswith(known)
     ]
     if len(files) > 1:
-        raise UserError(
-            f"tokenizer.ranks: {path.name} holds {', '.join(file.name for file in files)}; name one of them."
-        )
+        raise UserError(f"{path.name} holds {', '.join(file.name for file in files)}; name one of them as ranks.")
     return files[0] if files else None
 
 
@@ -55,14 +45,15 @@ def read(path: Path) -> dict[bytes, int]:
         raise UserError(f"{path.name} cannot be read ({error}); fetch the file of ranks again.") from None
     try:
         if text.startswith("{"):
-            ranks = _from_vocabulary(text)
+            ranks = from_vocabulary(text)
         elif text.startswith("#version"):
-            ranks = _from_merges(text)
+            ranks = from_merges(text)
         else:
-            ranks = _from_lines(text)
-    except _NoRanks as error:
+            ranks = from_lines(text)
+    except NoRanks as error:
         raise UserError(
-            f"{path.name}: {error}; a file of ranks is tiktoken's (token in base64, rank), GPT-2's vocab.bpe or encoder.json."
+            f"{path.name}: {error}; a file of ranks is tiktoken's (token in base64, rank), "
+            "GPT-2's vocab.bpe or encoder.json."
         ) from None
     missing = [byte for byte in range(256) if bytes([byte]) not in ranks]
     if missing:
@@ -78,7 +69,7 @@ def split_for(ranks: dict[bytes, int], name: str | None, file: str) -> str:
     if name is None:
         raise UserError(
             f"{file} holds {len(ranks):,} tokens, which is no vocabulary known here; "
-            f"say in tokenizer.split how it cuts text: {', '.join(SPLITS)}."
+            f"say in split how it cuts text: {', '.join(SPLITS)}."
         )
     return SPLITS[name]
 
@@ -114,7 +105,7 @@ def convert(ranks: dict[bytes, int], pattern: str, out: Path) -> int:
 
     merges = merges_of(ranks)
     vocabulary = {spell(token): rank for token, rank in ranks.items()}
-    # With ids given: the library would count on from the number of tokens, and p50k leaves one id out.
+    # With their ids: the library would count on from the number of tokens, and p50k leaves one id out.
     first = max(ranks.values()) + 1
     vocabulary |= {token: first + number for number, token in enumerate(SPECIALS)}
     model = models.BPE(vocabulary, [(spell(a), spell(b)) for a, b in merges], ignore_merges=True)
@@ -125,11 +116,11 @@ def convert(ranks: dict[bytes, int], pattern: str, out: Path) -> int:
 # ---- the three file formats
 
 
-class _NoRanks(ValueError):
+class NoRanks(ValueError):
     """A line that is no token with its rank."""
 
 
-def _from_lines(text: str) -> dict[bytes, int]:
+def from_lines(text: str) -> dict[bytes, int]:
     ranks = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line:
@@ -138,11 +129,11 @@ def _from_lines(text: str) -> dict[bytes, int]:
             token, rank = line.split(" ")
             ranks[base64.b64decode(token, validate=True)] = int(rank)
         except (ValueError, binascii.Error):
-            raise _NoRanks(f"line {number} is {line[:40]!r}") from None
+            raise NoRanks(f"line {number} is {line[:40]!r}") from None
     return ranks
 
 
-def _from_merges(text: str) -> dict[bytes, int]:
+def from_merges(text: str) -> dict[bytes, int]:
     """GPT-2 numbers the bytes in the order of their stand-ins, then the merges."""
     characters = byte_of_character()
     ranks = {bytes([byte]): number for number, byte in enumerate(characters.values())}
@@ -151,22 +142,23 @@ def _from_merges(text: str) -> dict[bytes, int]:
             continue
         parts = line.split(" ")
         if len(parts) != 2 or not set("".join(parts)) <= set(characters):
-            raise _NoRanks(f"line {number} is {line[:40]!r}")
+            raise NoRanks(f"line {number} is {line[:40]!r}")
         ranks[bytes(characters[c] for c in "".join(parts))] = len(ranks)
     return ranks
 
 
-def _from_vocabulary(text: str) -> dict[bytes, int]:
+def from_vocabulary(text: str) -> dict[bytes, int]:
     characters = byte_of_character()
     try:
         vocabulary = json.loads(text)
     except json.JSONDecodeError as error:
-        raise _NoRanks(f"line {error.lineno} is no JSON") from None
+        raise NoRanks(f"line {error.lineno} is no JSON") from None
     ranks = {}
     for token, rank in vocabulary.items():
         if re.fullmatch(r"<\|\w+\|>", token):
-            continue  # GPT-2's <|endoftext|> is no token of text
+            # GPT-2's <|endoftext|> is no token of text.
+            continue
         if not isinstance(rank, int) or not set(token) <= set(characters):
-            raise _NoRanks(f"the entry {token[:40]!r}: {str(rank)[:40]} is no token with its id")
+            raise NoRanks(f"the entry {token[:40]!r}: {str(rank)[:40]} is no token with its id")
         ranks[bytes(characters[c] for c in token)] = rank
     return ranks

@@ -1,9 +1,10 @@
 """The corpus as one long row of ids a split, ready for memory-mapped training.
 
-In: documents (text and the key that decides their split). Out: `train.bin`, `val.bin` (uint16, or uint32 for vocabularies
-over 65,536), `train.idx.npy`, `val.idx.npy` (where each document starts, int64), `meta.json`. Every document starts with
-bos. Documents come in the order of a seeded hash, so that neighbours in the stream have nothing to do with each other.
-They are encoded as they come, then put in order on disk: memory holds ids and positions of documents, never their text.
+In: documents (text and the key that decides their split). Out: `train.bin`, `val.bin` (uint16, or uint32 for
+vocabularies over 65,536), `train.idx.npy`, `val.idx.npy` (where each document starts, int64), `meta.json`. Every
+document starts with bos. Documents come in the order of a seeded hash, so that neighbours in the stream have nothing to
+do with each other. They are encoded as they come, then put in order on disk: memory holds ids and positions of
+documents, never their text.
 """
 
 import hashlib
@@ -18,7 +19,8 @@ import numpy as np
 
 from crawl2chat.tokens.tokenizer import Tokenizer
 
-BATCH = 1_024  # documents encoded at a time
+# Documents encoded at a time.
+BATCH = 1_024
 
 T = TypeVar("T")
 
@@ -54,7 +56,7 @@ def write(
     """Write the shards; returns {split: {documents, tokens, bytes}}."""
     out.mkdir(parents=True, exist_ok=True)
     dtype = np.dtype(np.uint16 if tokenizer.vocab_size <= 2**16 else np.uint32)
-    # Of each document: its place in the order, and where its tokens lie in the file of first come, first served.
+    # Of each document: its place in the order, its id, and where its tokens lie in the unordered file.
     places: dict[str, list[tuple[float, str, int, int]]] = {"train": [], "val": []}
     sizes = {"train": 0, "val": 0}
     position = 0

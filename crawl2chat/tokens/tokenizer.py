@@ -1,15 +1,16 @@
 """Byte-level BPE: text to ids and back, with eight special tokens that no text can ever produce.
 
-In: a folder with `tokenizer.json` (made by `training.py`). Out: a `Tokenizer`. Training and file format are those of the
-tokenizers library; encoding runs through tiktoken over the same merges, with the same ids and several times the speed.
+In: a folder with `tokenizer.json` (as `training.py` writes it). Out: a `Tokenizer`. Training and file format are those
+of the tokenizers library; encoding runs through tiktoken over the same merges, with the same ids and several times the
+speed.
 """
 
 import json
 import re
-import shutil
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,22 +27,8 @@ SPECIALS = (
     "<|tool_call|>",
     "<|tool_result|>",
 )
-FILES = ("tokenizer.json", "tokenizer_config.json")
-BLANK = 100_000  # characters of white space in a row; from some 300,000 the fast split overflows its stack
-
-
-def split_pattern(digits: int) -> str:
-    """GPT-4's split (cl100k) in its classic form, with at most `digits` digits together (1 or 3).
-
-    The newer, possessive spelling of the same pattern is read differently by the tokenizers library.
-    """
-    if digits not in (1, 3):
-        raise UserError(f"tokenizer.digits must be 1 or 3, not {digits}.")
-    numbers = r"\p{N}" if digits == 1 else r"\p{N}{1,3}"
-    return (
-        rf"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|{numbers}"
-        r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-    )
+# Characters of white space in a row; from some 300,000 the fast split overflows its stack.
+BLANK = 100_000
 
 
 @lru_cache(1)
@@ -52,19 +39,36 @@ def byte_of_character() -> dict[str, int]:
     return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}
 
 
-def is_blank_somewhere(text: str) -> bool:
-    """Does the text hold a run of white space longer than `BLANK`? Hidden or broken pages do."""
+def transformers_config(max_tokens: int) -> dict[str, Any]:
+    """What transformers needs in tokenizer_config.json beside tokenizer.json."""
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": "<|bos|>",
+        "eos_token": "<|end|>",
+        "pad_token": "<|pad|>",
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": max_tokens,
+    }
+
+
+def write_config(folder: Path) -> None:
+    """Writes tokenizer_config.json for a tokenizer without a model; the chat format adds <|bos|> itself."""
+    config = transformers_config(1_000_000) | {"add_bos_token": False}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def has_long_blank(text: str) -> bool:
+    """Whether the text holds a run of white space longer than `BLANK`, as hidden or broken pages do."""
     return len(text) > BLANK and any(len(run[0]) > BLANK for run in re.finditer(r"\s{64,}", text))
 
 
 class Tokenizer:
     """Encodes and decodes. Special tokens are ids only: `encode` treats their spelling as ordinary text."""
 
-    def __init__(self, ranks: dict[bytes, int], pattern: str, folder: Path | None = None):
-        """`ranks`: id of every ordinary token; the special ones follow the highest. `folder`: where its files lie."""
+    def __init__(self, ranks: dict[bytes, int], pattern: str) -> None:
+        """`ranks`: id of every ordinary token; the special ones follow the highest."""
         import tiktoken
 
-        self.folder = folder
         first = max(ranks.values()) + 1
         self._specials = {token: first + number for number, token in enumerate(SPECIALS)}
         self._bytes = {identity: piece for piece, identity in ranks.items()}
@@ -81,7 +85,7 @@ class Tokenizer:
         """The tokenizer of a folder; a UserError says when there is none."""
         folder = Path(folder)
         if not (folder / "tokenizer.json").is_file():
-            raise UserError(f"There is no tokenizer.json in {folder.name}; run the stage tokenizer first.")
+            raise UserError(f"There is no tokenizer.json in {folder.name}: train a tokenizer into it first.")
         data = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
         characters = byte_of_character()
         ranks = {
@@ -89,22 +93,23 @@ class Tokenizer:
             for token, identity in data["model"]["vocab"].items()
             if token not in SPECIALS
         }
-        made = cls(ranks, data["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"], folder)
-        if {token["content"]: token["id"] for token in data["added_tokens"]} != made._specials:
+        tokenizer = cls(ranks, data["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"])
+        if {token["content"]: token["id"] for token in data["added_tokens"]} != tokenizer._specials:
             raise UserError(
                 f"{folder.name}/tokenizer.json is not of this project: its last ids must be {', '.join(SPECIALS)}."
             )
-        return made
+        return tokenizer
 
     def encode(self, text: str) -> list[int]:
         """Ids of the text; never a special one."""
-        if is_blank_somewhere(text):
-            return self._encoding._encode_only_native_bpe(text)  # splits with another engine, ten times slower
+        if has_long_blank(text):
+            # Splits with another engine, ten times slower.
+            return self._encoding._encode_only_native_bpe(text)
         return self._encoding.encode_ordinary(text)
 
     def encode_batch(self, texts: Iterable[str], threads: int = 2) -> list[list[int]]:
         texts = list(texts)
-        if any(map(is_blank_somewhere, texts)):
+        if any(map(has_long_blank, texts)):
             return [self.encode(text) for text in texts]
         return self._encoding.encode_ordinary_batch(texts, num_threads=threads)
 
@@ -123,9 +128,3 @@ class Tokenizer:
         for identity, piece in self._bytes.items():
             lengths[identity] = len(piece)
         return lengths
-
-    def save(self, folder: Path) -> None:
-        """Copy the files of the tokenizer to a model folder."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in FILES:
-            shutil.copyfile(self.folder / name, folder / name)

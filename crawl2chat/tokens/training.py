@@ -4,19 +4,20 @@ In: an iterator of texts. Out: `tokenizer.json`, `tokenizer_config.json`. The ei
 that a vocabulary of 1,024 learns 760 merges over the 256 bytes. Sources: Sennrich et al. 2016, Radford et al. 2019.
 """
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crawl2chat.errors import UserError
-from crawl2chat.tokens.tokenizer import SPECIALS, split_pattern
+from crawl2chat.tokens.splits import split_pattern
+from crawl2chat.tokens.tokenizer import SPECIALS, write_config
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer, models
 
 SMALLEST = 256 + len(SPECIALS)
-LARGEST = 100_277  # ids of GPT-4's cl100k
+# Ids of GPT-4's cl100k.
+LARGEST = 100_277
 
 
 def train(texts: Iterable[str], out: Path, vocab_size: int, digits: int) -> int:
@@ -28,7 +29,7 @@ def train(texts: Iterable[str], out: Path, vocab_size: int, digits: int) -> int:
 
     if vocab_size < SMALLEST:
         raise UserError(
-            f"tokenizer.vocab_size is {vocab_size}, but 256 bytes and {len(SPECIALS)} special tokens need {SMALLEST}."
+            f"vocab_size is {vocab_size}, but 256 bytes and {len(SPECIALS)} special tokens need {SMALLEST}."
         )
     tokenizer = assemble(models.BPE(), split_pattern(digits))
     trainer = trainers.BpeTrainer(
@@ -38,8 +39,8 @@ def train(texts: Iterable[str], out: Path, vocab_size: int, digits: int) -> int:
     learned = tokenizer.get_vocab_size()
     if learned < vocab_size - len(SPECIALS):
         raise UserError(
-            f"tokenizer.vocab_size is {vocab_size}, but the corpus only allows {learned + len(SPECIALS)}; "
-            "lower vocab_size in params.yaml or give more text."
+            f"vocab_size is {vocab_size}, but the corpus only allows {learned + len(SPECIALS)}; "
+            "lower vocab_size or add text."
         )
     write(tokenizer, out)
     return learned - 256
@@ -68,13 +69,4 @@ def write(tokenizer: "Tokenizer", out: Path) -> None:
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIALS])
     out.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(out / "tokenizer.json"))
-    config = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": "<|bos|>",
-        "eos_token": "<|end|>",
-        "pad_token": "<|pad|>",
-        "add_bos_token": False,
-        "clean_up_tokenization_spaces": False,
-        "model_max_length": 1_000_000,
-    }
-    (out / "tokenizer_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    write_config(out)

@@ -2,8 +2,9 @@
 
     python -m crawl2chat.tokens.view "Hello, world" [--tokenizer models/tokenizer | --ranks cl100k_base.tiktoken]
 
-In: a text, or `-` to read it from standard input. Out: lines for a terminal. White space is made visible (· space,
-→ tab, ↵ new line); a token that ends inside a character shows its bytes (\\xf0). Without colours pieces stand between bars.
+In: a text, or `-` to read it from standard input. Out: lines for a terminal. White space is made visible (· space, →
+tab, ↵ new line); a token that ends inside a character shows its bytes (\\xf0). Without colours pieces stand between
+bars.
 """
 
 import argparse
@@ -13,10 +14,11 @@ from pathlib import Path
 
 from crawl2chat.errors import UserError
 from crawl2chat.tokens import ranks
+from crawl2chat.tokens.splits import SPLITS
 from crawl2chat.tokens.tokenizer import Tokenizer
 
-# Light grounds of xterm's 256 colours under black letters, so that both dark and light terminals show them.
-GROUNDS = (189, 194, 223, 224, 159)
+# Light ones of xterm's 256 colours, under black letters: both dark and light terminals show them.
+BACKGROUNDS = (189, 194, 223, 224, 159)
 VISIBLE = {" ": "·", "\t": "→", "\r": "␍", "\n": "↵"}
 
 
@@ -35,21 +37,21 @@ def render(tokenizer: Tokenizer, text: str, colours: bool) -> str:
     pieces, ids = [], []
     for number, token in enumerate(tokens):
         piece = tokenizer.piece(token)
-        shown, label = spell(piece), str(token)
+        letters, label = spell(piece), str(token)
         if colours:
-            ground = GROUNDS[number % len(GROUNDS)]
-            shown, label = (f"\x1b[30;48;5;{ground}m{part}\x1b[0m" for part in (shown, label))
+            background = BACKGROUNDS[number % len(BACKGROUNDS)]
+            letters, label = (f"\x1b[30;48;5;{background}m{part}\x1b[0m" for part in (letters, label))
         # Lines of the text stay lines on the screen.
-        pieces.append(shown + "\n" * piece.count(b"\n"))
+        pieces.append(letters + "\n" * piece.count(b"\n"))
         ids.append(label)
-    shown = ("" if colours else "|").join(pieces)
+    line = ("" if colours else "|").join(pieces)
     size, words = len(text.encode()), len(text.split())
     counts = f"{len(tokens):,} tokens · {size:,} bytes · {len(text):,} characters · {words:,} words"
     if tokens:
         counts += f" · {size / len(tokens):.2f} bytes per token"
     if tokens and words:
         counts += f" · {len(tokens) / words:.2f} tokens per word"
-    return "\n\n".join([shown.rstrip("\n"), " ".join(ids), f"{counts} · vocabulary {tokenizer.vocab_size:,}"])
+    return "\n\n".join([line.rstrip("\n"), " ".join(ids), f"{counts} · vocabulary {tokenizer.vocab_size:,}"])
 
 
 def main(arguments: list[str]) -> int:
@@ -59,12 +61,12 @@ def main(arguments: list[str]) -> int:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--tokenizer", type=Path, default=Path("models/tokenizer"), help="a tokenizer's folder")
     which.add_argument("--ranks", type=Path, help="a file of ranks: cl100k_base.tiktoken, GPT-2's vocab.bpe …")
-    parser.add_argument("--split", choices=ranks.SPLITS, help="how an unknown file of ranks cuts text")
-    given = parser.parse_args(arguments)
+    parser.add_argument("--split", choices=SPLITS, help="how an unknown file of ranks cuts text")
+    options = parser.parse_args(arguments)
     try:
-        tokenizer = from_ranks(given.ranks, given.split) if given.ranks else Tokenizer.load(given.tokenizer)
+        tokenizer = from_ranks(options.ranks, options.split) if options.ranks else Tokenizer.load(options.tokenizer)
         # Bytes as they come: new lines stay what they are, and what is no UTF-8 shows as U+FFFD.
-        text = sys.stdin.buffer.read().decode("utf-8", "replace") if given.text == "-" else given.text
+        text = sys.stdin.buffer.read().decode("utf-8", "replace") if options.text == "-" else options.text
         print(render(tokenizer, text, sys.stdout.isatty() and "NO_COLOR" not in os.environ))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

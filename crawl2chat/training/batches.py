@@ -7,7 +7,6 @@ weight. The other packing, windows, cuts the stream every `width` tokens whereve
 begin in the middle of a document. Either way each token is an input once per epoch. Conversations take the same road, with weight only on what the assistant says.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 
 from crawl2chat.errors import UserError
+from crawl2chat.tokens.reading import read_split
 
 
 @dataclass
@@ -48,18 +48,14 @@ class Stream:
 
 
 def read_tokens(folder: Path, split: str, vocab_size: int, bos: int) -> Stream:
-    """A split of the tokenize stage's shards, memory-mapped. UserError where they and the tokenizer disagree."""
-    meta = json.loads((folder / "meta.json").read_text())
-    if meta["vocab_size"] != vocab_size:
+    """A split of token shards. UserError where they and the tokenizer disagree."""
+    tokens = read_split(folder, split)
+    if tokens.vocab_size != vocab_size:
         raise UserError(
-            f"{folder} was made with a vocabulary of {meta['vocab_size']:,} ids and the tokenizer has {vocab_size:,}: "
-            "run the tokenize stage again"
+            f"{folder} has tokens of a vocabulary of {tokens.vocab_size:,} ids and the tokenizer has {vocab_size:,}: "
+            "encode the corpus again"
         )
-    path = folder / f"{split}.bin"
-    if not path.exists() or not path.stat().st_size:
-        raise UserError(f"{path} holds no tokens: the corpus is too small for this split, or tokenize failed")
-    ids = np.memmap(path, dtype=meta["dtype"], mode="r")
-    return Stream(ids, np.load(folder / f"{split}.idx.npy", allow_pickle=False).astype(np.int64), bos)
+    return Stream(tokens.ids, tokens.starts, bos)
 
 
 def pack(lengths: Sequence[int], width: int, rng: np.random.Generator) -> list[list[int]]:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from torch import nn
 
-from crawl2chat.model.generate import generate
+from crawl2chat.model.generate import Sampling, generate
 from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.tracking import Tracker
 
@@ -23,9 +23,8 @@ def show_samples(
     (the token it took and the three likeliest with their probabilities), and `samples`, a row for each prompt."""
     if not prompts:
         return
-    written = generate(
-        model, list(prompts.values()), max_new_tokens=max_new_tokens, stop_ids=stop_ids, temperature=0.0, alternatives=3
-    )
+    sampling = Sampling(max_new_tokens, stop_ids, temperature=0.0, alternatives=3)
+    written = generate(model, list(prompts.values()), sampling)
     likeliest = {
         prompt: [
             [(tokenizer.decode([i], specials=True), math.exp(logprob)) for i, logprob in position]

@@ -9,7 +9,7 @@ from training_toys import SHAPE, make_tokenizer
 
 from crawl2chat.chat.conversation import render, render_prompt
 from crawl2chat.model.folder import load_model, save_model
-from crawl2chat.model.generate import generate
+from crawl2chat.model.generate import Sampling, generate
 from crawl2chat.model.network import ModelConfig, Transformer
 from crawl2chat.tokens.tokenizer import Tokenizer
 from stages.export import ExportParams, export
@@ -66,7 +66,7 @@ def test_logits_equal(folder, theirs) -> None:
 
 def test_greedy_generation_is_identical_for_200_tokens(folder, theirs) -> None:
     prompt = [312, 40, 41, 42]
-    (ours,) = generate(load_model(folder), [prompt], max_new_tokens=200, temperature=0, dtype=torch.float32)
+    (ours,) = generate(load_model(folder), [prompt], Sampling(200, temperature=0), dtype=torch.float32)
     written = theirs.generate(
         torch.tensor([prompt]), max_new_tokens=200, min_new_tokens=200, do_sample=False, eos_token_id=None
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_toys import SHAPE, TINY, conversation, make_conversations, make_tokenizer, make_tokens
+from training_toys import CPU, SHAPE, TINY, conversation, make_conversations, make_tokenizer, make_tokens
 
 from crawl2chat.errors import UserError
 from crawl2chat.model.folder import load_model, save_model
@@ -38,6 +38,7 @@ def run(inputs: dict[str, Path], folder: Path, **changes) -> dict:
         out=folder / "out",
         out_curve=folder / "curve.csv",
         params=params,
+        machine=CPU,
         seed=1,
         tracker=Tracker(),
         work=folder / "work",
@@ -63,13 +64,13 @@ def test_metrics_and_outs(inputs, tmp_path) -> None:
 
 def test_it_learns_to_answer_and_to_end_its_turn(inputs, tmp_path) -> None:
     from crawl2chat.chat.conversation import render_prompt
-    from crawl2chat.model.generate import generate
+    from crawl2chat.model.generate import Sampling, generate
 
     metrics = run(inputs, tmp_path, steps=150, evaluate_every=150, replay=0.0, adamw_lr=1e-2)
     assert metrics["val_loss"] < 0.5  # yes or no is a coin, the rest is sure
     tokenizer, model = Tokenizer.load(tmp_path / "out"), load_model(tmp_path / "out")
     prompt = render_prompt([{"role": "user", "content": "Is 7 odd?"}], tokenizer)
-    (answer,) = generate(model, [prompt], max_new_tokens=8, stop_ids={tokenizer.end}, temperature=0)
+    (answer,) = generate(model, [prompt], Sampling(8, {tokenizer.end}, temperature=0))
     assert answer.finished and tokenizer.decode(answer.ids) in (" Yes.", " No.")
 
 

@@ -54,13 +54,13 @@ def scripted(monkeypatch: pytest.MonkeyPatch, tokenizer: ByteTokenizer) -> Calla
                 : min(max_new_tokens, context - len(prompt) + 1)
             ]
 
-        def generate(model: Any, prompts: list[list[int]], *, max_new_tokens: int, **rest: Any) -> list[Any]:
+        def generate(model: Any, prompts: list[list[int]], sampling: Any, **rest: Any) -> list[Any]:
             model.batches.append(len(prompts))
-            written = [write(prompt, max_new_tokens) for prompt in prompts]
+            written = [write(prompt, sampling.max_new_tokens) for prompt in prompts]
             return [SimpleNamespace(ids=ids, logprobs=[-0.5] * len(ids)) for ids in written]
 
-        def stream(model: Any, prompt: list[int], *, max_new_tokens: int, **rest: Any) -> Any:
-            return (SimpleNamespace(id=i) for i in write(prompt, max_new_tokens))
+        def stream(model: Any, prompt: list[int], sampling: Any, **rest: Any) -> Any:
+            return (SimpleNamespace(id=i) for i in write(prompt, sampling.max_new_tokens))
 
         monkeypatch.setattr("crawl2chat.chat.loop.generate", generate)
         monkeypatch.setattr("crawl2chat.chat.loop.stream", stream)

@@ -82,7 +82,7 @@ def test_the_base_model_continues_the_text(
 ) -> None:
     prompts = []
 
-    def stream(model: Any, prompt: list[int], **rest: Any) -> Iterator[Any]:
+    def stream(model: Any, prompt: list[int], sampling: Any, **rest: Any) -> Iterator[Any]:
         prompts.append(tokenizer.decode(prompt, specials=True))
         return (SimpleNamespace(id=i) for i in [*tokenizer.encode(" upon a time"), tokenizer.bos])
 

@@ -48,7 +48,7 @@ def test_reciting_means_every_token(corpus, monkeypatch) -> None:
     known = {tuple(w[:BEGUN]): w[BEGUN:] for w in windows[16, 10**12].tolist()}
     almost = {tuple(w[:BEGUN]): [*w[BEGUN:-1], 1 + w[-1]] for w in windows[4, 7].tolist()}
 
-    def generate(model, prompts, **rest):
+    def generate(model, prompts, sampling):
         return [SimpleNamespace(ids=(known | almost).get(tuple(p[1:]), [0] * RECITED)) for p in prompts]
 
     monkeypatch.setattr(simulator, "generate", generate)

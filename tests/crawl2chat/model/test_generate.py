@@ -8,8 +8,8 @@ import torch
 from model_toys import noisy
 
 from crawl2chat.errors import UserError
+from crawl2chat.model.cpu import decoding
 from crawl2chat.model.generate import Sampling, generate, stream
-from crawl2chat.model.native import NativeDecoder
 from crawl2chat.model.network import ModelConfig, Transformer
 
 EXACT = {"dtype": torch.float32}
@@ -20,7 +20,7 @@ def model(request: pytest.FixtureRequest) -> Transformer:
     """Once of sizes that the compiled decoder has no vectors for, once of others."""
     sizes = {"PyTorch": (24, 2, 4, 2, 8, 40), "compiled": (48, 2, 4, 2, 16, 80)}[request.param]
     network = noisy(ModelConfig(61, *sizes, 48), 0.15)
-    assert NativeDecoder.fits(network, torch.float32) == (request.param == "compiled")
+    assert decoding.fits(network, torch.float32) == (request.param == "compiled")
     return network
 
 
@@ -47,7 +47,7 @@ def slow_greedy(model: Transformer, prompt: list[int], count: int, stop: set[int
 
 
 def test_greedy_with_cache_equals_full_forward(model, prompts) -> None:
-    completions = generate(model, prompts, max_new_tokens=25, stop_ids={7}, temperature=0, batch_size=5, **EXACT)
+    completions = generate(model, prompts, Sampling(25, {7}, temperature=0), batch_size=5, **EXACT)
     for prompt, completion in zip(prompts, completions, strict=True):
         assert completion.ids == slow_greedy(model, prompt, 25, {7})
         assert completion.finished == (completion.ids[-1] == 7)
@@ -57,7 +57,7 @@ def test_greedy_with_cache_equals_full_forward(model, prompts) -> None:
 def test_logprobs_equal_the_training_forwards(model, prompts, temperature: float) -> None:
     for prompt, completion in zip(
         prompts,
-        generate(model, prompts, max_new_tokens=25, stop_ids={7}, temperature=temperature, batch_size=6, **EXACT),
+        generate(model, prompts, Sampling(25, {7}, temperature=temperature), batch_size=6, **EXACT),
         strict=True,
     ):
         expected = forward_logprobs(model, prompt, completion.ids, temperature)
@@ -65,26 +65,23 @@ def test_logprobs_equal_the_training_forwards(model, prompts, temperature: float
 
 
 def test_a_sample_does_not_depend_on_the_batch(model, prompts) -> None:
-    results = [
-        generate(model, prompts, max_new_tokens=20, stop_ids={7}, seed=3, batch_size=size, **EXACT)
-        for size in (1, 4, 256)
-    ]
+    results = [generate(model, prompts, Sampling(20, {7}), seed=3, batch_size=size, **EXACT) for size in (1, 4, 256)]
     ids = [[completion.ids for completion in result] for result in results]
     assert ids[0] == ids[1] == ids[2]
 
 
 def test_equal_prompts_draw_different_samples_and_another_seed_others(model) -> None:
-    one = generate(model, [[1, 2, 3]] * 8, max_new_tokens=12, seed=0)
-    two = generate(model, [[1, 2, 3]] * 8, max_new_tokens=12, seed=1)
+    one = generate(model, [[1, 2, 3]] * 8, Sampling(12), seed=0)
+    two = generate(model, [[1, 2, 3]] * 8, Sampling(12), seed=1)
     assert len({tuple(completion.ids) for completion in one}) == 8
     assert [c.ids for c in one] != [c.ids for c in two]
 
 
 def test_with_a_seed_of_its_own_a_request_may_stand_anywhere(model, prompts) -> None:
-    settings = {"max_new_tokens": 12, "batch_size": 4, **EXACT}
+    settings = {"batch_size": 4, **EXACT}
     seeds = list(range(len(prompts)))
-    there = generate(model, prompts, seed=seeds, **settings)
-    back = generate(model, prompts[::-1], seed=seeds[::-1], **settings)
+    there = generate(model, prompts, Sampling(12), seed=seeds, **settings)
+    back = generate(model, prompts[::-1], Sampling(12), seed=seeds[::-1], **settings)
     assert [completion.ids for completion in there] == [completion.ids for completion in back[::-1]]
 
 
@@ -93,11 +90,11 @@ def test_a_stop_text_ends_a_completion_wherever_it_falls_among_tokens(model, pro
     def decode(ids: list[int]) -> str:
         return "".join(f"<{i}>" for i in ids)
 
-    settings = {"max_new_tokens": 20, "seed": 2, "batch_size": batch_size, **EXACT}
-    for number, completion in enumerate(generate(model, prompts, **settings)):
+    settings = {"seed": 2, "batch_size": batch_size, **EXACT}
+    for number, completion in enumerate(generate(model, prompts, Sampling(20), **settings)):
         first, second = completion.ids[5:7]
         texts = [f"{first}><{second}", "never"]
-        ended = generate(model, prompts, stop_texts=texts, decode=decode, **settings)[number]
+        ended = generate(model, prompts, Sampling(20, stop_texts=texts), decode=decode, **settings)[number]
         assert ended.finished and decode(ended.ids).count(texts[0]) == 1
         assert ended.ids == completion.ids[: len(ended.ids)] and len(ended.ids) <= 7
         if number == 4:
@@ -114,9 +111,8 @@ def test_the_repetition_penalty_is_that_of_transformers(model, prompts) -> None:
             for _ in range(15):
                 scores = model.logits(model(torch.tensor([ids]))[:, -1])
                 ids.append(int(processor(torch.tensor([ids]), scores).argmax()))
-            completions = generate(
-                model, prompts[:6], max_new_tokens=15, temperature=0, repetition_penalty=1.4, batch_size=2, **EXACT
-            )
+            sampling = Sampling(15, temperature=0, repetition_penalty=1.4)
+            completions = generate(model, prompts[:6], sampling, batch_size=2, **EXACT)
             assert completions[prompts.index(prompt)].ids == ids[len(prompt) :]
             expected = forward_logprobs(model, prompt, ids[len(prompt) :], 1.0)
             assert completions[prompts.index(prompt)].logprobs == pytest.approx(expected, abs=1e-4)
@@ -124,28 +120,21 @@ def test_the_repetition_penalty_is_that_of_transformers(model, prompts) -> None:
 
 def test_stream_gives_the_ids_of_generate(model) -> None:
     for temperature in (0.0, 1.0):
-        settings = {"max_new_tokens": 15, "stop_ids": {7}, "temperature": temperature, "seed": 5, **EXACT}
-        (completion,) = generate(model, [[4, 5]], alternatives=2, **settings)
-        tokens = list(stream(model, [4, 5], alternatives=2, **settings))
+        sampling = Sampling(15, {7}, temperature=temperature, alternatives=2)
+        (completion,) = generate(model, [[4, 5]], sampling, seed=5, **EXACT)
+        tokens = list(stream(model, [4, 5], sampling, seed=5, **EXACT))
         assert [token.id for token in tokens] == completion.ids
         assert [token.logprob for token in tokens] == completion.logprobs
         assert [token.alternatives for token in tokens] == completion.alternatives
 
 
 def test_generation_ends_where_the_context_is_full(model) -> None:
-    (completion,) = generate(model, [[1] * 40], max_new_tokens=100)
+    (completion,) = generate(model, [[1] * 40], Sampling(100))
     assert len(completion.ids) == 48 - 40 + 1 and not completion.finished
 
 
-def test_only_allowed_ids_are_drawn(model) -> None:
-    allowed = torch.zeros(61, dtype=torch.bool)
-    allowed[[3, 4]] = True
-    completions = generate(model, [[1], [2]], max_new_tokens=30, allowed=allowed)
-    assert {i for completion in completions for i in completion.ids} == {3, 4}
-
-
 def test_alternatives_are_the_likeliest_ids_in_order(model) -> None:
-    (completion,) = generate(model, [[1, 2]], max_new_tokens=5, temperature=0, alternatives=3, **EXACT)
+    (completion,) = generate(model, [[1, 2]], Sampling(5, temperature=0, alternatives=3), **EXACT)
     assert len(completion.alternatives) == 5
     for drawn, logprob, best in zip(completion.ids, completion.logprobs, completion.alternatives, strict=True):
         assert best[0] == (drawn, pytest.approx(logprob, abs=1e-6))
@@ -159,12 +148,12 @@ LOGITS = torch.tensor([[0.25, 0.1, 0.5, 0.15]]).log()
 @pytest.mark.parametrize(
     ("sampling", "kept"),
     [
-        (Sampling(), {0, 1, 2, 3}),
-        (Sampling(top_k=2), {2, 0}),
-        (Sampling(top_p=0.6), {2, 0}),
-        (Sampling(top_p=0.45), {2}),
-        (Sampling(min_p=0.25), {2, 0, 3}),
-        (Sampling(temperature=0), {2}),
+        (Sampling(1), {0, 1, 2, 3}),
+        (Sampling(1, top_k=2), {2, 0}),
+        (Sampling(1, top_p=0.6), {2, 0}),
+        (Sampling(1, top_p=0.45), {2}),
+        (Sampling(1, min_p=0.25), {2, 0, 3}),
+        (Sampling(1, temperature=0), {2}),
     ],
 )
 def test_cuts_keep_the_right_ids(sampling: Sampling, kept: set[int]) -> None:
@@ -175,28 +164,28 @@ def test_cuts_keep_the_right_ids(sampling: Sampling, kept: set[int]) -> None:
 
 def test_ids_are_drawn_with_their_probabilities() -> None:
     uniform = (torch.arange(10_000) + 0.5) / 10_000
-    ids, logprobs = Sampling().draw(LOGITS.expand(10_000, 4), uniform)
+    ids, logprobs = Sampling(1).draw(LOGITS.expand(10_000, 4), uniform)
     share = torch.bincount(ids, minlength=4) / 10_000
     assert torch.allclose(share, LOGITS.exp()[0], atol=2e-4)
     assert logprobs[0].item() == pytest.approx(math.log(0.25), abs=1e-5)
 
 
 def test_temperature_sharpens_as_stated() -> None:
-    ids, logprobs = Sampling(temperature=0.5).draw(LOGITS, torch.tensor([0.0]))
+    ids, logprobs = Sampling(1, temperature=0.5).draw(LOGITS, torch.tensor([0.0]))
     squares = LOGITS.exp()[0] ** 2
     assert ids.item() == 0
     assert logprobs.item() == pytest.approx(math.log(squares[0] / squares.sum()), abs=1e-5)
 
 
 def test_half_precision_stays_close(model, prompts) -> None:
-    completions = generate(model, prompts, max_new_tokens=20, dtype=torch.bfloat16)
+    completions = generate(model, prompts, Sampling(20), dtype=torch.bfloat16)
     for prompt, completion in zip(prompts, completions, strict=True):
         expected = forward_logprobs(model, prompt, completion.ids, 1.0)
         assert np.abs(np.array(expected) - np.array(completion.logprobs)).max() < 0.2
 
 
 def test_no_prompts_give_no_completions(model) -> None:
-    assert generate(model, [], max_new_tokens=5) == []
+    assert generate(model, [], Sampling(5)) == []
 
 
 @pytest.mark.parametrize(
@@ -210,9 +199,9 @@ def test_no_prompts_give_no_completions(model) -> None:
 )
 def test_impossible_prompts_are_refused(model, prompt: list[int], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        generate(model, [[1], prompt], max_new_tokens=5)
+        generate(model, [[1], prompt], Sampling(5))
 
 
-def test_a_negative_temperature_is_refused(model) -> None:
+def test_a_negative_temperature_is_refused() -> None:
     with pytest.raises(UserError, match="temperature is -1"):
-        generate(model, [[1]], max_new_tokens=5, temperature=-1)
+        Sampling(5, temperature=-1)

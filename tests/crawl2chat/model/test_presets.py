@@ -111,5 +111,5 @@ def test_a_scaled_model_keeps_its_positions_and_trains_on_shorter_rows() -> None
 
 
 def test_a_context_beyond_the_models_positions_is_a_sentence() -> None:
-    with pytest.raises(UserError, match="pretrain.context is 500 and the model's positions reach 256"):
+    with pytest.raises(UserError, match="context is 500 and the model's positions reach 256"):
         context_of(preset("tiny"), {"context": 500})

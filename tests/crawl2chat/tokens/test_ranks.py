@@ -11,6 +11,7 @@ import pytest
 
 from crawl2chat.errors import UserError
 from crawl2chat.tokens import ranks
+from crawl2chat.tokens.splits import SPLITS
 from crawl2chat.tokens.tokenizer import SPECIALS, Tokenizer, byte_of_character
 from crawl2chat.tokens.training import train
 
@@ -53,7 +54,7 @@ def test_a_trained_vocabulary_comes_back_from_its_ranks(
 ) -> None:
     from tokenizers import Tokenizer as Reference
 
-    assert ranks.convert(vocabulary, ranks.SPLITS["gpt4"], tmp_path) == len(vocabulary) - 256
+    assert ranks.convert(vocabulary, SPLITS["gpt4"], tmp_path) == len(vocabulary) - 256
     one, other = (json.loads((folder / "tokenizer.json").read_text()) for folder in (trained, tmp_path))
     assert other["model"]["merges"] == one["model"]["merges"]
     assert other["added_tokens"] == one["added_tokens"]
@@ -69,7 +70,7 @@ def test_a_trained_vocabulary_comes_back_from_its_ranks(
 def test_an_id_left_out_stays_empty(vocabulary: dict[bytes, int], tmp_path: Path) -> None:
     """p50k has none for 50256."""
     gapped = {token: rank + (rank >= 280) for token, rank in vocabulary.items()}
-    ranks.convert(gapped, ranks.SPLITS["gpt4"], tmp_path)
+    ranks.convert(gapped, SPLITS["gpt4"], tmp_path)
     made = Tokenizer.load(tmp_path)
     assert made.vocab_size == 301 and made.bos == 293 and made.piece(280) == b"" and made.decode([280]) == ""
     assert made.token_bytes()[280] == 0 and made.decode(made.encode(TEXTS[0])) == TEXTS[0]
@@ -79,14 +80,14 @@ def test_the_split_follows_from_the_size(vocabulary: dict[bytes, int]) -> None:
     import regex
 
     known = dict.fromkeys((n.to_bytes(3, "big") for n in range(100_256)), 0)
-    assert ranks.split_for(known, None, "f") == ranks.SPLITS["gpt4"]
-    assert ranks.split_for(vocabulary, "gpt2", "f") == ranks.SPLITS["gpt2"]
+    assert ranks.split_for(known, None, "f") == SPLITS["gpt4"]
+    assert ranks.split_for(vocabulary, "gpt2", "f") == SPLITS["gpt2"]
     text = "I'LL say: it's 12345 CamelCase's\n\n x"
-    cut = {name: regex.findall(pattern, text) for name, pattern in ranks.SPLITS.items()}
+    cut = {name: regex.findall(pattern, text) for name, pattern in SPLITS.items()}
     assert " 12345" in cut["gpt2"] and "'s" in cut["gpt2"] and "'LL" not in cut["gpt2"]
     assert cut["gpt4"][1] == "'LL" and "123" in cut["gpt4"] and " CamelCase" in cut["gpt4"]
     assert " Camel" in cut["gpt4o"] and "Case's" in cut["gpt4o"]
-    with pytest.raises(UserError, match=r"f holds 292 tokens.*tokenizer.split.*gpt2, gpt4, gpt4o"):
+    with pytest.raises(UserError, match=r"f holds 292 tokens.*say in split.*gpt2, gpt4, gpt4o"):
         ranks.split_for(vocabulary, None, "f")
 
 
@@ -166,7 +167,7 @@ def test_cl100k_in_the_pipeline_keeps_its_ids(published: Path, tmp_path: Path) -
     from tokenizers import Tokenizer as Reference
 
     vocabulary = ranks.read(published / FILES["cl100k_base"][0])
-    assert ranks.convert(vocabulary, ranks.SPLITS["gpt4"], tmp_path) == 100_000
+    assert ranks.convert(vocabulary, SPLITS["gpt4"], tmp_path) == 100_000
     made = Tokenizer.load(tmp_path)
     assert made.vocab_size == 100_264 and made.bos == 100_256 and made.tool_result == 100_263
     reference = Reference.from_file(str(tmp_path / "tokenizer.json"))

@@ -8,7 +8,7 @@ import pytest
 
 from crawl2chat.tokens.tokenizer import SPECIALS, Tokenizer
 from crawl2chat.tokens.training import train
-from crawl2chat.tokens.view import GROUNDS, main, render, spell
+from crawl2chat.tokens.view import BACKGROUNDS, main, render, spell
 
 TEXT = "A tab\there,  twice.\nCafé 🙂 <|user|>"
 
@@ -42,7 +42,7 @@ def test_colours_change_nothing_but_the_ground(folder: Path) -> None:
     plain = re.sub(r"\x1b\[[\d;]*m", "", coloured)
     assert "\x1b" not in plain and plain.split("\n\n")[1:] == render(tokenizer, TEXT, False).split("\n\n")[1:]
     grounds = re.findall(r"48;5;(\d+)m", coloured.split("\n\n")[0])
-    assert len(grounds) == len(tokenizer.encode(TEXT)) and set(map(int, grounds)) == set(GROUNDS)
+    assert len(grounds) == len(tokenizer.encode(TEXT)) and set(map(int, grounds)) == set(BACKGROUNDS)
     assert all(a != b for a, b in zip(grounds, grounds[1:], strict=False))
 
 
@@ -66,7 +66,7 @@ def test_the_command_line(folder: Path, tmp_path: Path, capsys, monkeypatch) -> 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--tokenizer", "nowhere"], "error: There is no tokenizer.json in nowhere; run the stage tokenizer first."),
+        (["--tokenizer", "nowhere"], "error: There is no tokenizer.json in nowhere: train a tokenizer into it first."),
         (["--ranks", "nowhere"], "error: nowhere is no file; name a file of ranks such as cl100k_base.tiktoken."),
     ],
 )
