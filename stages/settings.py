@@ -4,10 +4,11 @@ A key that is unknown, missing or of another type is a UserError that names file
 """
 
 import difflib
+import importlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 
@@ -41,6 +42,24 @@ def read_machine(stage: str, root: Path, stages: list[str]) -> Machine:
     sections = {name: section_of(MACHINE, name, everything.pop(name)) for name in stages if name in everything}
     validate(stage, Machine, sections.get(stage, {}), MACHINE)
     return validate("", Machine, everything | sections.get(stage, {}), MACHINE)
+
+
+def parameters(root: Path, stage: str, changes: dict[str, Any] | None = None) -> Params:
+    """The stage's parameters as params.yaml has them, with `changes` laid over; what tests and benchmarks start from."""
+    stages = list(read_yaml(root / "dvc.yaml")["stages"])
+    section = merged(read_parameters(stage, root, stages)[0], changes or {})
+    function = getattr(importlib.import_module(f"stages.{stage}"), stage)
+    return validate(stage, get_type_hints(function)["params"], section)
+
+
+def merged(section: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A section with other values laid over it, at any depth."""
+    nested = {
+        key: merged(section[key], value)
+        for key, value in changes.items()
+        if isinstance(value, dict) and section.get(key)
+    }
+    return section | changes | nested
 
 
 def section_of(file: str, name: str, value: Any) -> dict[str, Any]:
