@@ -47,19 +47,19 @@ def read_machine(stage: str, root: Path, stages: list[str]) -> Machine:
 def parameters(root: Path, stage: str, changes: dict[str, Any] | None = None) -> Params:
     """The stage's parameters as params.yaml has them, with `changes` laid over; what tests and benchmarks start from."""
     stages = list(read_yaml(root / "dvc.yaml")["stages"])
-    section = merged(read_parameters(stage, root, stages)[0], changes or {})
+    section, _ = read_parameters(stage, root, stages)
+    merge(section, changes or {})
     function = getattr(importlib.import_module(f"stages.{stage}"), stage)
     return validate(stage, get_type_hints(function)["params"], section)
 
 
-def merged(section: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """A section with other values laid over it, at any depth."""
-    nested = {
-        key: merged(section[key], value)
-        for key, value in changes.items()
-        if isinstance(value, dict) and section.get(key)
-    }
-    return section | changes | nested
+def merge(target: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Lay `changes` over nested sections, in place."""
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(target.get(key), dict):
+            merge(target[key], value)
+        else:
+            target[key] = value
 
 
 def section_of(file: str, name: str, value: Any) -> dict[str, Any]:
