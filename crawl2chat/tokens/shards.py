@@ -6,7 +6,6 @@ bos. Documents come in the order of a seeded hash, so that neighbours in the str
 They are encoded as they come, then put in order on disk: memory holds ids and positions of documents, never their text.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from crawl2chat import tasks
 from crawl2chat.tokens.tokenizer import Tokenizer
 
 BATCH = 1_024  # documents encoded at a time
@@ -41,11 +41,11 @@ class Entry:
 
 def chance(seed: int, purpose: str, name: str) -> float:
     """A number in [0, 1) that depends on its arguments only."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {purpose} {name}".encode()).digest()[:8], "big") / 2**64
+    return tasks.position(f"{seed} {purpose} {name}")
 
 
 def split_of(entry: Entry, seed: int, val_share: float) -> str:
-    return "val" if chance(seed, "split", entry.key) < val_share else "train"
+    return tasks.split_of(f"{seed} split {entry.key}", {"val": val_share, "train": 1 - val_share})
 
 
 def write(

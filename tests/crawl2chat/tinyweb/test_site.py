@@ -13,6 +13,7 @@ from warcio.archiveiterator import ArchiveIterator
 from crawl2chat.curation.addresses import AddressFilter, AddressParams
 from crawl2chat.curation.personal import _card, _iban
 from crawl2chat.curation.records import Found, read_archive
+from crawl2chat.tasks import Task
 from crawl2chat.tinyweb import defects
 from crawl2chat.tinyweb.archive import Answer, WarcFile, http_message
 from crawl2chat.tinyweb.html import LAYOUTS, render
@@ -28,13 +29,13 @@ def pages(count: int) -> list[Page]:
 
 
 TASKS = [
-    {
-        "id": f"t{n}",
-        "skill": "word_problem",
-        "split": "test",
-        "answer": str(n + 5),
-        "prompt": f"Old Dan keeps {n} pears in a blue box by the door and buys 5 more at noon. How many pears are there now?",
-    }
+    Task(
+        id=f"t{n}",
+        skill="word_problem",
+        split="test",
+        answer=str(n + 5),
+        prompt=f"Old Dan keeps {n} pears in a blue box by the door and buys 5 more at noon. How many pears are there now?",
+    )
     for n in range(4)
 ]
 
