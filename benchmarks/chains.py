@@ -2,9 +2,9 @@
 
 `Stock` is datatrove's FineWeb recipe as published, block after block. `Ours` is what the stages extract, filter and
 deduplicate run, with the two passes over files between them and everything dropped written out, which stock is spared.
-Both end with MinHash signatures and personal data on the documents that stay. Differences from the published recipe, all
-in favour of stock's speed or needed without a network: the small language model (lid.176.ftz), trafilatura without its
-memory across documents (`deduplicate=False`), no writers.
+Both end with MinHash signatures and personal data on the documents that stay. Differences from the published recipe,
+all in favour of stock's speed or needed without a network: the small language model (lid.176.ftz), trafilatura without
+its memory across documents (`deduplicate=False`), no writers.
 """
 
 import gc

@@ -26,8 +26,9 @@ class ConversationsParams(Params):
     direct: int = Field(300, ge=0)
     identity: int = Field(200, ge=0)
     who: Identity = Identity()
-    # At most this many conversations of the user's data sets; longer ones than max_characters are left out, and counted.
+    # At most this many conversations of the user's data sets.
     datasets: int = Field(3000, ge=0)
+    # Longer conversations of the data sets are left out, and counted.
     max_characters: int = Field(2000, ge=1)
     val_share: float = Field(0.03, gt=0, lt=1)
 

@@ -49,7 +49,7 @@ def probe(
     seed: int,
     tracker: Tracker,
 ) -> dict:
-    """Ask the base model every fact; the metrics say how much it knows by number of mentions and how much it recites."""
+    """Ask the base model every fact; the metrics say how much it knows by mentions and how much it recites."""
     from crawl2chat.evaluation import probes
     from crawl2chat.evaluation.statistics import accuracy
     from crawl2chat.jsonl import write_jsonl

@@ -39,9 +39,9 @@ def read_conversations(
 ) -> tuple[list[dict[str, Any]], Broken]:
     """Reads every conversation of every file below `folder`, in the order of files and records.
 
-    `{{name}}` and `{{author}}` in any text are filled in; a data set that has them is of the kind "identity". Returns the
-    conversations and the refused records, counted by reason (`Broken.named` tells which). Raises UserError where there
-    is no such folder.
+    `{{name}}` and `{{author}}` in any text are filled in; a data set that has them is of the kind "identity". Returns
+    the conversations and the refused records, counted by reason (`Broken.named` tells which). Raises UserError where
+    there is no such folder.
     """
     broken = Broken()
     conversations = []
@@ -226,7 +226,7 @@ def _oasst(record: dict[str, Any]) -> Iterator[list[Message]]:
 
 
 def _topical_chat(record: dict[str, Any]) -> Iterator[list[Message]]:
-    """Two people talk: whoever begins is the user. What one says in a row is one turn; a last word of the user's goes."""
+    """Two people talk: whoever begins is the user. What one says in a row is one turn; a user's last word is cut."""
     messages = []
     speakers: dict[str, str] = {}
     for agent, said in groupby(record["content"], key=lambda turn: turn["agent"]):

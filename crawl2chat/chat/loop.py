@@ -1,7 +1,7 @@
 """How an answer comes about: the model writes, a tool is called, its result is read, the model goes on.
 
-In: conversations that wait for the assistant. Out: an `Answer` for each, with the turns it added, the token ids and what
-reinforcement learning needs of them. Chat, evaluation and training take their answers from here, so that what is
+In: conversations that wait for the assistant. Out: an `Answer` for each, with the turns it added, the token ids and
+what reinforcement learning needs of them. Chat, evaluation and training take their answers from here, so that what is
 measured and what is trained is what a person meets. Tools as in Schick et al. 2023 (Toolformer); the token layout is
 conversation.py's.
 """

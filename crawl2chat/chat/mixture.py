@@ -1,10 +1,10 @@
 """The conversations an assistant learns from: made from tasks, from what the base model knows, and from its identity.
 
-In: tasks, probe results, an identity. Out: conversations in the project's schema, each with its kind; only tasks of the
-training split become conversations. Answers come in the styles people write in (bare, a whole sentence, with a polite
-closing, after empty talk), so that preferences later have something to prefer. A fact the base model knows is trained as an
-answer, one it is consistently wrong about as an admission of ignorance: to train an answer that the model does not have
-would train it to invent (Llama 3 §4.3.6).
+In: tasks, probe results, an identity. Out: conversations in the project's schema, each with its kind; only tasks of
+the training split become conversations. Answers come in the styles people write in (bare, a whole sentence, with a
+polite closing, after empty talk), so that preferences later have something to prefer. A fact the base model knows is
+trained as an answer, one it is consistently wrong about as an admission of ignorance: to train an answer that the
+model does not have would train it to invent (Llama 3 §4.3.6).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,8 +20,8 @@ T = TypeVar("T", bound=Task)
 
 REFUSAL = "I do not know."
 STEPS_SHARE = 0.4
-"""Share of plain sums that people answer with steps. The rest they answer at once: reinforcement learning has to find out
-that a model which thinks in tokens is right more often."""
+"""Share of plain sums that people answer with steps. The rest they answer at once: reinforcement learning has to find
+out that a model which thinks in tokens is right more often."""
 POLITE = ("{q}",) * 5 + (
     "Please answer: {q}",
     "A question: {q}",
@@ -101,7 +101,7 @@ def skill_conversations(
     rng: Random,
     describe_steps: Callable[[Sequence[str], Random], str],
 ) -> Iterator[Conversation]:
-    """Sums with their steps, tool calls, lists of steps in the words of `describe_steps`, or any prompt with an answer."""
+    """Sums with their steps, tool calls, lists of steps as `describe_steps` words them, any prompt with an answer."""
     of_kind = [task for task in tasks if task.skill == kind and task.split == "train"]
     for number, task in enumerate(draw(of_kind, count, rng)):
         steps = task.meta.get("steps")

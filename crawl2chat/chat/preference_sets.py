@@ -1,8 +1,8 @@
 """Human preferences as people publish them, read into one form: a prompt, candidates, and their order.
 
-In: folders of JSON files (hh-rlhf pairs, Open-Assistant trees with ranks, auto-j labels, plain chosen/rejected pairs and
-rankings), told apart by what a record holds. Out: rows `{"id", "messages", "candidates", "order", "labeler"}` where
-`order` lists indices into `candidates` from best to worst. Sources: Bai et al. 2022 (hh-rlhf), Köpf et al. 2023
+In: folders of JSON files (hh-rlhf pairs, Open-Assistant trees with ranks, auto-j labels, plain chosen/rejected pairs
+and rankings), told apart by what a record holds. Out: rows `{"id", "messages", "candidates", "order", "labeler"}`
+where `order` lists indices into `candidates` from best to worst. Sources: Bai et al. 2022 (hh-rlhf), Köpf et al. 2023
 (Open-Assistant), Li et al. 2023 (auto-j).
 """
 

@@ -1,8 +1,8 @@
 """What does a base model know? It is asked with prompts alone, before anybody has taught it to converse.
 
-In: a base model and tasks (the corpus's own, or made from its sentences). Out: for each task whether the model completes
-a statement of the fact greedily (cloze), k sampled answers to the question, and how often they are right. Where it is
-consistently wrong, an assistant should later learn to say so: Llama 3 §4.3.6.
+In: a base model and tasks (the corpus's own, or made from its sentences). Out: for each task whether the model
+completes a statement of the fact greedily (cloze), k sampled answers to the question, and how often they are right.
+Where it is consistently wrong, an assistant should later learn to say so: Llama 3 §4.3.6.
 """
 
 import random
@@ -62,7 +62,7 @@ def probe(
     known_from: float,
     seed: int,
 ) -> list[ProbedTask]:
-    """Each task with what the model answers; from `known_from` as share of right samples on the fact counts as known."""
+    """Each task with what the model answers; `known_from` is the share of right samples that makes a fact known."""
     cloze = continuations(model, tokenizer, [cloze_prompt(task) for task in tasks], max_new_tokens=max_new_tokens)
     unseen = [task.meta.get("cloze_apart", "") for task in tasks]
     cloze_apart = continuations(model, tokenizer, [f" {text}" for text in unseen], max_new_tokens=max_new_tokens)

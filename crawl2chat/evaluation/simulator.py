@@ -1,8 +1,8 @@
 """The base model as an internet document simulator, in numbers: it recites what it read often, learns from what stands
 before it, and plays an assistant when a page makes one likely.
 
-In: a base model, its tokens, tasks. Out: tables of {what, value, low, high, n} with Wilson intervals, and texts to read.
-Sources: Carlini et al. 2022, "Quantifying Memorization"; Brown et al. 2020 (few-shot learning).
+In: a base model, its tokens, tasks. Out: tables of {what, value, low, high, n} with Wilson intervals, and texts to
+read. Sources: Carlini et al. 2022, "Quantifying Memorization"; Brown et al. 2020 (few-shot learning).
 """
 
 import random
@@ -31,8 +31,8 @@ def row(what: str, hits: Sequence[bool]) -> dict:
 
 
 def window_hashes(ids: np.ndarray, width: int) -> np.ndarray:
-    """(len(ids) - width + 1,) uint64: one number for each run of `width` ids, equal for equal runs. By doubling: the hash
-    of a run is that of its two overlapping halves."""
+    """(len(ids) - width + 1,) uint64: one number for each run of `width` ids, equal for equal runs. By doubling: the
+    hash of a run is that of its two overlapping halves."""
     hashes, length = ids.astype(np.uint64) + np.uint64(1), 1
     with np.errstate(over="ignore"):
         while length < width:

@@ -1,7 +1,7 @@
 """The statistics that give every number its interval: proportions, means, paired differences, ratings, calibration.
 
-In: hits, scores, wins as plain sequences or arrays. Out: numbers with 95 % intervals. Bootstraps are seeded, so that the
-same scores give the same interval. Sources: Wilson 1927; Efron 1979; Bradley and Terry 1952 with Hunter's 2004
+In: hits, scores, wins as plain sequences or arrays. Out: numbers with 95 % intervals. Bootstraps are seeded, so that
+the same scores give the same interval. Sources: Wilson 1927; Efron 1979; Bradley and Terry 1952 with Hunter's 2004
 iteration; Kendall 1938; Guo et al. 2017 (expected calibration error).
 """
 
@@ -83,9 +83,9 @@ def paired_difference(before: ArrayLike, after: ArrayLike, seed: int = 0, resamp
 def bradley_terry(wins: ArrayLike, prior: float = 0.5, iterations: int = 10_000) -> np.ndarray:
     """Strengths s (m,) in log-odds, of mean 0, where P(i beats j) = σ(s_i − s_j).
 
-    wins (m, m): wins[i, j] is how often i beat j; a tie counts half for each. `prior` adds that many wins to each side of
-    every pair that met, so that a player who never lost has a finite strength; 0 gives the maximum likelihood. Hunter's
-    minorise–maximise iteration.
+    wins (m, m): wins[i, j] is how often i beat j; a tie counts half for each. `prior` adds that many wins to each side
+    of every pair that met, so that a player who never lost has a finite strength; 0 gives the maximum likelihood.
+    Hunter's minorise–maximise iteration.
     """
     counts = np.asarray(wins, dtype=np.float64)
     met = (counts + counts.T) > 0

@@ -1,9 +1,9 @@
 """One table for all models: the same questions to the simulator, the assistant, the reasoner and the chat model.
 
-In: a model, tasks of the test split, the probe's results, gold scores. Out: numbers with n and interval, and the answers
-themselves. A base model is asked by prompt alone, as a page would ask; every other one as a person would, with its tools.
-Facts are reported by what the base model knew before fine-tuning, which separates extraction, honest ignorance and false
-refusals.
+In: a model, tasks of the test split, the probe's results, gold scores. Out: numbers with n and interval, and the
+answers themselves. A base model is asked by prompt alone, as a page would ask; every other one as a person would, with
+its tools. Facts are reported by what the base model knew before fine-tuning, which separates extraction, honest
+ignorance and false refusals.
 """
 
 import random

@@ -2,7 +2,7 @@
 
 In: good pages and a random generator. Out: `Draft`s — pages with text, URL words, labels, intensity and the expected
 decision (`keep` or `drop`, and in which stage) — from which `site.py` makes HTML, WARC records and the truth manifest.
-Each defect comes in several intensities, of which the mildest are to stay: a page with one foreign sentence is not foreign.
+Each defect comes in several intensities, and the mildest pages are to stay: one foreign sentence makes no foreign page.
 """
 
 from collections.abc import Iterator
@@ -294,7 +294,7 @@ def thin(rng: Random) -> Draft:
 
 
 def repetitive(rng: Random) -> Draft:
-    """Some sentences, then the same one, line or paragraph again and again. Intensity: the repeated share of the text."""
+    """Some sentences, then the same one, line or paragraph again and again. Intensity: the repeated share."""
     share = rng.choice((0.5, 0.7, 0.9))
     fresh = [paragraph(rng, 3) for _ in range(4)]
     unit = rng.choice((sentence(rng), paragraph(rng, 3)))
@@ -386,7 +386,7 @@ def garbled(rng: Random, number: int) -> Draft:
 
 
 def mild(rng: Random, original: Draft, number: int) -> Draft:
-    """A good page with a little of a defect; it must stay. Intensity: the added share of the text, or number of lines."""
+    """A good page with a little of a defect; it must stay. Intensity: the share of text or number of lines added."""
     paragraphs = list(original.paragraphs)
     place, size = rng.randint(1, len(paragraphs)), len(original.text)
     most = 3 if len(paragraphs) > 8 else 2

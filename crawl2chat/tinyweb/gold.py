@@ -1,10 +1,10 @@
-"""What people of the tiny world want of an answer: the gold score that the reward model only sees through noisy rankings.
+"""What people of the tiny world want of an answer: a gold score that the reward model sees only in noisy rankings.
 
     gold = 3 · correct + style
     style = a whole sentence + one polite closing − ½ · empty talk − ½ · each repeated sentence − …
 
-Correctness outweighs everything that style can earn; repetition and rambling cost. An optimiser that has learnt only what
-the rankings show can still go wrong, and this number says so.
+Correctness outweighs everything that style can earn; repetition and rambling cost. An optimiser that has learnt only
+what the rankings show can still go wrong, and this number says so.
 """
 
 import re

@@ -182,8 +182,8 @@ def render(
     faults: int = 0,
     hidden_names: bool = False,
 ) -> str:
-    """One HTML page. `charset` goes into a meta tag (None: no meta tag), `layout` is a key of `LAYOUTS`, `faults` counts
-    the kinds of careless markup."""
+    """One HTML page. `charset` goes into a meta tag (None: no meta tag), `layout` is a key of `LAYOUTS`, `faults`
+    counts the kinds of careless markup."""
     text = _paragraphs(rng, paragraphs, advertise=layout != "bare")
     body = LAYOUTS[layout](rng, site, title, date, text)
     meta = f'<meta charset="{charset}">' if charset else ""

@@ -121,7 +121,7 @@ def _encoding(rng: Random, language: str) -> tuple[str, str | None, str | None]:
 
 
 def _page(rng: Random, draft: Draft, url: str, host: str, params: WebParams, date: str) -> tuple[Answer, Draft]:
-    """The HTTP answer for a page, and the draft as served: odd encodings get a caption that shows whether they survive."""
+    """The HTTP answer for a page, and the draft as served: a caption shows whether an odd encoding survives."""
     actual, header, meta = _encoding(rng, draft.language)
     if not actual.startswith("utf") and draft.expected == "keep" and draft.cluster is None:
         caption = rng.choice(CAPTIONS)
@@ -179,7 +179,7 @@ def _server(rng: Random, draft: Draft, url: str) -> Answer:
 
 
 def generate(world: World, pages: PageParams, out: Path, params: WebParams, seed: int) -> dict[str, int]:
-    """Write the tiny web of `world` below `out`. Returns counts of pages (records with HTML), their domains, records, bytes.
+    """Write the tiny web of `world` below `out`. Returns counts: pages (records with HTML), domains, records, bytes.
 
     The same world, parameters and seed give the same bytes.
     """

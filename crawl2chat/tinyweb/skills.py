@@ -95,7 +95,7 @@ def subtraction(rng: random.Random) -> Problem:
 
 
 def any_sum(rng: random.Random) -> Problem:
-    """One of the three. The question does not say how to answer: whether to work in steps is for the model to find out."""
+    """One of the three. The question does not say how to answer: the model has to find out whether to use steps."""
     problem = rng.choice((multiplication, addition, subtraction))(rng)
     return replace(problem, skill="sum")
 

@@ -1,7 +1,7 @@
 """What the tiny world can be asked, as tasks with one right answer: the counterpart of the data sets of real input.
 
-Facts are split by entity and sums by their operands, so that no question of `dev` or `test` is ever asked in fine-tuning.
-A refusal task asks about a name that no page mentions; its answer is empty.
+Facts are split by entity and sums by their operands, so that no question of `dev` or `test` is ever asked in
+fine-tuning. A refusal task asks about a name that no page mentions; its answer is empty.
 """
 
 import random

@@ -1,9 +1,9 @@
 """The tiny world: who and what exists, which facts are true, and how often the web states each of them.
 
 64 real countries with capital and continent, invented towns and people with three facts each, and names that nobody
-ever writes about. Known and unknown names come from one shuffled stream of the same generator, so that nothing about the
-look of a name says whether a model ought to know it. Mentions follow a Zipf-Mandelbrot law: a few entities are mentioned
-hundreds of times, the tail once. Everything is a pure function of (seed, parameters).
+ever writes about. Known and unknown names come from one shuffled stream of the same generator, so that nothing about
+the look of a name says whether a model ought to know it. Mentions follow a Zipf-Mandelbrot law: a few entities are
+mentioned hundreds of times, the tail once. Everything is a pure function of (seed, parameters).
 
 Entities, never pages, are split: fine-tuning may ask about `train` entities, never about `dev` and `test` entities.
 """
@@ -91,7 +91,7 @@ class Relation:
 
 @dataclass
 class Entity:
-    """Somebody or something with a name. `values` maps relation names to answers; `mentions` counts statements of each."""
+    """Somebody or something with a name. `values`: answers by relation. `mentions`: statements of each of them."""
 
     name: str
     kind: str
