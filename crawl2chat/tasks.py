@@ -1,4 +1,4 @@
-"""A task: a question whose answer can be checked, the split it belongs to, and the verifiers that check answers.
+"""A task: a question whose answer can be checked, and the verifiers that check answers.
 
 In: folders of JSON lines, one task a line. Out: `Task` records that probe, mixture, reinforcement learning and
 evaluation share. One verifier a skill: the last number counts in sums, the named thing in facts, the honesty in
@@ -6,13 +6,10 @@ refusals. Verifiers look at the answer's text alone; how well it is written is a
 that callers pass in.
 """
 
-import hashlib
 import json
 import re
-import zlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -107,31 +104,6 @@ def write_tasks(folder: Path, tasks: Iterable[Task]) -> None:
         by_skill.setdefault(task.skill, []).append(line)
     for skill, lines in by_skill.items():
         (folder / f"{skill}.jsonl").write_text("".join(lines), encoding="utf-8")
-
-
-# ---- splits
-
-
-def split_of(key: str, shares: Mapping[str, float], buckets: int = 0) -> str:
-    """The split of an entity, a problem, a wording, a prompt or a document: decided by its key and nothing else.
-
-    `shares` are taken in order, the last split takes the rest. What must not straddle splits shares a key; a seed or
-    the kind of thing stands in the key. `buckets`: see `position`.
-    """
-    place, ends = position(key, buckets), accumulate(shares.values())
-    *_, last = shares
-    return next((split for split, end in zip(shares, ends, strict=True) if place < round(end, 12)), last)
-
-
-def position(key: str, buckets: int = 0) -> float:
-    """A number in [0, 1) that only the key decides: SHA-256 or, with `buckets`, CRC-32 modulo so many.
-
-    CRC-32 stays where the tiny web, questions from a corpus and held-out conversations have used it from the start:
-    every trained model follows from these splits. What is new takes SHA-256.
-    """
-    if buckets:
-        return zlib.crc32(key.encode()) % buckets / buckets
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
 
 
 # ---- verifiers

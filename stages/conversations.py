@@ -40,7 +40,8 @@ def conversations(
     from crawl2chat.chat import mixture
     from crawl2chat.chat.datasets import read_conversations
     from crawl2chat.jsonl import write_jsonl
-    from crawl2chat.tasks import position, read_probes, read_tasks
+    from crawl2chat.splits import position
+    from crawl2chat.tasks import read_probes, read_tasks
     from crawl2chat.tinyweb.gold import CLOSING, EMPTY_TALK
     from crawl2chat.tinyweb.skills import craft_text
 

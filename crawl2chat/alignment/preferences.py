@@ -18,7 +18,8 @@ import numpy as np
 
 from crawl2chat.errors import UserError
 from crawl2chat.jsonl import numbered_rows
-from crawl2chat.tasks import parse_task, split_of
+from crawl2chat.splits import split_of
+from crawl2chat.tasks import parse_task
 
 Order = list[int | list[int]]
 Pair = tuple[int, int]  # (better, worse)

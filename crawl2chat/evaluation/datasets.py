@@ -9,7 +9,8 @@ from pathlib import Path
 
 from crawl2chat.errors import UserError
 from crawl2chat.records import BadRecord, Broken, Record, read_records
-from crawl2chat.tasks import Task, parse_task, split_of
+from crawl2chat.splits import split_of
+from crawl2chat.tasks import Task, parse_task
 
 CALCULATION = re.compile(r"<<[^>]*>>")  # GSM8K's calculator annotations, between an expression and its result
 FINAL = "####"

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Sequence
 
 from crawl2chat.model.generate import generate
 from crawl2chat.model.network import Transformer
-from crawl2chat.tasks import ProbedTask, Task, split_of, verify
+from crawl2chat.splits import split_of
+from crawl2chat.tasks import ProbedTask, Task, verify
 from crawl2chat.tokens.tokenizer import Tokenizer
 
 QUESTION = "Question: {question} Answer:"

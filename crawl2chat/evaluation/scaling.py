@@ -17,8 +17,10 @@ import numpy as np
 
 from crawl2chat.evaluation.statistics import Estimate
 
-FLOOR_FROM = 5  # points; with fewer the floor cannot be told from the exponent, and is left at zero
-OUTLIER = 0.01  # of log loss: a point further from the law than this pulls less than its square
+# Points; with fewer the data do not separate floor and exponent, and the floor stays at zero.
+FLOOR_FROM = 5
+# Of log loss: a point further from the law than this pulls less than its square.
+OUTLIER = 0.01
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,18 @@ class Law:
     floor: float
     scale: float
     exponent: float
-    n: int  # points it was fitted to
-    unit: float  # x at which `parameters` has the loss above the floor
-    parameters: np.ndarray  # (log of loss above the floor at `unit`, exponent[, floor])
-    covariance: np.ndarray  # of the parameters, for a unit variance of log loss
-    spread: float  # standard deviation of log loss around the law; 0 where no point is left over
-    freedom: int  # points beyond parameters
+    # Points of the fit.
+    n: int
+    # x at which `parameters` has the loss above the floor.
+    unit: float
+    # (log of loss above the floor at `unit`, exponent[, floor])
+    parameters: np.ndarray
+    # Of the parameters, for a unit variance of log loss.
+    covariance: np.ndarray
+    # Standard deviation of log loss around the law; 0 where no point is left over.
+    spread: float
+    # Points beyond parameters.
+    freedom: int
 
     def __call__(self, x: float) -> float:
         return float(np.exp(_log_loss(self.parameters, np.log(x / self.unit))))
@@ -116,7 +124,7 @@ def draw(
     runs: Sequence[dict[str, Any]], axis: str, label: str, law: Law, ahead: tuple[str, float, Estimate] | None = None
 ) -> str:
     """Loss against `axis` on two logarithmic scales: the runs by depth, the law with the 95 % band of a new run, and
-    what is foretold of one, (its name, x, loss). SVG."""
+    a prediction for one, (its name, x, loss). SVG."""
     from crawl2chat.page import COLOURS, SOFT, Canvas
 
     canvas = Canvas(5.6, 4.0, f"loss against {label}")

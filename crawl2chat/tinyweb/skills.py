@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from crawl2chat.tasks import split_of
+from crawl2chat.splits import split_of
 
 PLACES = ("ones", "tens", "hundreds")
 STEPS = "Think in steps."

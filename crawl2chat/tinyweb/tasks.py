@@ -7,7 +7,8 @@ fine-tuning. A refusal task asks about a name that no page mentions; its answer 
 import random
 import zlib
 
-from crawl2chat.tasks import Task, split_of
+from crawl2chat.splits import split_of
+from crawl2chat.tasks import Task
 from crawl2chat.tinyweb import skills
 from crawl2chat.tinyweb.world import Entity, Relation, World, relation, relations_of
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from crawl2chat import tasks
+from crawl2chat import splits
 from crawl2chat.tokens.tokenizer import Tokenizer
 
 BATCH = 1_024  # documents encoded at a time
@@ -41,11 +41,11 @@ class Entry:
 
 def chance(seed: int, purpose: str, name: str) -> float:
     """A number in [0, 1) that depends on its arguments only."""
-    return tasks.position(f"{seed} {purpose} {name}")
+    return splits.position(f"{seed} {purpose} {name}")
 
 
 def split_of(entry: Entry, seed: int, val_share: float) -> str:
-    return tasks.split_of(f"{seed} split {entry.key}", {"val": val_share, "train": 1 - val_share})
+    return splits.split_of(f"{seed} split {entry.key}", {"val": val_share, "train": 1 - val_share})
 
 
 def write(

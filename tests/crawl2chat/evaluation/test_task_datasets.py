@@ -10,7 +10,8 @@ import pytest
 
 from crawl2chat.evaluation.datasets import SHARES, read_task_sets
 from crawl2chat.records import Broken
-from crawl2chat.tasks import Task, split_of
+from crawl2chat.splits import split_of
+from crawl2chat.tasks import Task
 
 REAL = os.environ.get("CRAWL2CHAT_REAL_DATA")
 
