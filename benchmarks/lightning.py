@@ -43,8 +43,7 @@ def main() -> int:
     stream = Stream(rng.integers(0, vocabulary, 200_000), np.arange(0, 200_000, 200), 0)
     batches = Batches([Part(Rows(stream, context, 0), arguments.rows)])
     model = Transformer(ModelConfig(vocabulary, max_position_embeddings=context))
-    machine = Machine(devices=1)
-    fabric = start_fabric(machine)
+    fabric = start_fabric(Machine(devices=1))
     bare = copy.deepcopy(model).to(fabric.device).train()
     bare_optimizers = build_optimizers(
         bare,
@@ -97,7 +96,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         objective = fabric.setup_module(Objective(model.train(), loss, is_mixed(fabric), False))
         loop = Alternating(
-            fabric, objective, model, batches, steps + 1, params, machine, Path(folder), Tracker(), None, None, 0.0
+            fabric=fabric,
+            tracker=Tracker(),
+            work=Path(folder),
+            objective=objective,
+            whole=model,
+            batches=batches,
+            steps=steps + 1,
+            params=params,
         )
         with reproducible(fabric.device):
             loop.run()

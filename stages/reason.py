@@ -45,7 +45,7 @@ def reason(
     work: Path,
 ) -> dict[str, Any]:
     """Trains by verifiable rewards; returns accuracy, format and pass@8 before and after, on held-out tasks."""
-    from crawl2chat.alignment import grpo
+    from crawl2chat.alignment.grpo import GRPO
     from crawl2chat.alignment.prompts import judge, prompt_ids, read_tasks
     from crawl2chat.alignment.replay import Replay
     from crawl2chat.model.folder import load_model, save_model
@@ -70,20 +70,21 @@ def reason(
         width=min(params.replay_width, policy.config.max_position_embeddings),
         seed=seed,
     )
-    curve = grpo.train(
-        fabric,
-        policy,
-        [prompt_ids(task, tokenizer) for task in practice],
-        lambda i, rollout: judge(practice[i], rollout, tokenizer),
-        tokenizer,
-        replay,
-        params,
-        seed,
-        tracker,
-        work,
+    loop = GRPO(
+        fabric=fabric,
+        tracker=tracker,
+        work=work,
+        policy=policy,
+        prompts=[prompt_ids(task, tokenizer) for task in practice],
+        tokenizer=tokenizer,
+        replay=replay,
+        params=params,
+        seed=seed,
+        reward=lambda i, rollout: judge(practice[i], rollout, tokenizer),
     )
+    loop.run()
     save_model(policy, out, sft)
-    write_curve(out_curve, curve, digits=6)
+    write_curve(out_curve, loop.progress.curve, digits=6)
     metrics |= measure(policy, tasks, tokenizer, params, seed, "after", tracker)
     metrics |= eight_samples(policy, practice, tokenizer, params, seed, "after")
     metrics["steps"] = params.steps
