@@ -61,15 +61,7 @@ def reason(
     metrics = measure(policy, tasks, tokenizer, params, seed, "before", tracker)
     metrics |= eight_samples(policy, practice, tokenizer, params, seed, "before")
     check_gate(metrics["pass_at_8_before"], metrics["all_of_8_before"], params)
-    replay = Replay(
-        conversations,
-        tokens,
-        tokenizer,
-        conversations=params.replay_conversations,
-        windows=params.replay_windows,
-        width=min(params.replay_width, policy.config.max_position_embeddings),
-        seed=seed,
-    )
+    replay = Replay(conversations, tokens, tokenizer, params, policy.config.max_position_embeddings, seed)
     loop = GRPO(
         fabric=fabric,
         tracker=tracker,
@@ -126,6 +118,7 @@ def measure(policy, tasks: Path, tokenizer, params: ReasonParams, seed: int, whe
 def eight_samples(policy, practice: list[dict], tokenizer, params: ReasonParams, seed: int, when: str) -> dict:
     """Eight sampled answers to each of some training prompts: the share solved at least once (pass@8), the share solved
     every time, and the accuracy of a single sample."""
+    from crawl2chat.alignment.overoptimisation import pass_at_k
     from crawl2chat.alignment.prompts import answer_tasks, spread_evenly
 
     chosen = spread_evenly(practice, params.gate_prompts, seed)
@@ -133,7 +126,7 @@ def eight_samples(policy, practice: list[dict], tokenizer, params: ReasonParams,
     _, judged = answer_tasks(policy, chosen, tokenizer, **size, count=8)
     solved = [[each.correct for each in judged[i : i + 8]] for i in range(0, len(judged), 8)]
     return {
-        f"pass_at_8_{when}": sum(map(any, solved)) / len(solved),
+        f"pass_at_8_{when}": sum(pass_at_k(sum(each), 8, 8) for each in solved) / len(solved),
         f"all_of_8_{when}": sum(map(all, solved)) / len(solved),
         f"sampled_accuracy_{when}": sum(map(sum, solved)) / len(judged),
         f"sampled_accuracy_{when}_n": len(judged),

@@ -66,15 +66,7 @@ def rlhf(
     practice, watched, test = prompt_sets(
         preferences, tasks, tokenizer, model.config.max_position_embeddings, params, seed
     )
-    replay = Replay(
-        conversations,
-        tokens,
-        tokenizer,
-        conversations=params.replay_conversations,
-        windows=params.replay_windows,
-        width=min(params.replay_width, model.config.max_position_embeddings),
-        seed=seed,
-    )
+    replay = Replay(conversations, tokens, tokenizer, params, model.config.max_position_embeddings, seed)
 
     def proxy(rollouts):
         return judge.rewards([(rollout.prompt, rollout.answer) for rollout in rollouts], tokenizer.pad)

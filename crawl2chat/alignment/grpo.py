@@ -19,6 +19,7 @@ from torch import Tensor
 from crawl2chat.alignment.advantages import GroupAdvantage, group_advantages
 from crawl2chat.alignment.losses import Denominator, kl_estimate, policy_loss, token_weights
 from crawl2chat.alignment.policy_loop import PolicyLoop
+from crawl2chat.alignment.replay import ReplayParams
 from crawl2chat.alignment.rollouts import (
     Judged,
     Rollout,
@@ -31,12 +32,11 @@ from crawl2chat.alignment.rollouts import (
     token_logprobs,
 )
 from crawl2chat.errors import UserError
-from crawl2chat.parameters import Params
 from crawl2chat.training.progress import Progress
 from crawl2chat.training.ranks import rank_and_world, share_out
 
 
-class GRPOParams(Params):
+class GRPOParams(ReplayParams):
     """The dials of the loop."""
 
     # Prompts of a step, and answers to each of them.
@@ -59,11 +59,6 @@ class GRPOParams(Params):
     # To the start policy; k1 as a reward, k2 and k3 as a loss.
     kl: Literal["none", "k1", "k2", "k3"] = "none"
     kl_weight: float = Field(0.02, ge=0)
-    # Conversations and windows of pretraining text in an update; tokens of a window.
-    replay_conversations: int = Field(24, ge=0)
-    replay_windows: int = Field(4, ge=0)
-    replay_width: int = Field(255, ge=8)
-    replay_weight: float = Field(1.0, ge=0)
     # Steps between states on disk.
     save_every: int = Field(10, ge=1)
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from crawl2chat.alignment.advantages import gae, whiten
 from crawl2chat.alignment.losses import AdaptiveKL, policy_loss, token_weights, value_loss
 from crawl2chat.alignment.policy_loop import PolicyLoop
+from crawl2chat.alignment.replay import ReplayParams
 from crawl2chat.alignment.rollouts import (
     Batch,
     Rollout,
@@ -32,12 +33,11 @@ from crawl2chat.alignment.rollouts import (
 )
 from crawl2chat.errors import UserError
 from crawl2chat.model.network import Transformer
-from crawl2chat.parameters import Params
 from crawl2chat.training.progress import Progress
 from crawl2chat.training.ranks import rank_and_world, total
 
 
-class PPOParams(Params):
+class PPOParams(ReplayParams):
     """The dials of the loop."""
 
     # Answers a step, each to its own prompt.
@@ -62,10 +62,8 @@ class PPOParams(Params):
     kl_horizon: float = Field(400.0, gt=0)
     # Instead of the proxy, for an answer that does not end.
     missing_end_reward: float = -3.0
-    # Conversations and windows of pretraining text in an update; tokens of a window.
     replay_conversations: int = Field(16, ge=0)
     replay_windows: int = Field(2, ge=0)
-    replay_width: int = Field(255, ge=8)
     replay_weight: float = Field(0.5, ge=0)
     evaluate_every: int = Field(5, ge=1)
     # Further from the start policy no checkpoint is chosen.
