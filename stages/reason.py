@@ -1,7 +1,7 @@
 """reason: reinforcement learning on tasks whose answers can be verified, from models/sft to models/reasoner.
 
-Trains one skill the assistant half masters, replays everything else, and reports the skill on problems never trained on,
-its neighbours, and the form of the answers apart from their being right. Refuses to start where there is nothing to
+Trains one skill the assistant half masters, replays everything else, and reports the skill on problems never trained
+on, its neighbours, and the form of the answers apart from their being right. Refuses to start where there is nothing to
 reinforce. Maths: crawl2chat/alignment/grpo.py.
 """
 
@@ -84,8 +84,9 @@ def reason(
 
 
 def measure(policy, tasks: Path, tokenizer, params: ReasonParams, seed: int, when: str, tracker: Tracker) -> dict:
-    """Held-out answers, sampled as the policy is trained: how many are right, how many show their steps, and how many of
-    those that do are right (skill apart from form). The greedy answers' accuracy beside it, and that of the neighbours."""
+    """Held-out answers, sampled as the policy is trained: how many are right, how many show their steps, and how many
+    of those that do are right (skill apart from form). The greedy answers' accuracy beside it, and that of the
+    neighbours."""
     from crawl2chat.alignment.prompts import answer_tasks, read_tasks, spread_evenly
     from crawl2chat.evaluation.statistics import accuracy
 

@@ -121,8 +121,8 @@ class GRPO(PolicyLoop):
     def gradient(
         self, rollouts: list[Rollout], rows: list[int], advantages: Tensor, old: list[Tensor] | None, sequences: float
     ) -> dict[str, float]:
-        """Adds the gradient of this process's share of these rollouts' policy loss (and KL); returns its part of the means
-        over their tokens."""
+        """Adds the gradient of this process's share of these rollouts' policy loss (and KL); returns its part of the
+        means over their tokens."""
         p = self.params
         tokens = sum(len(rollouts[i].answer) for i in rows)
         rank, world = rank_and_world()

@@ -1,5 +1,5 @@
-"""What both kinds of reinforcement learning add to the shared loop: minibatches of a step's rollouts, and updates that mix
-their gradient with replay and add up what several processes found."""
+"""What both kinds of reinforcement learning add to the shared loop: minibatches of a step's rollouts, and updates that
+mix their gradient with replay and add up what several processes found."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,9 +1,9 @@
 """Proximal policy optimisation against a learned reward, held near the start policy by a KL penalty.
 
-In: a policy, prompts, a reward function over rollouts, replay, and an evaluation that is called every few steps. Out: the
-curve and the best weights by a rule that sees only the held-out proxy reward and the KL. Several processes share sampling,
-rewards and gradients; advantages are whitened over the whole step.
-Sources: Ziegler et al. 2019, Ouyang et al. 2022, "The N implementation details of RLHF with PPO" (2023).
+In: a policy, prompts, a reward function over rollouts, replay, and an evaluation that is called every few steps. Out:
+the curve and the best weights by a rule that sees only the held-out proxy reward and the KL. Several processes share
+sampling, rewards and gradients; advantages are whitened over the whole step. Sources: Ziegler et al. 2019, Ouyang et
+al. 2022, "The N implementation details of RLHF with PPO" (2023).
 """
 
 import copy
@@ -122,12 +122,12 @@ class PPOProgress(Progress):
 
 @dataclass(kw_only=True, eq=False)
 class PPO(PolicyLoop):
-    """Trains `policy` in place and leaves it with the best weights. A step: an evaluation where it is due, then experience,
-    and epochs × minibatches of updates.
+    """Trains `policy` in place and leaves it with the best weights. A step: an evaluation where it is due, then
+    experience, and epochs × minibatches of updates.
 
-    The row of step s holds what was measured *before* its update; a last row measures the end. Best is the highest held-out
-    proxy among evaluations within kl_limit; the start policy, with KL 0, always qualifies. `keep_last` leaves the last
-    weights instead, for a run without a reward to choose by.
+    The row of step s holds what was measured *before* its update; a last row measures the end. Best is the highest
+    held-out proxy among evaluations within kl_limit; the start policy, with KL 0, always qualifies. `keep_last` leaves
+    the last weights instead, for a run without a reward to choose by.
     """
 
     params: PPOParams
@@ -231,8 +231,8 @@ class PPO(PolicyLoop):
         return logprobs, values, entropy
 
     def gradient(self, experience: Experience, rows: list[int]) -> dict[str, float]:
-        """Adds this process's share of the gradient of one minibatch: policy loss + value_weight · value loss, each a mean
-        over its tokens; returns its parts of the means."""
+        """Adds this process's share of the gradient of one minibatch: policy loss + value_weight · value loss, each a
+        mean over its tokens; returns its parts of the means."""
         p = self.params
         tokens = sum(len(experience.rollouts[i].answer) for i in rows)
         rank, world = rank_and_world()

@@ -56,8 +56,8 @@ class Replay:
                 raise UserError(f"{tokens_folder}/train.bin holds {len(self.stream)} tokens: shorten replay_width.")
 
     def backward(self, model: Transformer, step: int, weight: float) -> dict[str, float]:
-        """Adds the gradient of weight · (mean conversation loss + mean pretraining loss); returns both losses. Of several
-        processes each takes its share of the rows: gradients and losses are then parts of a sum."""
+        """Adds the gradient of weight · (mean conversation loss + mean pretraining loss); returns both losses. Of
+        several processes each takes its share of the rows: gradients and losses are then parts of a sum."""
         losses = {}
         device = next(model.parameters()).device
         rank, world = rank_and_world()

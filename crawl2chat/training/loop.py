@@ -1,10 +1,10 @@
 """The loop that pretraining, fine-tuning, reward modelling and reinforcement learning share: go on from the newest
 checkpoint, step, save, look, stop.
 
-A kind of training is a subclass that says what a step is; it computes gradients, calls `update` once or several times, and
-`log`s. A run that is killed at any moment and started again with the same arguments ends with the same bytes: weights,
-optimizer state and progress come from the checkpoint, everything random is a function of the step. On another number of
-devices it goes on with the same steps; sums in another order then differ in the last digits.
+A kind of training is a subclass that says what a step is; it computes gradients, calls `update` once or several times,
+and `log`s. A run that is killed at any moment and started again with the same arguments ends with the same bytes:
+weights, optimizer state and progress come from the checkpoint, everything random is a function of the step. On another
+number of devices it goes on with the same steps; sums in another order then differ in the last digits.
 """
 
 import logging
@@ -61,7 +61,8 @@ class Loop:
         raise NotImplementedError
 
     def look(self) -> None:
-        """Evaluates after a step and its checkpoint, and once before the first step, as a kill may have come between."""
+        """Evaluates after a step and its checkpoint, and once before the first step, as a kill may have come
+        between."""
 
     # ---- what all share
 

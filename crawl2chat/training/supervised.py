@@ -140,7 +140,8 @@ class Supervised(Loop):
         return time.perf_counter() - self.seconds_between_steps
 
     def is_spike(self, loss: Tensor, limits: SpikeParams) -> bool:
-        """Whether the loss over all devices stands out from the last ones. UserError when nothing else comes any more."""
+        """Whether the loss over all devices stands out from the last ones. UserError when nothing else comes any
+        more."""
         progress = self.progress
         value = float(self.fabric.all_reduce(loss, reduce_op="mean"))
         if spike_score(value, progress.usual, limits.window) > limits.z:
@@ -148,8 +149,9 @@ class Supervised(Loop):
             progress.spikes_in_a_row += 1
             if progress.spikes_in_a_row >= limits.window:
                 raise UserError(
-                    f"{limits.window} steps in a row up to step {progress.step} had a loss more than {limits.z:g} standard "
-                    "deviations above the usual: training has diverged; lower the learning rates or raise spike.z"
+                    f"{limits.window} steps in a row up to step {progress.step} had a loss more than {limits.z:g} "
+                    "standard deviations above the usual: training has diverged; lower the learning rates or raise "
+                    "spike.z"
                 )
             return True
         progress.usual = [*progress.usual, value][-limits.window :]
@@ -157,7 +159,8 @@ class Supervised(Loop):
         return False
 
     def fetch_losses(self, steps_done: int) -> None:
-        """The losses since the last row as numbers, each the mean over all devices. A loss that is none ends the run."""
+        """The losses since the last row as numbers, each the mean over all devices. A loss that is none ends the
+        run."""
         if self.losses:
             losses = self.fabric.all_reduce(torch.stack(self.losses), reduce_op="mean").tolist()
             if not all(map(math.isfinite, losses)):
