@@ -1,9 +1,10 @@
 """What the shared loop costs on Lightning Fabric: the same model, optimizers and batches in it and in a bare loop.
 
-`python -m benchmarks.lightning [--blocks 16] [--steps 6] [--compile]`: both train a copy of the default model on random tokens
-in one process. After each block of steps in our loop, with all it does between steps, the bare loop takes as many; what else
-the machine does then falls on both alike. On a CPU the clock counts the process's own CPU time. The last line is JSON:
-`overhead` is the median over blocks of our loop's time over the bare loop's, less 1; aim: at most .03.
+`python -m benchmarks.lightning [--blocks 16] [--steps 6] [--compile]`: both train a copy of the default model on random
+tokens in one process. After each block of steps in our loop, with all it does between steps, the bare loop takes as
+many; what else the machine does then falls on both alike. On a CPU the clock counts the process's own CPU time. The
+last line is JSON: `overhead` is the median over blocks of our loop's time over the bare loop's, less 1; aim: at most
+.03.
 """
 
 import argparse
@@ -43,8 +44,7 @@ def main() -> int:
     stream = Stream(rng.integers(0, vocabulary, 200_000), np.arange(0, 200_000, 200), 0)
     batches = Batches([Part(Rows(stream, context, 0), arguments.rows)])
     model = Transformer(ModelConfig(vocabulary, max_position_embeddings=context))
-    machine = Machine(devices=1)
-    fabric = start_fabric(machine)
+    fabric = start_fabric(Machine(devices=1))
     bare = copy.deepcopy(model).to(fabric.device).train()
     bare_optimizers = build_optimizers(
         bare,
@@ -97,7 +97,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         objective = fabric.setup_module(Objective(model.train(), loss, is_mixed(fabric), False))
         loop = Alternating(
-            fabric, objective, model, batches, steps + 1, params, machine, Path(folder), Tracker(), None, None, 0.0
+            fabric=fabric,
+            tracker=Tracker(),
+            work=Path(folder),
+            objective=objective,
+            whole=model,
+            batches=batches,
+            steps=steps + 1,
+            params=params,
         )
         with reproducible(fabric.device):
             loop.run()

@@ -1,12 +1,13 @@
 """Kills every stage that trains, again and again, at random moments, and compares what it ends with.
 
-`python -m benchmarks.training_kills [--kills 20] [--seed 0]`: toy inputs; pretrain is killed `--kills` times, sft, reward,
-reason and rlhf a quarter as often each. A run gets one SIGKILL at a random moment (some time after a checkpoint drawn from
-all of them or the start: in the midst of a step, of the next checkpoint's writing, of an evaluation), is started again, and
-must leave the same bytes as a run left alone: weights, config, tokenizer, curve. The last line is JSON:
-{"pretrain": {"kills": 20, "identical": true}, …}; exit status 1 if any differs.
+`python -m benchmarks.training_kills [--kills 20] [--seed 0]`: toy inputs; pretrain is killed `--kills` times, sft,
+reward, reason and rlhf a quarter as often each. A run gets one SIGKILL at a random moment (some time after a checkpoint
+drawn from all of them or the start: in the midst of a step, of the next checkpoint's writing, of an evaluation), is
+started again, and must leave the same bytes as a run left alone: weights, config, tokenizer, curve. The last line is
+JSON: {"pretrain": {"kills": 20, "identical": true}, …}; exit status 1 if any differs.
 
-Each run is a process of its own, forked from this one once everything is imported: importing takes longer than training.
+Each run is a process of its own, forked from this one once everything is imported: importing takes longer than
+training.
 """
 
 import argparse
@@ -132,8 +133,8 @@ def newest(folder: Path) -> int:
 
 
 def attempt(stage: Stage, folder: Path, step: int | None = None, seconds: float = 0.0) -> bool:
-    """Runs a stage in a process of its own; killed `seconds` after its checkpoint of `step`? Outs half-written before are
-    swept as the runner does."""
+    """Runs a stage in a process of its own; killed `seconds` after its checkpoint of `step`? Outs half-written before
+    are swept as the runner does."""
     shutil.rmtree(folder / "out", ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
 

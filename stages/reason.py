@@ -1,7 +1,7 @@
 """reason: reinforcement learning on tasks whose answers can be verified, from models/sft to models/reasoner.
 
-Trains one skill the assistant half masters, replays everything else, and reports the skill on problems never trained on,
-its neighbours, and the form of the answers apart from their being right. Refuses to start where there is nothing to
+Trains one skill the assistant half masters, replays everything else, and reports the skill on problems never trained
+on, its neighbours, and the form of the answers apart from their being right. Refuses to start where there is nothing to
 reinforce. Maths: crawl2chat/alignment/grpo.py.
 """
 
@@ -45,7 +45,7 @@ def reason(
     work: Path,
 ) -> dict[str, Any]:
     """Trains by verifiable rewards; returns accuracy, format and pass@8 before and after, on held-out tasks."""
-    from crawl2chat.alignment import grpo
+    from crawl2chat.alignment.grpo import GRPO
     from crawl2chat.alignment.prompts import judge, prompt_ids
     from crawl2chat.alignment.replay import Replay
     from crawl2chat.model.folder import load_model, save_model
@@ -62,29 +62,22 @@ def reason(
     metrics = measure(policy, tasks, tokenizer, params, seed, "before", tracker)
     metrics |= eight_samples(policy, practice, tokenizer, params, seed, "before")
     check_gate(metrics["pass_at_8_before"], metrics["all_of_8_before"], params)
-    replay = Replay(
-        conversations,
-        tokens,
-        tokenizer,
-        conversations=params.replay_conversations,
-        windows=params.replay_windows,
-        width=min(params.replay_width, policy.config.max_position_embeddings),
+    replay = Replay(conversations, tokens, tokenizer, params, policy.config.max_position_embeddings, seed)
+    loop = GRPO(
+        fabric=fabric,
+        tracker=tracker,
+        work=work,
+        policy=policy,
+        prompts=[prompt_ids(task, tokenizer) for task in practice],
+        tokenizer=tokenizer,
+        replay=replay,
+        params=params,
         seed=seed,
+        reward=lambda i, rollout: judge(practice[i], rollout, tokenizer),
     )
-    curve = grpo.train(
-        fabric,
-        policy,
-        [prompt_ids(task, tokenizer) for task in practice],
-        lambda i, rollout: judge(practice[i], rollout, tokenizer),
-        tokenizer,
-        replay,
-        params,
-        seed,
-        tracker,
-        work,
-    )
+    loop.run()
     save_model(policy, out, sft)
-    write_curve(out_curve, curve, digits=6)
+    write_curve(out_curve, loop.progress.curve, digits=6)
     metrics |= measure(policy, tasks, tokenizer, params, seed, "after", tracker)
     metrics |= eight_samples(policy, practice, tokenizer, params, seed, "after")
     metrics["steps"] = params.steps
@@ -92,8 +85,9 @@ def reason(
 
 
 def measure(policy, tasks: Path, tokenizer, params: ReasonParams, seed: int, when: str, tracker: Tracker) -> dict:
-    """Held-out answers, sampled as the policy is trained: how many are right, how many show their steps, and how many of
-    those that do are right (skill apart from form). The greedy answers' accuracy beside it, and that of the neighbours."""
+    """Held-out answers, sampled as the policy is trained: how many are right, how many show their steps, and how many
+    of those that do are right (skill apart from form). The greedy answers' accuracy beside it, and that of the
+    neighbours."""
     from crawl2chat.alignment.prompts import answer_tasks, spread_evenly
     from crawl2chat.evaluation.statistics import accuracy
     from crawl2chat.tasks import read_tasks
@@ -127,6 +121,7 @@ def measure(policy, tasks: Path, tokenizer, params: ReasonParams, seed: int, whe
 def eight_samples(policy, practice: list, tokenizer, params: ReasonParams, seed: int, when: str) -> dict:
     """Eight sampled answers to each of some training prompts: the share solved at least once (pass@8), the share solved
     every time, and the accuracy of a single sample."""
+    from crawl2chat.alignment.overoptimisation import pass_at_k
     from crawl2chat.alignment.prompts import answer_tasks, spread_evenly
 
     chosen = spread_evenly(practice, params.gate_prompts, seed)
@@ -134,7 +129,7 @@ def eight_samples(policy, practice: list, tokenizer, params: ReasonParams, seed:
     _, judged = answer_tasks(policy, chosen, tokenizer, **size, count=8)
     solved = [[each.correct for each in judged[i : i + 8]] for i in range(0, len(judged), 8)]
     return {
-        f"pass_at_8_{when}": sum(map(any, solved)) / len(solved),
+        f"pass_at_8_{when}": sum(pass_at_k(sum(each), 8, 8) for each in solved) / len(solved),
         f"all_of_8_{when}": sum(map(all, solved)) / len(solved),
         f"sampled_accuracy_{when}": sum(map(sum, solved)) / len(judged),
         f"sampled_accuracy_{when}_n": len(judged),

@@ -1,7 +1,8 @@
 """reward: a reward model from rankings, models/reward, and what it is worth on prompts it never saw.
 
-All pairs of a ranking in one batch element, a scalar head on the policy, one or two epochs; scores are normalised on the
-policy's own answers. Batches, loss and judgement: crawl2chat/alignment/reward_training.py; the loop is the shared one.
+All pairs of a ranking in one batch element, a scalar head on the policy, one or two epochs; scores are normalised on
+the policy's own answers. Batches, loss and judgement: crawl2chat/alignment/reward_training.py; the loop is the shared
+one.
 """
 
 from functools import partial
@@ -71,8 +72,8 @@ def reward(
         partial(ranking_loss, loss=params.loss, centering_weight=params.centering),
         steps=params.steps or max(1, round(params.epochs * batches.steps_per_epoch)),
         params=params,
-        # In float32, as its scores decide between near-equal answers; uncompiled, as every batch has a shape of its own; and
-        # whole batches, as a ranking's rows belong together.
+        # In float32, as its scores decide between near-equal answers; uncompiled, as every batch has a shape of its
+        # own; and whole batches, as a ranking's rows belong together.
         machine=machine.model_copy(update={"precision": "32-true", "compile": "off", "micro_rows": None}),
         work=work,
         tracker=tracker,

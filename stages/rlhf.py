@@ -48,7 +48,7 @@ def rlhf(
     """Trains by PPO and keeps the best checkpoint; returns proxy, gold, correctness, KL and length before and after."""
     import torch
 
-    from crawl2chat.alignment import ppo
+    from crawl2chat.alignment.ppo import PPO
     from crawl2chat.alignment.replay import Replay
     from crawl2chat.alignment.reward_model import load_reward_model, same_tokenizer
     from crawl2chat.alignment.watching import Watcher, control_metrics, outcome
@@ -67,46 +67,37 @@ def rlhf(
     practice, watched, test = prompt_sets(
         preferences, tasks, tokenizer, model.config.max_position_embeddings, params, seed
     )
-    replay = Replay(
-        conversations,
-        tokens,
-        tokenizer,
-        conversations=params.replay_conversations,
-        windows=params.replay_windows,
-        width=min(params.replay_width, model.config.max_position_embeddings),
-        seed=seed,
-    )
+    replay = Replay(conversations, tokens, tokenizer, params, model.config.max_position_embeddings, seed)
 
     def proxy(rollouts):
         return judge.rewards([(rollout.prompt, rollout.answer) for rollout in rollouts], tokenizer.pad)
 
     watcher = Watcher(start, proxy, tokenizer, params.max_new_tokens, params.temperature, seed, gold)
-    prompts = [prompt.ids for prompt in practice]
-    common = (tokenizer, replay)
-    curve, kept = ppo.train(
-        fabric, model, prompts, proxy, watcher.summary(watched), *common, params, seed, tracker, work / "ppo"
-    )
+    common = {"fabric": fabric, "tokenizer": tokenizer, "replay": replay, "seed": seed}
+    common["prompts"] = [prompt.ids for prompt in practice]
+    own = {"policy": model, "tracker": tracker, "work": work / "ppo"}
+    loop = PPO(**common, **own, params=params, scores=proxy, evaluate=watcher.summary(watched))
+    loop.run()
     save_model(model, out, policy)
-    write_curve(out_curve, curve, digits=6)
+    write_curve(out_curve, loop.progress.curve, digits=6)
     before, after = watcher.look(start, test), watcher.look(model, test)
     watcher.show(test, before, after, tracker)
-    metrics = outcome(before, after, curve, seed) | {"kept_step": kept, "steps": params.steps}
+    metrics = outcome(before, after, loop.progress.curve, seed)
+    metrics |= {"kept_step": loop.progress.best_step, "steps": params.steps}
     if params.control:
         without = load_model(policy, fabric.device)
         zero = params.model_copy(update={"steps": params.control_steps})
-        ppo.train(
-            fabric,
-            without,
-            prompts,
-            lambda rollouts: torch.zeros(len(rollouts)),
-            lambda policy: {"proxy": 0.0, "kl": 0.0},
-            *common,
-            zero,
-            seed,
-            Tracker(),
-            work / "control",
+        control = PPO(
+            **common,
+            policy=without,
+            tracker=Tracker(),
+            work=work / "control",
+            params=zero,
+            scores=lambda rollouts: torch.zeros(len(rollouts)),
+            evaluate=lambda policy: {"proxy": 0.0, "kl": 0.0},
             keep_last=True,
         )
+        control.run()
         metrics |= control_metrics(watcher.look(without, test))
     return metrics
 

@@ -1,5 +1,6 @@
-"""Supervised fine-tuning: the base model learns the assistant's side of conversations. In: the base model, conversations,
-and the pretraining shards, replayed so that nothing is forgotten. Out: the fine-tuned model and its training curve."""
+"""Supervised fine-tuning: the base model learns the assistant's side of conversations. In: the base model,
+conversations, and the pretraining shards, replayed so that nothing is forgotten. Out: the fine-tuned model and its
+training curve."""
 
 from pathlib import Path
 from typing import Any

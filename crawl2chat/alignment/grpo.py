@@ -7,9 +7,9 @@ Sources: Shao et al. 2024 (GRPO), Liu et al. 2025 (Dr. GRPO), Yu et al. 2025 (DA
 """
 
 import copy
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,34 +18,25 @@ from torch import Tensor
 
 from crawl2chat.alignment.advantages import GroupAdvantage, group_advantages
 from crawl2chat.alignment.losses import Denominator, kl_estimate, policy_loss, token_weights
-from crawl2chat.alignment.policy_loop import PolicyLoop, adamw
-from crawl2chat.alignment.replay import Replay
+from crawl2chat.alignment.policy_loop import PolicyLoop
+from crawl2chat.alignment.replay import ReplayParams
 from crawl2chat.alignment.rollouts import (
     Judged,
     Rollout,
     answer_hidden,
-    batches,
     derived_seed,
     rollout_difference,
-    sample,
     score,
     table_of,
     token_entropies,
     token_logprobs,
 )
 from crawl2chat.errors import UserError
-from crawl2chat.model.network import Transformer
-from crawl2chat.parameters import Params
-from crawl2chat.tokens.tokenizer import Tokenizer
-from crawl2chat.tracking import Tracker
 from crawl2chat.training.progress import Progress
 from crawl2chat.training.ranks import rank_and_world, share_out
 
-if TYPE_CHECKING:
-    from lightning.fabric import Fabric
 
-
-class GRPOParams(Params):
+class GRPOParams(ReplayParams):
     """The dials of the loop."""
 
     # Prompts of a step, and answers to each of them.
@@ -68,11 +59,6 @@ class GRPOParams(Params):
     # To the start policy; k1 as a reward, k2 and k3 as a loss.
     kl: Literal["none", "k1", "k2", "k3"] = "none"
     kl_weight: float = Field(0.02, ge=0)
-    # Conversations and windows of pretraining text in an update; tokens of a window.
-    replay_conversations: int = Field(24, ge=0)
-    replay_windows: int = Field(4, ge=0)
-    replay_width: int = Field(255, ge=8)
-    replay_weight: float = Field(1.0, ge=0)
     # Steps between states on disk.
     save_every: int = Field(10, ge=1)
 
@@ -80,59 +66,22 @@ class GRPOParams(Params):
 RewardFunction = Callable[[int, Rollout], Judged]  # (index of the prompt, answer)
 
 
-def train(
-    fabric: "Fabric",
-    policy: Transformer,
-    prompts: Sequence[list[int]],
-    reward: RewardFunction,
-    tokenizer: Tokenizer,
-    replay: Replay,
-    params: GRPOParams,
-    seed: int,
-    tracker: Tracker,
-    work: Path,
-) -> list[dict[str, float]]:
-    """Trains `policy` in place and returns the curve, one row a step. Resumes from the newest checkpoint in `work`."""
-    loop = GRPO(fabric, policy, prompts, reward, tokenizer, replay, params, seed, tracker, work)
-    loop.run()
-    return loop.progress.curve
-
-
+@dataclass(kw_only=True, eq=False)
 class GRPO(PolicyLoop):
-    """A step: rollouts, their rewards, and epochs × minibatches of updates."""
+    """Trains `policy` in place. A step: rollouts, their rewards, and epochs × minibatches of updates."""
 
-    def __init__(
-        self,
-        fabric: "Fabric",
-        policy: Transformer,
-        prompts: Sequence[list[int]],
-        reward: RewardFunction,
-        tokenizer: Tokenizer,
-        replay: Replay,
-        params: GRPOParams,
-        seed: int,
-        tracker: Tracker,
-        work: Path,
-    ) -> None:
-        reference = copy.deepcopy(policy).requires_grad_(False) if params.kl != "none" else None
-        optimizer = adamw(policy, params.learning_rate)
-        super().__init__(fabric, policy, optimizer, Progress(), params.steps, replay, params, seed, tracker, work)
-        self.policy, self.reference, self.prompts, self.reward = policy, reference, prompts, reward
-        self.tokenizer = tokenizer
+    params: GRPOParams
+    reward: RewardFunction
+
+    def __post_init__(self) -> None:
+        self.reference = copy.deepcopy(self.policy).requires_grad_(False) if self.params.kl != "none" else None
+        self.prepare(self.policy, self.policy, Progress(), self.params.steps, eps=1e-8)
 
     def step(self, step: int) -> None:
         p = self.params
         generator = np.random.default_rng(derived_seed(self.seed, "prompts", step))
         chosen = generator.choice(len(self.prompts), min(p.prompts, len(self.prompts)), replace=False)
-        rollouts = sample(
-            self.policy,
-            [self.prompts[i] for i in chosen],
-            p.samples,
-            self.tokenizer,
-            max_new_tokens=p.max_new_tokens,
-            seed=derived_seed(self.seed, "rollouts", step),
-            temperature=p.temperature,
-        )
+        rollouts = self.sample(chosen, p.samples, step)
         answered = [(int(chosen[i // p.samples]), rollout) for i, rollout in enumerate(rollouts)]
         judged = share_out(answered, lambda part: [self.reward(i, rollout) for i, rollout in part])
         rewards = torch.tensor([each.reward for each in judged]).view(-1, p.samples)
@@ -144,19 +93,16 @@ class GRPO(PolicyLoop):
         used = list(range(len(rollouts)))
         if self.reference is None:
             used = [i for i in used if varied[i // p.samples]]
-        statistics = self.learn([rollouts[i] for i in used], advantages[used], len(rollouts), step)
-        self.log(
-            {
-                "step": step,
-                "reward": float(rewards.mean()),
-                "accuracy": float(np.mean([each.correct for each in judged])),
-                "format": float(np.mean([each.formatted for each in judged])),
-                "length": float(np.mean([len(rollout.answer) for rollout in rollouts])),
-                "finished": float(np.mean([rollout.finished for rollout in rollouts])),
-                "zero_variance": float(1 - varied.float().mean()),
-                **statistics,
-            }
-        )
+        row = {
+            "step": step,
+            "reward": float(rewards.mean()),
+            "accuracy": float(np.mean([each.correct for each in judged])),
+            "format": float(np.mean([each.formatted for each in judged])),
+            "length": float(np.mean([len(rollout.answer) for rollout in rollouts])),
+            "finished": float(np.mean([rollout.finished for rollout in rollouts])),
+            "zero_variance": float(1 - varied.float().mean()),
+        }
+        self.log(row | self.learn([rollouts[i] for i in used], advantages[used], len(rollouts), step))
 
     def learn(self, rollouts: list[Rollout], advantages: Tensor, sequences: int, step: int) -> dict[str, float]:
         """The step's updates, each with a global denominator and its share of replay; the means of their statistics.
@@ -166,9 +112,7 @@ class GRPO(PolicyLoop):
         old = score(self.policy, rollouts, self.tokenizer.pad, self.params.temperature) if several else None
         found = [
             self.learn_from(
-                self.gradient(rollouts, rows, advantages, old, sequences * len(rows) / max(1, len(rollouts))),
-                self.policy,
-                number,
+                self.gradient(rollouts, rows, advantages, old, sequences * len(rows) / max(1, len(rollouts))), number
             )
             for number, rows in self.minibatches(len(rollouts), step)
         ]
@@ -177,21 +121,18 @@ class GRPO(PolicyLoop):
     def gradient(
         self, rollouts: list[Rollout], rows: list[int], advantages: Tensor, old: list[Tensor] | None, sequences: float
     ) -> dict[str, float]:
-        """Adds the gradient of this process's share of these rollouts' policy loss (and KL); returns its part of the means
-        over their tokens."""
-        p, device = self.params, next(self.policy.parameters()).device
+        """Adds the gradient of this process's share of these rollouts' policy loss (and KL); returns its part of the
+        means over their tokens."""
+        p = self.params
         tokens = sum(len(rollouts[i].answer) for i in rows)
         rank, world = rank_and_world()
-        rows = rows[rank::world]
-        chosen = [(rollouts[i].prompt, rollouts[i].answer) for i in rows]
         sums = {"entropy": 0.0, "rollout_difference": 0.0, "kl": 0.0, "clipped": 0.0, "approx_kl": 0.0}
-        for batch in batches(chosen, self.tokenizer.pad, device):
+        for batch, here in self.batches(rollouts, rows[rank::world]):
             hidden = answer_hidden(self.policy, batch)
             logprobs = token_logprobs(self.policy, hidden, batch, p.temperature)
-            here = [rows[row] for row in batch.rows]
             before = logprobs.detach() if old is None else table_of([old[i] for i in here], batch.mask)
             weights = token_weights(batch.mask, p.denominator, sequences, tokens, p.max_new_tokens)
-            a = advantages[here].to(device)[:, None].expand_as(logprobs)
+            a = advantages[here].to(logprobs.device)[:, None].expand_as(logprobs)
             kl = torch.zeros_like(logprobs)
             if self.reference is not None:
                 with torch.no_grad():
@@ -208,6 +149,7 @@ class GRPO(PolicyLoop):
             sums["kl"] += float(kl.detach().sum())
             sums["clipped"] += statistics["clipped"] * count
             sums["approx_kl"] += statistics["approx_kl"] * count
-            found = [logprobs[row, : len(chosen[i][1])].detach().cpu() for row, i in enumerate(batch.rows)]
-            sums["rollout_difference"] += rollout_difference([rollouts[i] for i in here], found) * count
+            sampled = [rollouts[i] for i in here]
+            now = [row[: len(rollout.answer)] for row, rollout in zip(logprobs.detach().cpu(), sampled, strict=True)]
+            sums["rollout_difference"] += rollout_difference(sampled, now) * count
         return {key: value / max(1, tokens) for key, value in sums.items()}

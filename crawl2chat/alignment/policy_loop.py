@@ -1,30 +1,21 @@
-"""What both kinds of reinforcement learning add to the shared loop: minibatches of a step's rollouts, and updates that mix
-their gradient with replay and add up what several processes found."""
+"""What both kinds of reinforcement learning add to the shared loop: minibatches of a step's rollouts, and updates that
+mix their gradient with replay and add up what several processes found."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from crawl2chat.alignment.replay import Replay
-from crawl2chat.alignment.rollouts import derived_seed
+from crawl2chat.alignment.rollouts import Batch, Rollout, batches, derived_seed, sample
 from crawl2chat.model.network import Transformer
-from crawl2chat.tracking import Tracker
+from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.training.loop import Loop
 from crawl2chat.training.progress import Progress
 from crawl2chat.training.ranks import total_gradients, total_numbers
-
-if TYPE_CHECKING:
-    from lightning.fabric import Fabric
-
-
-def adamw(model: nn.Module, learning_rate: float, eps: float = 1e-8) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(
-        model.parameters(), lr=learning_rate, betas=(0.9, 0.95), eps=eps, weight_decay=0.0, fused=True
-    )
 
 
 def learning_rate(step: int, peak: float, warmup: int, steps: int) -> float:
@@ -34,36 +25,46 @@ def learning_rate(step: int, peak: float, warmup: int, steps: int) -> float:
     return peak * (1 - 0.9 * (step - warmup) / max(1, steps - warmup))
 
 
+@dataclass(kw_only=True, eq=False)
 class PolicyLoop(Loop):
     """`params` are those of GRPO or PPO, which share the names used here."""
 
-    def __init__(
-        self,
-        fabric: "Fabric",
-        model: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        progress: Progress,
-        steps: int,
-        replay: Replay,
-        params: Any,
-        seed: int,
-        tracker: Tracker,
-        work: Path,
-    ) -> None:
-        super().__init__(
-            fabric,
-            model,
-            [optimizer],
-            progress,
-            steps=steps,
-            rate=lambda step, peak: learning_rate(step, peak, params.warmup, params.steps),
-            clip=1.0,
-            checkpoint_every=params.save_every,
-            keep=2,
-            work=work,
-            tracker=tracker,
+    policy: Transformer
+    prompts: Sequence[list[int]]
+    tokenizer: Tokenizer
+    replay: Replay
+    params: Any
+    seed: int
+
+    def prepare(self, model: nn.Module, trained: nn.Module, progress: Progress, steps: int, eps: float) -> None:
+        """Sets what the shared loop wants: AdamW for `trained`, which is `model` or a part of it."""
+        rate = self.params.learning_rate
+        self.model, self.progress, self.steps_in_all = model, progress, steps
+        self.optimizers = [
+            torch.optim.AdamW(trained.parameters(), lr=rate, betas=(0.9, 0.95), eps=eps, weight_decay=0.0, fused=True)
+        ]
+        self.clip, self.checkpoint_every = 1.0, self.params.save_every
+
+    def learning_rate(self, peak: float) -> float:
+        return learning_rate(self.progress.step, peak, self.params.warmup, self.params.steps)
+
+    def sample(self, chosen: Sequence[int], count: int, step: int) -> list[Rollout]:
+        """The step's rollouts: `count` answers to each of the chosen prompts."""
+        return sample(
+            self.policy,
+            [self.prompts[i] for i in chosen],
+            count,
+            self.tokenizer,
+            max_new_tokens=self.params.max_new_tokens,
+            seed=derived_seed(self.seed, "rollouts", step),
+            temperature=self.params.temperature,
         )
-        self.replay, self.params, self.seed = replay, params, seed
+
+    def batches(self, rollouts: Sequence[Rollout], rows: Sequence[int]) -> Iterator[tuple[Batch, list[int]]]:
+        """These rows of the rollouts in batches on the policy's device, each with its own rows."""
+        sequences = [(rollouts[i].prompt, rollouts[i].answer) for i in rows]
+        for batch in batches(sequences, self.tokenizer.pad, next(self.policy.parameters()).device):
+            yield batch, [rows[row] for row in batch.rows]
 
     def minibatches(self, rollouts: int, step: int) -> Iterator[tuple[int, list[int]]]:
         """(number of the update since the beginning, rows of its rollouts) for each update of a step."""
@@ -75,8 +76,8 @@ class PolicyLoop(Loop):
                 yield number, sorted(int(i) for i in part)
                 number += 1
 
-    def learn_from(self, statistics: dict[str, float], policy: Transformer, number: int) -> dict[str, float]:
+    def learn_from(self, statistics: dict[str, float], number: int) -> dict[str, float]:
         """Update `number`, after the gradient of its rollouts and with that of its replay; the statistics of all."""
-        statistics |= self.replay.backward(policy, number, self.params.replay_weight)
+        statistics |= self.replay.backward(self.policy, number, self.params.replay_weight)
         total_gradients(self.model.parameters())
         return total_numbers(statistics) | {"gradient_norm": float(self.update())}

@@ -1,8 +1,8 @@
 """What a reward model learns from: the probability of a person's ranking under its scores.
 
-In: scores of candidates and how people ordered them. Out: scalars. All pairs of a ranking stand in one batch element and
-share its weight, so that a prompt with many candidates counts no more than one with few. Sources: Ouyang et al. 2022,
-Plackett 1975, Eisenstein et al. 2023 (centering).
+In: scores of candidates and how people ordered them. Out: scalars. All pairs of a ranking stand in one batch element
+and share its weight, so that a prompt with many candidates counts no more than one with few. Sources: Ouyang et al.
+2022, Plackett 1975, Eisenstein et al. 2023 (centering).
 """
 
 from torch import Tensor

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from crawl2chat.alignment.rollouts import derived_seed
@@ -18,36 +19,45 @@ from crawl2chat.chat.conversation import render
 from crawl2chat.errors import UserError
 from crawl2chat.jsonl import read_jsonl
 from crawl2chat.model.network import IGNORED, Transformer
+from crawl2chat.parameters import Params
 from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.training.ranks import rank_and_world
 
 
+class ReplayParams(Params):
+    """What is mixed into each update; the kinds of reinforcement learning add theirs."""
+
+    # Conversations and windows of pretraining text in an update; tokens of a window.
+    replay_conversations: int = Field(24, ge=0)
+    replay_windows: int = Field(4, ge=0)
+    replay_width: int = Field(255, ge=8)
+    replay_weight: float = Field(1.0, ge=0)
+
+
 class Replay:
-    """Draws `conversations` dialogues and `windows` stretches of `width` pretraining tokens for a step."""
+    """Draws dialogues and windows of pretraining tokens for an update; `params` says how many, and how wide."""
 
     def __init__(
         self,
         conversations_folder: Path,
         tokens_folder: Path,
         tokenizer: Tokenizer,
-        *,
-        conversations: int,
-        windows: int,
-        width: int,
+        params: ReplayParams,
+        context: int,
         seed: int,
     ) -> None:
-        self.tokenizer, self.seed, self.width = tokenizer, seed, width
-        self.conversations, self.windows = conversations, windows
-        self.kinds = read_by_kind(conversations_folder / "train.jsonl") if conversations else {}
-        if windows:
+        self.tokenizer, self.seed, self.width = tokenizer, seed, min(params.replay_width, context)
+        self.conversations, self.windows = params.replay_conversations, params.replay_windows
+        self.kinds = read_by_kind(conversations_folder / "train.jsonl") if self.conversations else {}
+        if self.windows:
             meta = json.loads((tokens_folder / "meta.json").read_text())
             self.stream = np.memmap(tokens_folder / "train.bin", dtype=meta["dtype"], mode="r")
-            if len(self.stream) <= width:
+            if len(self.stream) <= self.width:
                 raise UserError(f"{tokens_folder}/train.bin holds {len(self.stream)} tokens: shorten replay_width.")
 
     def backward(self, model: Transformer, step: int, weight: float) -> dict[str, float]:
-        """Adds the gradient of weight · (mean conversation loss + mean pretraining loss); returns both losses. Of several
-        processes each takes its share of the rows: gradients and losses are then parts of a sum."""
+        """Adds the gradient of weight · (mean conversation loss + mean pretraining loss); returns both losses. Of
+        several processes each takes its share of the rows: gradients and losses are then parts of a sum."""
         losses = {}
         device = next(model.parameters()).device
         rank, world = rank_and_world()

@@ -39,8 +39,8 @@ class RewardModel(nn.Module):
 
     @torch.no_grad()
     def raw_scores(self, sequences: Sequence[tuple[list[int], list[int]]], pad: int) -> Tensor:
-        """Scores (n,) before normalisation, of (prompt, answer) pairs, which several processes share. UserError where one is
-        not a finite number."""
+        """Scores (n,) before normalisation, of (prompt, answer) pairs, which several processes share. UserError where
+        one is not a finite number."""
         found = torch.tensor(share_out(sequences, lambda part: self.scores_here(part, pad).tolist()))
         wrong = found[~found.isfinite()]
         if len(wrong):

@@ -26,7 +26,8 @@ class Rollout:
     """One answer to one prompt. `logprobs` are those under which it was sampled."""
 
     prompt: list[int]
-    answer: list[int]  # includes <|end|> if it was reached
+    # Includes <|end|> if it was reached.
+    answer: list[int]
     logprobs: list[float]
     finished: bool
 
@@ -49,7 +50,8 @@ class Batch:
     """Rollouts side by side. ids (B, T) right-padded; places, targets, mask (B, A), A the longest answer:
     `places` is where the hidden state that predicts the j-th answered token stands, `targets` that token."""
 
-    rows: list[int]  # which of the rollouts these are
+    # Which of the rollouts these are.
+    rows: list[int]
     ids: Tensor
     places: Tensor
     targets: Tensor
@@ -176,7 +178,8 @@ def table_of(rows: list[Tensor], mask: Tensor) -> Tensor:
 
 @torch.no_grad()
 def score(model: Transformer, rollouts: Sequence[Rollout], pad: int, temperature: float = 1.0) -> list[Tensor]:
-    """Log-probabilities of each rollout's answer under `model`, by the training forward. Several processes share them."""
+    """Log-probabilities of each rollout's answer under `model`, by the training forward. Several processes share
+    them."""
     device = next(model.parameters()).device
 
     def score_part(sequences: Sequence[tuple[list[int], list[int]]]) -> list[Tensor]:

@@ -1,1 +1,2 @@
-"""What all training shares: batch order, devices, the loop, checkpoints; and training by gradient descent on batches."""
+"""What all training shares: batch order, devices, the loop, checkpoints; and training by gradient descent on
+batches."""

@@ -1,10 +1,11 @@
-"""Which tokens a training step sees: a pure function of (seed, step, rank), so that nothing about the data has to be saved
-to resume exactly, and any number of devices works off the same global batches.
+"""Which tokens a training step sees: a pure function of (seed, step, rank), so that nothing about the data has to be
+saved to resume exactly, and any number of devices works off the same global batches.
 
-Documents are packed whole into rows of the context's length by best fit (Ding et al. 2024, "Fewer Truncations"), each from
-its bos on; only documents longer than a row are cut. What remains of a row is padding, numbered document 0 and without
-weight. The other packing, windows, cuts the stream every `width` tokens wherever documents begin: no padding, but most rows
-begin in the middle of a document. Either way each token is an input once per epoch. Conversations take the same road, with weight only on what the assistant says.
+Documents are packed whole into rows of the context's length by best fit (Ding et al. 2024, "Fewer Truncations"), each
+from its bos on; only documents longer than a row are cut. What remains of a row is padding, numbered document 0 and
+without weight. The other packing, windows, cuts the stream every `width` tokens wherever documents begin: no padding,
+but most rows begin in the middle of a document. Either way each token is an input once per epoch. Conversations take
+the same road, with weight only on what the assistant says.
 """
 
 from collections.abc import Sequence
@@ -24,14 +25,18 @@ from crawl2chat.tokens.reading import read_split
 class Stream:
     """Documents end to end. Position i is trained to predict `ids[i + 1]`; after the very last comes `closing`."""
 
-    ids: np.ndarray  # (tokens,) any integer type; may be a memory map
-    starts: np.ndarray  # (documents,) where each begins
-    closing: int  # the id that follows the last token: bos, as after every document
-    supervised: np.ndarray | None = None  # (tokens,) bool: is position i's target trained on? None: all are
+    # (tokens,) any integer type; may be a memory map.
+    ids: np.ndarray
+    # (documents,) where each begins.
+    starts: np.ndarray
+    # The id that follows the last token: bos, as after every document.
+    closing: int
+    # (tokens,) bool: is position i's target trained on? None: all are.
+    supervised: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if not len(self.ids):
-            raise UserError("there are no tokens to train on: the stage before wrote an empty split")
+            raise UserError("there are no tokens to train on: the split is empty")
 
     @property
     def lengths(self) -> np.ndarray:
@@ -59,8 +64,8 @@ def read_tokens(folder: Path, split: str, vocab_size: int, bos: int) -> Stream:
 
 
 def pack(lengths: Sequence[int], width: int, rng: np.random.Generator) -> list[list[int]]:
-    """Rows of items, each row's lengths summing to at most `width`: every item, in random order, goes to the fullest row
-    that still has room for it. Items longer than `width` are an error of the caller."""
+    """Rows of items, each row's lengths summing to at most `width`: every item, in random order, goes to the fullest
+    row that still has room for it. Items longer than `width` are an error of the caller."""
     rows: list[list[int]] = []
     by_room: list[list[int]] = [[] for _ in range(width + 1)]
     open_rooms = 0  # bit r is set while some row has exactly r places left

@@ -1,7 +1,8 @@
-"""Checkpoints of a training run: a model folder that opens by itself (config.json, model.safetensors), with the optimizers'
-tensors and the run's state beside it. Written aside and renamed, so that a kill leaves a whole checkpoint or none. A
-damaged newest one is put aside with a sentence, and the one before it is used. Nothing unpickles, and nothing depends on how
-many devices wrote it: each tensor is whole, one process writes, and any number may go on from it.
+"""Checkpoints of a training run: a model folder that opens by itself (config.json, model.safetensors), with the
+optimizers' tensors and the run's state beside it. Written aside and renamed, so that a kill leaves a whole checkpoint
+or none. A damaged newest one is put aside with a sentence, and the one before it is used. Nothing unpickles, and
+nothing depends on how many devices wrote it: each tensor is whole, one process writes, and any number may go on from
+it.
 """
 
 import hashlib
@@ -40,7 +41,8 @@ def sharded_like(tensor: Tensor, like: Tensor) -> Tensor:
 
 
 def load_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Puts whole tensors into a model, which may be cut over devices. Rows missing at the end of a table are padding."""
+    """Puts whole tensors into a model, which may be cut over devices. Rows missing at the end of a table are
+    padding."""
     own = dict(model.named_parameters()) | dict(model.named_buffers())
     if not any(hasattr(tensor, "full_tensor") for tensor in own.values()):
         model.load_state_dict(weights)
@@ -178,16 +180,16 @@ def load_checkpoint(path: Path, model: nn.Module, optimizers: Sequence[torch.opt
     odd = sorted(own.keys() ^ weights.keys()) or [name for name in own if own[name].shape != weights[name].shape]
     if odd:
         raise UserError(
-            f"checkpoint {path} is of another model, first different at {odd[0]!r}: remove it to start anew, or go back "
-            "to the parameters that made it"
+            f"checkpoint {path} is of another model, first different at {odd[0]!r}: remove it to start anew, or go "
+            "back to the parameters that made it"
         )
     load_weights(model, weights)
     try:
         restore_optimizers(model, optimizers, tensors)
     except KeyError as error:
         raise UserError(
-            f"checkpoint {path} has optimizer state that this run has no place for ({error}): remove it to start anew, or "
-            "go back to the parameters that made it"
+            f"checkpoint {path} has optimizer state that this run has no place for ({error}): remove it to start anew, "
+            "or go back to the parameters that made it"
         ) from None
     return json.loads((path / STATE).read_text())
 

@@ -20,7 +20,8 @@ class Conversations:
 
     stream: Stream
     used: int
-    too_long: int  # longer than the context; cutting would train on half an answer
+    # Longer than the context; cutting would train on half an answer.
+    too_long: int
     supervised_tokens: int
 
 
@@ -39,7 +40,8 @@ def read_conversations(path: Path, tokenizer: Tokenizer, context: int) -> Conver
             too_long += 1
             continue
         starts.append(len(ids))
-        # The last token is only ever a target; it stays as an input of no weight, so that targets are ids shifted by one.
+        # The last token is only ever a target; it stays as an input of no weight, so that targets are ids shifted by
+        # one.
         ids += tokens
         supervised += [*mask[1:], False]
     if not starts:
@@ -52,7 +54,8 @@ def start_special_tokens(model: Transformer, tokenizer: Tokenizer) -> None:
     """Gives special tokens that pretraining never showed the embeddings of plain ones that play a similar part.
 
     Once, on the base model: done again later it would destroy what the model has learned. `<|end|>` starts as a newline
-    and not like `<|bos|>`: with replayed text in the mixture the model would then end its turns by beginning a document.
+    and not like `<|bos|>`: with replayed text in the mixture the model would then end its turns by beginning a
+    document.
     """
     alike = {
         tokenizer.system: "-",

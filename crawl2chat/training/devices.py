@@ -1,5 +1,5 @@
-"""Which devices a run uses and how: what `auto` means for each field of a `Machine`, and how fast a device could be at best.
-Nothing here knows what is trained, and nothing here imports Lightning (crawl2chat/training/fabric.py does).
+"""Which devices a run uses and how: what `auto` means for each field of a `Machine`, and how fast a device could be at
+best. Nothing here knows what is trained, and nothing here imports Lightning (crawl2chat/training/fabric.py does).
 """
 
 import os
@@ -63,8 +63,8 @@ def choose_kernel(machine: Machine, head_dim: int, device: torch.device) -> Kern
 
 
 def choose_devices(machine: Machine, environment: Mapping[str, str]) -> tuple[int | str, int, int]:
-    """(devices of a node, nodes, processes in all). `auto` is every GPU of the node, or one process on a CPU; under torchrun
-    as many as it started. UserError for more than the machine has."""
+    """(devices of a node, nodes, processes in all). `auto` is every GPU of the node, or one process on a CPU; under
+    torchrun as many as it started. UserError for more than the machine has."""
     devices, nodes = machine.devices, machine.num_nodes
     if devices == "auto" and "LOCAL_WORLD_SIZE" in environment:
         devices = int(environment["LOCAL_WORLD_SIZE"])
@@ -81,8 +81,8 @@ def choose_devices(machine: Machine, environment: Mapping[str, str]) -> tuple[in
 
 
 def choose_strategy(wanted: str, world: int, parameters: int, memory: int | None) -> str:
-    """`auto` on one device is no strategy at all. On several, ddp while what a parameter needs in training fits into six
-    tenths of a device's memory in bytes (the rest is for activations), else fsdp2. memory None: a CPU."""
+    """`auto` on one device is no strategy at all. On several, ddp while what a parameter needs in training fits into
+    six tenths of a device's memory in bytes (the rest is for activations), else fsdp2. memory None: a CPU."""
     if wanted != "auto" or world == 1:
         return wanted
     return "fsdp2" if memory and parameters * TRAINING_BYTES > 0.6 * memory else "ddp"
@@ -90,7 +90,8 @@ def choose_strategy(wanted: str, world: int, parameters: int, memory: int | None
 
 def peak_flops(device: torch.device, mixed: bool) -> tuple[float, str]:
     """The FLOP/s that utilisation is measured against, and where the number is from: the data sheet for the GPUs listed
-    here, else a short matrix product on the device, as it is now: what a loaded machine gives is then called its peak."""
+    here, else a short matrix product on the device, as it is now: what a loaded machine gives is then called its
+    peak."""
     if device.type == "cuda" and mixed:
         name = torch.cuda.get_device_name(device)
         for key, flops in PEAK_FLOPS.items():

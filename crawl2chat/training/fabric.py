@@ -1,8 +1,9 @@
-"""Lightning Fabric built from a `Machine`: the one place that knows of accelerators, processes, strategies and precision.
+"""Lightning Fabric built from a `Machine`: the one place that knows of accelerators, processes, strategies and
+precision.
 
-`ddp` keeps the whole model on every device and averages gradients (PyTorch DistributedDataParallel); `fsdp2` cuts weights,
-gradients and optimizer state into one part per device (PyTorch `fully_shard`). Importing this module imports Lightning, which
-takes seconds: import it inside the function that trains.
+`ddp` keeps the whole model on every device and averages gradients (PyTorch DistributedDataParallel); `fsdp2` cuts
+weights, gradients and optimizer state into one part per device (PyTorch `fully_shard`). Importing this module imports
+Lightning, which takes seconds: import it inside the function that trains.
 """
 
 import logging
@@ -38,8 +39,9 @@ class BFloat16Mixed(Precision):
 
 
 def start_fabric(machine: Machine, parameters: int = 0, shards: bool = False) -> Fabric:
-    """Fabric with all of the run's processes started. `parameters` is the size of what is trained, by which `auto` chooses a
-    strategy. UserError for devices that do not exist, and for fsdp2 unless the caller can train a model in `shards`."""
+    """Fabric with all of the run's processes started. `parameters` is the size of what is trained, by which `auto`
+    chooses a strategy. UserError for devices that do not exist, and for fsdp2 unless the caller can train a model in
+    `shards`."""
     logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning.*")
     devices, nodes, world = choose_devices(machine, os.environ)
@@ -87,9 +89,9 @@ def is_sharded(fabric: Fabric) -> bool:
 def shard(model: nn.Module, mesh: Any, mixed: bool, compiled: bool) -> None:
     """Cuts a model's weights over the devices of a mesh, block by block: one block at a time is whole in memory.
 
-    With mixed precision a block travels and works in bfloat16 and its gradients are summed in float32; the residual stream
-    stays float32, as under autocast. A block is compiled without the gathering around it, and only for training: generation
-    and evaluation have other shapes at every call.
+    With mixed precision a block travels and works in bfloat16 and its gradients are summed in float32; the residual
+    stream stays float32, as under autocast. A block is compiled without the gathering around it, and only for training:
+    generation and evaluation have other shapes at every call.
     """
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 

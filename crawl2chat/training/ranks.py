@@ -19,8 +19,8 @@ def rank_and_world() -> tuple[int, int]:
 
 
 def share_out(items: Sequence[Item], work: Callable[[Sequence[Item]], Sequence[Result]]) -> list[Result]:
-    """`work` on all items, one result for each, in order: rank r of w works on every w-th item from the r-th on, and every
-    process gets all results. All processes must call this with the same items."""
+    """`work` on all items, one result for each, in order: rank r of w works on every w-th item from the r-th on, and
+    every process gets all results. All processes must call this with the same items."""
     rank, world = rank_and_world()
     if world == 1:
         return list(work(items))

@@ -26,7 +26,7 @@ from crawl2chat.training.batches import Batch
 from crawl2chat.training.checkpoints import gathered, save_weights
 from crawl2chat.training.compiled import maybe_compile, reproducible
 from crawl2chat.training.devices import choose_kernel, peak_flops
-from crawl2chat.training.fabric import Fabric, is_mixed, is_sharded, shard, start_fabric
+from crawl2chat.training.fabric import is_mixed, is_sharded, shard, start_fabric
 from crawl2chat.training.loop import Loop
 from crawl2chat.training.progress import Progress, write_curve
 from crawl2chat.training.settings import SpikeParams, TrainingParams, learning_rate_factor
@@ -73,48 +73,33 @@ class Objective(nn.Module):
         return self
 
 
+@dataclass(kw_only=True, eq=False)
 class Supervised(Loop):
     """A step is one update by the gradient of a batch's loss."""
 
-    progress: SupervisedProgress
+    # Set up by Fabric.
+    objective: nn.Module
+    # The model on one device, for samples where the one that is trained is cut.
+    whole: nn.Module
+    batches: BatchFunction
+    steps: int
+    params: TrainingParams
+    micro_rows: int | None = None
+    evaluate: Evaluation | None = None
+    show: ShowSamples | None = None
+    flops_per_token: float = 0.0
+    progress: SupervisedProgress = field(init=False)
 
-    def __init__(
-        self,
-        fabric: Fabric,
-        objective: nn.Module,
-        whole: nn.Module,
-        batches: BatchFunction,
-        steps: int,
-        params: TrainingParams,
-        machine: Machine,
-        work: Path,
-        tracker: Tracker,
-        evaluate: Evaluation | None,
-        show: ShowSamples | None,
-        flops_per_token: float,
-    ) -> None:
-        """`objective` is set up by Fabric; `whole` is the model on one device, for samples where the other is cut."""
-        model = objective.model
-        dtype = torch.bfloat16 if is_mixed(fabric) else torch.float32
-        super().__init__(
-            fabric,
-            model,
-            build_optimizers(model, params.muon_lr, params.adamw_lr, weight_decay=params.weight_decay, dtype=dtype),
-            SupervisedProgress(),
-            steps=steps,
-            rate=lambda step, full: full * self.rate_factor(step),
-            clip=params.gradient_clip,
-            checkpoint_every=params.checkpoint_every,
-            keep=params.keep,
-            work=work,
-            tracker=tracker,
-        )
-        self.objective, self.whole, self.batches = objective, whole, batches
-        self.params, self.micro_rows, self.best_folder = params, machine.micro_rows, work / "best"
-        self.evaluate, self.show = evaluate, show
-        self.tokens = int(batches(0, 0, 1)["ids"].numel())  # of a global batch
-        self.flops = self.tokens * flops_per_token
-        self.peak = self.measure_peak() if flops_per_token else 0.0  # FLOP/s of all devices together
+    def __post_init__(self) -> None:
+        params, self.model, self.progress = self.params, self.objective.model, SupervisedProgress()
+        rates = {"muon_lr": params.muon_lr, "adamw_lr": params.adamw_lr, "weight_decay": params.weight_decay}
+        dtype = torch.bfloat16 if is_mixed(self.fabric) else torch.float32
+        self.optimizers = build_optimizers(self.model, **rates, dtype=dtype)
+        self.steps_in_all, self.clip = self.steps, params.gradient_clip
+        self.checkpoint_every, self.keep = params.checkpoint_every, params.keep
+        self.tokens = int(self.batches(0, 0, 1)["ids"].numel())  # of a global batch
+        self.flops = self.tokens * self.flops_per_token
+        self.peak = self.measure_peak() if self.flops else 0.0  # FLOP/s of all devices together
         self.losses: list[Tensor] = []  # of this device, not yet fetched from it
         self.clock, self.steps_on_clock = 0.0, 0
 
@@ -126,6 +111,9 @@ class Supervised(Loop):
         if fabric.is_global_zero:
             logger.info("peak of %d device(s): %.2f TFLOP/s (%s)", fabric.world_size, peak / 1e12, source)
         return peak
+
+    def learning_rate(self, peak: float) -> float:
+        return peak * self.rate_factor(self.progress.step)
 
     def rate_factor(self, step: int) -> float:
         return learning_rate_factor(step, self.steps, self.params.warmup, self.params.decay)
@@ -152,7 +140,8 @@ class Supervised(Loop):
         return time.perf_counter() - self.seconds_between_steps
 
     def is_spike(self, loss: Tensor, limits: SpikeParams) -> bool:
-        """Whether the loss over all devices stands out from the last ones. UserError when nothing else comes any more."""
+        """Whether the loss over all devices stands out from the last ones. UserError when nothing else comes any
+        more."""
         progress = self.progress
         value = float(self.fabric.all_reduce(loss, reduce_op="mean"))
         if spike_score(value, progress.usual, limits.window) > limits.z:
@@ -160,8 +149,9 @@ class Supervised(Loop):
             progress.spikes_in_a_row += 1
             if progress.spikes_in_a_row >= limits.window:
                 raise UserError(
-                    f"{limits.window} steps in a row up to step {progress.step} had a loss more than {limits.z:g} standard "
-                    "deviations above the usual: training has diverged; lower the learning rates or raise spike.z"
+                    f"{limits.window} steps in a row up to step {progress.step} had a loss more than {limits.z:g} "
+                    "standard deviations above the usual: training has diverged; lower the learning rates or raise "
+                    "spike.z"
                 )
             return True
         progress.usual = [*progress.usual, value][-limits.window :]
@@ -169,7 +159,8 @@ class Supervised(Loop):
         return False
 
     def fetch_losses(self, steps_done: int) -> None:
-        """The losses since the last row as numbers, each the mean over all devices. A loss that is none ends the run."""
+        """The losses since the last row as numbers, each the mean over all devices. A loss that is none ends the
+        run."""
         if self.losses:
             losses = self.fabric.all_reduce(torch.stack(self.losses), reduce_op="mean").tolist()
             if not all(map(math.isfinite, losses)):
@@ -226,7 +217,7 @@ class Supervised(Loop):
         progress.evaluated = {**numbers, "step": progress.step}
         if "val_loss" in numbers and numbers["val_loss"] < progress.best.get("val_loss", math.inf):
             progress.best = progress.evaluated
-            save_weights(self.best_folder, self.model, self.fabric.is_global_zero)
+            save_weights(self.work / "best", self.model, self.fabric.is_global_zero)
 
     def whole_model(self) -> nn.Module:
         """The model on one device. One that is cut over several is put together on rank 0's CPU."""
@@ -314,12 +305,21 @@ def fit(
     sharded = is_sharded(fabric)
     # Cutting a model over devices changes it for good: a copy is cut, and the result copied back.
     trained = copy.deepcopy(model) if sharded else model
-    objective = Objective(
-        trained.train(), loss if sharded else compiled, is_mixed(fabric), sharded and compiled is not loss
-    )
-    objective = fabric.setup_module(objective)
+    compiles_blocks = sharded and compiled is not loss
+    objective = Objective(trained.train(), loss if sharded else compiled, is_mixed(fabric), compiles_blocks)
     loop = Supervised(
-        fabric, objective, model, batches, steps, params, machine, work, tracker, evaluate, show, flops_per_token
+        fabric=fabric,
+        tracker=tracker,
+        work=work,
+        objective=fabric.setup_module(objective),
+        whole=model,
+        batches=batches,
+        steps=steps,
+        params=params,
+        micro_rows=machine.micro_rows,
+        evaluate=evaluate,
+        show=show,
+        flops_per_token=flops_per_token,
     )
     with reproducible(fabric.device):
         loop.run()

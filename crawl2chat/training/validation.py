@@ -18,7 +18,8 @@ def validate(
     """`val_loss` in nats per supervised token and `val_bpb` in bits per byte of text, over the first `most_rows` rows.
 
     token_bytes (V,): how many bytes each id stands for; a special token stands for none, but its loss counts. Several
-    devices share the rows; empty ones make the shares equal, as a model cut over devices needs all at every forward pass.
+    devices share the rows; empty ones make the shares equal, as a model cut over devices needs all at every forward
+    pass.
     """
     device = next(model.parameters()).device
     rank, world = rank_and_world()

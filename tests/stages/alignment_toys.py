@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
-from crawl2chat.alignment.replay import Replay
+from crawl2chat.alignment.replay import Replay, ReplayParams
 from crawl2chat.machine import Machine
 from crawl2chat.model.folder import save_model
 from crawl2chat.model.network import ModelConfig, Transformer
@@ -102,15 +102,8 @@ def toy_config(vocab_size: int) -> ModelConfig:
 
 
 def make_replay(paths: dict[str, Path], tokenizer, conversations: int = 4, windows: int = 1) -> Replay:
-    return Replay(
-        paths["conversations"],
-        paths["tokens"],
-        tokenizer,
-        conversations=conversations,
-        windows=windows,
-        width=60,
-        seed=0,
-    )
+    params = ReplayParams(replay_conversations=conversations, replay_windows=windows, replay_width=60)
+    return Replay(paths["conversations"], paths["tokens"], tokenizer, params, context=64, seed=0)
 
 
 def write(path: Path, records: list[dict]) -> None:

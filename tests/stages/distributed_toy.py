@@ -1,6 +1,7 @@
 """What the processes of test_distributed.py run: `torchrun … distributed_toy.py <folder>`, tokens and tokenizer in it.
 
-One start of two processes trains with every strategy and leaves a checkpoint to go on from: starting is what costs time.
+One start of two processes trains with every strategy and leaves a checkpoint to go on from: starting is what costs
+time.
 """
 
 import json
@@ -19,7 +20,8 @@ from stages.reason import ReasonParams, reason
 from stages.rlhf import RLHFParams, rlhf
 
 STEPS = 8
-# Answers of uneven numbers for two processes, several updates a step, and one window of text, which only one process replays.
+# Answers of uneven numbers for two processes, several updates a step, and one window of text, which only one process
+# replays.
 RL = {
     "skills": ["addition"],
     "steps": 3,
@@ -86,7 +88,8 @@ def world_of(folder: Path) -> dict[str, Path]:
 
 
 def reinforce(folder: Path, name: str, rank: int, **machine) -> None:
-    """Both kinds of reinforcement learning on folder/world; outs, metrics and what was measured in folder/<name>-<stage>."""
+    """Both kinds of reinforcement learning on folder/world; outs, metrics and what was measured in
+    folder/<name>-<stage>."""
     world = {path.name: path for path in (folder / "world").iterdir()}
     common = {key: world[key] for key in ("tasks", "conversations", "tokens")}
     where = CPU.model_copy(update={"devices": "auto", **machine})

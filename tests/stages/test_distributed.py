@@ -1,6 +1,6 @@
 """Two processes train what one would: the same batches or rollouts, and the same losses, advantages and weights within
-rounding. One process goes on from two processes' checkpoint and the other way round. A stage on several devices prints and
-publishes once."""
+rounding. One process goes on from two processes' checkpoint and the other way round. A stage on several devices prints
+and publishes once."""
 
 import csv
 import json
@@ -21,8 +21,8 @@ from crawl2chat.machine import Machine
 from crawl2chat.training.fabric import start_fabric
 
 ROOT = Path(__file__).parents[2]
-# Two processes add the same numbers in another order. Muon and AdamW enlarge that where gradients are next to nothing, as
-# those of queries, keys and values are at first, behind output matrices of zeros.
+# Two processes add the same numbers in another order. Muon and AdamW enlarge that where gradients are next to nothing,
+# as those of queries, keys and values are at first, behind output matrices of zeros.
 LOSS = 2e-4  # nats
 WEIGHT = 0.01  # norm of a matrix's difference over its norm, after 8 steps at full rate
 

@@ -6,8 +6,7 @@ import pytest
 import torch
 from alignment_toys import CPU, KillAt, Killed, contents, make_replay, make_world
 
-from crawl2chat.alignment import grpo
-from crawl2chat.alignment.grpo import GRPOParams, Judged
+from crawl2chat.alignment.grpo import GRPO, GRPOParams, Judged
 from crawl2chat.alignment.prompts import prompt_ids
 from crawl2chat.errors import UserError
 from crawl2chat.model.folder import load_model
@@ -58,8 +57,20 @@ def loop(world, reward, steps=8, **changes):
     replay = make_replay(world, tokenizer, conversations=0, windows=0)
     judge = lambda i, rollout: Judged(reward(rollout.text(tokenizer)), False, False)  # noqa: E731
     work = world["policy"].parent / uuid4().hex
-    curve = grpo.train(start_fabric(CPU), policy, prompts, judge, tokenizer, replay, params, 1, Tracker(), work)
-    return before, policy, curve
+    loop = GRPO(
+        fabric=start_fabric(CPU),
+        tracker=Tracker(),
+        work=work,
+        policy=policy,
+        prompts=prompts,
+        tokenizer=tokenizer,
+        replay=replay,
+        params=params,
+        seed=1,
+        reward=judge,
+    )
+    loop.run()
+    return before, policy, loop.progress.curve
 
 
 def is_seven(text):

@@ -7,7 +7,6 @@ import torch
 from alignment_toys import CPU, KillAt, Killed, contents, make_replay, make_world
 
 from crawl2chat.alignment import ppo
-from crawl2chat.alignment.losses import AdaptiveKL
 from crawl2chat.alignment.prompts import prompt_ids
 from crawl2chat.alignment.reward_model import RewardModel, save_reward_model
 from crawl2chat.errors import UserError
@@ -73,18 +72,28 @@ def run(world, folder, tracker=None, **changes):
     )
 
 
-def parts(world, **changes):
-    """Everything a single PPO step needs."""
+def loop_of(world, folder, scores, evaluate=None, **changes):
+    """PPO before its first step, with a KL coefficient of 0.1 unless it is changed, and without replay."""
     tokenizer = Tokenizer.load(world["policy"])
-    policy, reference = load_model(world["policy"]), load_model(world["policy"])
-    params = ppo.PPOParams(**{k: v for k, v in (SMALL | changes).items() if k in ppo.PPOParams.model_fields})
-    prompts = [prompt_ids(task, tokenizer) for task in read_tasks(world["tasks"], ["addition"], ["train"])]
-    actor = ppo.ActorCritic(policy)
-    return tokenizer, actor, reference, prompts, params
+    settings = SMALL | {"kl_coefficient": 0.1} | changes
+    return ppo.PPO(
+        fabric=start_fabric(CPU),
+        tracker=Tracker(),
+        work=folder,
+        policy=load_model(world["policy"]),
+        prompts=[prompt_ids(task, tokenizer) for task in read_tasks(world["tasks"], ["addition"], ["train"])],
+        tokenizer=tokenizer,
+        replay=make_replay(world, tokenizer, conversations=0, windows=0),
+        params=ppo.PPOParams(**{k: v for k, v in settings.items() if k in ppo.PPOParams.model_fields}),
+        seed=1,
+        scores=scores,
+        evaluate=evaluate,
+    )
 
 
-def likes_seven(tokenizer):
-    return lambda rollouts: torch.tensor([float(r.text(tokenizer).startswith("7")) for r in rollouts])
+def likes_seven(world, sign=1.0):
+    tokenizer = Tokenizer.load(world["policy"])
+    return lambda rollouts: torch.tensor([sign * float(r.text(tokenizer).startswith("7")) for r in rollouts])
 
 
 def test_proxy_and_gold_rise_and_everything_is_reported(world, tmp_path):
@@ -121,93 +130,64 @@ def test_the_kl_limit_decides_what_is_kept(world, tmp_path):
     assert contents(tmp_path / "run" / "out")["model.safetensors"] == contents(world["policy"])["model.safetensors"]
 
 
-def test_the_first_minibatch_has_ratio_one(world):
-    tokenizer, actor, reference, prompts, params = parts(world, minibatches=1, epochs=1)
-    kl = AdaptiveKL(0.1, 4.0, 400.0)
-    experience, found = ppo.collect(actor, reference, prompts, likes_seven(tokenizer), tokenizer, params, kl, 1, 0)
+def test_the_first_minibatch_has_ratio_one(world, tmp_path):
+    loop = loop_of(world, tmp_path, likes_seven(world), minibatches=1, epochs=1)
+    experience, found = loop.collect(0)
     assert found["kl"] == pytest.approx(0, abs=1e-4) and found["rollout_difference"] < 1e-4
-    assert kl.coefficient == pytest.approx(0.1 * (1 - 0.2 * 48 / 400))
-    statistics = ppo.gradient(actor, experience, list(range(48)), tokenizer.pad, params)
+    assert loop.progress.coefficient == pytest.approx(0.1 * (1 - 0.2 * 48 / 400))
+    statistics = loop.gradient(experience, list(range(48)))
     assert statistics["approx_kl"] < 1e-9 and statistics["clipped"] == 0
 
 
-def test_the_value_head_starts_at_zero_and_padding_carries_nothing(world):
-    tokenizer, actor, reference, prompts, params = parts(world)
-    kl = AdaptiveKL(0.1, 4.0, 400.0)
-    experience, _ = ppo.collect(actor, reference, prompts, likes_seven(tokenizer), tokenizer, params, kl, 1, 0)
+def test_the_value_head_starts_at_zero_and_padding_carries_nothing(world, tmp_path):
+    experience, _ = loop_of(world, tmp_path, likes_seven(world)).collect(0)
     assert experience.values.abs().max() == 0
     for table in (experience.logprobs, experience.advantages, experience.returns):
         assert table[~experience.mask].abs().max() == 0
 
 
-def test_an_answer_without_end_earns_the_penalty(world):
-    tokenizer, actor, reference, prompts, params = parts(world, max_new_tokens=1, missing_end_reward=-5.0)
-    kl = AdaptiveKL(0.0, 4.0, 400.0)
-    experience, found = ppo.collect(
-        actor, reference, prompts, lambda rollouts: torch.ones(len(rollouts)), tokenizer, params, kl, 1, 0
-    )
+def test_an_answer_without_end_earns_the_penalty(world, tmp_path):
+    ones = lambda rollouts: torch.ones(len(rollouts))  # noqa: E731
+    loop = loop_of(world, tmp_path, ones, max_new_tokens=1, missing_end_reward=-5.0, kl_coefficient=0.0)
+    experience, found = loop.collect(0)
     assert found["finished"] == 0 and found["proxy"] == 1
     assert experience.returns[experience.mask].unique().tolist() == pytest.approx([-5.0])
 
 
-def test_a_zero_reward_without_kl_gives_no_gradient(world):
-    tokenizer, actor, reference, prompts, params = parts(world, missing_end_reward=0.0)
-    kl = AdaptiveKL(0.0, 4.0, 400.0)
-    experience, _ = ppo.collect(
-        actor, reference, prompts, lambda rollouts: torch.zeros(len(rollouts)), tokenizer, params, kl, 1, 0
-    )
-    ppo.gradient(actor, experience, list(range(48)), tokenizer.pad, params)
-    assert max(float(p.grad.abs().max()) for p in actor.parameters() if p.grad is not None) == 0
+def test_a_zero_reward_without_kl_gives_no_gradient(world, tmp_path):
+    zeros = lambda rollouts: torch.zeros(len(rollouts))  # noqa: E731
+    loop = loop_of(world, tmp_path, zeros, missing_end_reward=0.0, kl_coefficient=0.0)
+    experience, _ = loop.collect(0)
+    loop.gradient(experience, list(range(48)))
+    assert max(float(p.grad.abs().max()) for p in loop.actor.parameters() if p.grad is not None) == 0
 
 
 def test_the_opposite_reward_lowers_the_score(world, tmp_path):
-    tokenizer, actor, _, prompts, params = parts(world, replay_weight=0.0, save_every=1000)
-    seven = likes_seven(tokenizer)
-    curve, _ = ppo.train(
-        start_fabric(CPU),
-        actor.policy,
-        prompts,
-        lambda rollouts: -seven(rollouts),
-        lambda policy: {"proxy": 0.0, "kl": 0.0},
-        tokenizer,
-        make_replay(world, tokenizer, conversations=0, windows=0),
-        params,
-        1,
-        Tracker(),
-        tmp_path,
-    )
+    nothing = lambda policy: {"proxy": 0.0, "kl": 0.0}  # noqa: E731
+    loop = loop_of(world, tmp_path, likes_seven(world, -1.0), nothing, replay_weight=0.0, kl_coefficient=0.02)
+    loop.run()
+    curve = loop.progress.curve
     assert -curve[-2]["proxy"] < -curve[0]["proxy"] - 0.2
 
 
-def test_minibatches_cut_in_parts_give_the_same_gradient(world, monkeypatch):
-    tokenizer, actor, reference, prompts, params = parts(world)
-    kl = AdaptiveKL(0.1, 4.0, 400.0)
-    experience, _ = ppo.collect(actor, reference, prompts, likes_seven(tokenizer), tokenizer, params, kl, 1, 0)
+def test_minibatches_cut_in_parts_give_the_same_gradient(world, tmp_path, monkeypatch):
+    loop = loop_of(world, tmp_path, likes_seven(world))
+    experience, _ = loop.collect(0)
 
     def gradient():
-        actor.zero_grad()
-        ppo.gradient(actor, experience, list(range(48)), tokenizer.pad, params)
-        return torch.cat([p.grad.flatten() for p in actor.parameters()])
+        loop.actor.zero_grad()
+        loop.gradient(experience, list(range(48)))
+        return torch.cat([p.grad.flatten() for p in loop.actor.parameters()])
 
     whole = gradient()
     monkeypatch.setattr("crawl2chat.alignment.rollouts.TOKENS_AT_ONCE", 100)
     assert torch.allclose(whole, gradient(), atol=1e-6)
 
 
-def test_a_reward_that_is_no_number_stops_the_run(world):
-    tokenizer, actor, reference, prompts, params = parts(world)
+def test_a_reward_that_is_no_number_stops_the_run(world, tmp_path):
+    loop = loop_of(world, tmp_path, lambda rollouts: torch.full((len(rollouts),), float("nan")))
     with pytest.raises(UserError, match="step 3: the reward is nan"):
-        ppo.collect(
-            actor,
-            reference,
-            prompts,
-            lambda rollouts: torch.full((len(rollouts),), float("nan")),
-            tokenizer,
-            params,
-            AdaptiveKL(0.1, 4.0, 400.0),
-            1,
-            3,
-        )
+        loop.collect(3)
 
 
 def test_different_tokenizers_are_refused(world, tmp_path):

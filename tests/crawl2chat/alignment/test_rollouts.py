@@ -21,7 +21,8 @@ def test_an_answer_ends_where_the_context_is_full():
 
 
 def test_an_answer_does_not_depend_on_the_process_that_samples_it(monkeypatch):
-    """Two processes deal the prompts among them; each answer is drawn by the random numbers of its place in the whole."""
+    """Two processes deal the prompts among them; each answer is drawn by the random numbers of its place in the
+    whole."""
     shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1}
     model = Transformer(ModelConfig(20, **shape, head_dim=16, intermediate_size=32, max_position_embeddings=32))
     prompts = [[1, 2, 3], [4, 5], [6, 7, 8, 9], [1, 2, 3], [2]]

@@ -1,4 +1,5 @@
-"""What `auto` means on a CPU, one GPU and many; the sum that chooses a strategy; the peak that utilisation is measured by."""
+"""What `auto` means on a CPU, one GPU and many; the sum that chooses a strategy; the peak that utilisation is measured
+by."""
 
 import os
 

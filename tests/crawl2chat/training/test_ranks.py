@@ -1,4 +1,5 @@
-"""What processes share out, and what one process does alone. Two processes are tested in tests/stages/test_distributed.py."""
+"""What processes share out, and what one process does alone. Two processes are tested in
+tests/stages/test_distributed.py."""
 
 import torch
 import torch.distributed as dist
