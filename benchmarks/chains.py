@@ -2,9 +2,9 @@
 
 `Stock` is datatrove's FineWeb recipe as published, block after block. `Ours` is what the stages extract, filter and
 deduplicate run, with the two passes over files between them and everything dropped written out, which stock is spared.
-Both end with MinHash signatures and personal data on the documents that stay. Differences from the published recipe, all
-in favour of stock's speed or needed without a network: the small language model (lid.176.ftz), trafilatura without its
-memory across documents (`deduplicate=False`), no writers.
+Both end with MinHash signatures and personal data on the documents that stay. Differences from the published recipe,
+all in favour of stock's speed or needed without a network: the small language model (lid.176.ftz), trafilatura without
+its memory across documents (`deduplicate=False`), no writers.
 """
 
 import gc
@@ -14,6 +14,7 @@ import resource
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def stock(work: Path) -> Run:
         }
         addresses.exclusion_writer = ledger["address"]
         speech = filters.LanguageFilter(["en"], exclusion_writer=ledger["language"])
-        speech.model._model = language._model()
+        speech.model._model = language.model()
         steps = {
             "read": readers.WarcReader(str(pages)),
             "address": addresses,
@@ -118,43 +119,48 @@ def ours(work: Path, extractor: str) -> Run:
     """The blocks of the stages with FineWeb's limits, and the extractor named."""
     from datatrove.pipeline.dedup.minhash import MinhashConfig
 
-    from crawl2chat.curation import blocks, extraction, language, personal, quality
+    from crawl2chat.curation import extraction, judges, language, personal, quality
     from crawl2chat.curation.addresses import AddressFilter, AddressParams, build_lists
-    from crawl2chat.curation.execution import documents_in
+    from crawl2chat.curation.blocks import Filter, Removed, reader, writer
+    from crawl2chat.curation.documents import documents_in
     from crawl2chat.curation.language import LanguageParams
+    from crawl2chat.curation.minhash import Signatures
+    from crawl2chat.curation.pages import Extract, Records, judge_address
+    from crawl2chat.curation.repetition import RepetitionParams
+    from crawl2chat.curation.words import words_of
 
     addresses = AddressFilter(AddressParams(), build_lists(work / "lists"))
     language.identify("warm up")
-    quality.words_of("warm up")
+    words_of("warm up")
     extraction.extract(extraction.CANARY, extractor)
 
     def run(pages: Path, aside: Path) -> Outcome:
-        outcome, removed = Outcome(), aside / "removed"
-        judges = {
-            "language": blocks.LanguageJudge(LanguageParams()),
-            "repetition": blocks.RepetitionJudge(quality.RepetitionParams()),
-            "gopher": blocks.GopherJudge(quality.GopherParams()),
-            "c4": blocks.C4Judge(quality.C4Params()),
-            "fineweb": blocks.FineWebJudge(quality.FineWebParams(duplicate_characters=0.01)),
+        outcome, removed = Outcome(), Removed(aside / "removed", "")
+        rules = {
+            "language": partial(judges.judge_language, params=LanguageParams()),
+            "repetition": partial(judges.judge_repetition, params=RepetitionParams()),
+            "gopher": partial(judges.judge_gopher, params=quality.GopherParams()),
+            "c4": partial(judges.judge_c4, params=quality.C4Params()),
+            "fineweb": partial(judges.judge_fineweb, params=quality.FineWebParams(duplicate_characters=0.01)),
         }
         first = {
-            "read": blocks.Records(pages, removed, 32 * 2**20),
-            "address": blocks.Filter("address", blocks.AddressJudge(addresses), removed),
-            "extract": blocks.Extract(extractor, 30, 0, removed),
-            "write": blocks.writer(aside / "documents"),
+            "read": Records(pages, removed, 32 * 2**20),
+            "address": Filter("address", partial(judge_address, addresses=addresses), removed),
+            "extract": Extract(extractor, 30, 0, removed),
+            "write": writer(aside / "documents"),
         }
-        second = {name: blocks.Filter(name, judge, removed) for name, judge in judges.items()}
-        signatures = blocks.Signatures(str(aside / "signatures"), MinhashConfig(seed=SEED))
+        second = {name: Filter(name, judge, removed) for name, judge in rules.items()}
+        signatures = Signatures(str(aside / "signatures"), MinhashConfig(seed=SEED))
         documents: Any = None
         for step in first.values():
             documents = step.run(documents, 0, 1)
         for _ in documents:
             pass
-        documents = blocks.reader(aside / "documents").run(None, 0, 1)
+        documents = reader(aside / "documents").run(None, 0, 1)
         for step in second.values():
             documents = step.run(documents, 0, 1)
         _finish(documents, outcome, signatures, lambda text: personal.replace(text)[0])
-        for document in documents_in(removed):
+        for document in documents_in(removed.folder):
             metadata = document["metadata"]
             outcome.decisions[document["id"]] = f"{metadata['block']}: {metadata['reason']}"
         outcome.block_ms |= {name: _milliseconds(step) for name, step in (first | second).items()}
@@ -167,14 +173,14 @@ def _finish(documents: Iterator[Any], outcome: Outcome, signatures: Any, replace
     """MinHash signatures, then personal data, of every document that stayed."""
     spent = {"signatures": 0.0, "personal": 0.0}
     for document in documents:
-        began = time.perf_counter()
+        start = time.perf_counter()
         shingles = signatures.get_shingles(document.text)
         if shingles.size:
             signatures.get_signature(shingles)
         signed = time.perf_counter()
         outcome.texts[document.id] = replace(document.text)
         outcome.decisions[document.id] = "kept"
-        spent["signatures"] += signed - began
+        spent["signatures"] += signed - start
         spent["personal"] += time.perf_counter() - signed
     outcome.block_ms |= {name: 1_000 * s / max(1, len(outcome.texts)) for name, s in spent.items()}
 
@@ -238,9 +244,9 @@ def _serve(chain: str, work: Path, core: int, pipe: Connection) -> None:
 
 
 def _measure(run: Run, task: tuple[Path, Path], pipe: Connection) -> None:
-    began, wall = _processor(), time.perf_counter()
+    start, wall = _processor(), time.perf_counter()
     outcome = run(*task)
-    outcome.seconds, outcome.wall = _processor() - began, time.perf_counter() - wall
+    outcome.seconds, outcome.wall = _processor() - start, time.perf_counter() - wall
     usage = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     outcome.peak_mb = sum(usage) / 1024
     pipe.send(outcome)

@@ -1,11 +1,11 @@
 """Curation against the stock FineWeb recipe: speed, decisions and memory, and main text and languages against peers.
 
-In: the pages of `crawl/` below `--data` that both readers accept, or the tiny web's. Each repeat passes all of them through
-datatrove's recipe and through ours; the first two also through ours with datatrove's extractor, where decisions are
-compared. Speed is processor time, worker and extracting child together, on one core, so that it holds on a busy machine as
-well; ratios are medians over repeats. Main text: word-level F1 against `gold/readability_expected.jsonl.gz` (tiny web: the
-intended text) beside trafilatura with datatrove's settings, and without its memory across documents, which serves it better:
-the difference is to that. Out: tables, then one line of JSON.
+In: the pages of `crawl/` below `--data` that both readers accept, or the tiny web's. Each repeat passes all of them
+through datatrove's recipe and through ours; the first two also through ours with datatrove's extractor, where decisions
+are compared. Speed is processor time, worker and extracting child together, on one core, so that it holds on a busy
+machine as well; ratios are medians over repeats. Main text: word-level F1 against `gold/readability_expected.jsonl.gz`
+(tiny web: the intended text) beside trafilatura with datatrove's settings, and without its memory across documents,
+which serves it better: the difference is to that. Out: tables, then one line of JSON.
 """
 
 import gzip
@@ -23,8 +23,11 @@ from typing import Any
 from benchmarks import command, data_folder, language
 from benchmarks.chains import CHAINS, Outcome, Worker
 from benchmarks.measure import show
-from crawl2chat.curation import extraction, records
-from crawl2chat.curation.score import truth_of, word_f1
+from crawl2chat.curation import extraction
+from crawl2chat.curation.extraction_score import word_f1
+from crawl2chat.curation.reading.any_file import read_file
+from crawl2chat.curation.reading.records import Found
+from crawl2chat.curation.score import truth_of
 from crawl2chat.errors import UserError
 from crawl2chat.evaluation.statistics import accuracy, as_metrics, mean, paired_difference
 
@@ -91,8 +94,8 @@ def _candidates(crawl: Path, most: int) -> Iterator[tuple[str, bytes]]:
                         return
 
 
-def _pages(path: Path) -> list[records.Found]:
-    return [found for found in records.read_file(path, LIMIT) if isinstance(found, records.Found)]
+def _pages(path: Path) -> list[Found]:
+    return [found for found in read_file(path, LIMIT) if isinstance(found, Found)]
 
 
 # ---- speed, decisions, memory
@@ -149,7 +152,7 @@ def decisions(stock: Outcome, same: Outcome) -> tuple[dict[str, Any], list[str]]
 # ---- main text
 
 
-def main_text(pages: list[records.Found], gold: dict[str, str]) -> dict[str, Any]:
+def main_text(pages: list[Found], gold: dict[str, str]) -> dict[str, Any]:
     """Word-level F1 of our extractors and of trafilatura as datatrove calls it, on the pages that have a gold text."""
     from datatrove.pipeline.extractors import Trafilatura
 
@@ -165,9 +168,9 @@ def main_text(pages: list[records.Found], gold: dict[str, str]) -> dict[str, Any
     scores: dict[str, list[float]] = {}
     for name, extract in peers.items():
         extract(extraction.CANARY)
-        began = time.process_time()
+        start = time.process_time()
         texts = [extract(page.text) for page in judged]
-        figures[f"f1_ms_{name}"] = 1_000 * (time.process_time() - began) / len(judged)
+        figures[f"f1_ms_{name}"] = 1_000 * (time.process_time() - start) / len(judged)
         scores[name] = [word_f1(text, gold[page.metadata["url"]]) for text, page in zip(texts, judged, strict=True)]
         figures |= as_metrics(f"f1_{name}", mean(scores[name]))
     return figures | as_metrics("f1_difference", paired_difference(scores["trafilatura"], scores["ours"]))

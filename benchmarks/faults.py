@@ -2,9 +2,10 @@
 
     python -m benchmarks.faults [--data <folder with captures>] [--records 2000] [--workers 2]
 
-In: answers of real captures (of the tiny web without --data), each damaged in one of the ways below by a seeded generator
-and written into WARC files, one of them uncompressed, whose offsets are noted. Out: the real stage over them, in a process
-of its own; then one line of JSON. A record is accounted for when a document or a dropped one has its file and offset.
+In: answers of real captures (of the tiny web without --data), each damaged in one of the ways below by a seeded
+generator and written into WARC files, two of them uncompressed, whose offsets are noted. Out: the real stage over them,
+in a process of its own; then one line of JSON. A record is accounted for when a document or a dropped one has its file
+and offset.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import tempfile
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -108,19 +109,7 @@ def markup(block: bytes, rng: Random) -> bytes:
     return answer(body)
 
 
-ANSWERS: tuple[Callable[[bytes, Random], bytes], ...] = (
-    bits,
-    cut,
-    nulls,
-    not_utf8,
-    no_headers,
-    wild_headers,
-    chunks,
-    packed,
-    garbage,
-    nested,
-    markup,
-)
+ANSWERS = (bits, cut, nulls, not_utf8, no_headers, wild_headers, chunks, packed, garbage, nested, markup)
 
 
 def bombs(rng: Random) -> Iterator[tuple[str, bytes]]:
@@ -253,12 +242,12 @@ def write(folder: Path, blocks: list[bytes], records: int) -> dict[tuple[str, in
 
 def run(pages: Path, folder: Path, workers: int, result: Path) -> None:
     """The real stage over the files, in the layout it has in a pipeline."""
-    from crawl2chat.curation.execution import ExecutionParams
+    from crawl2chat.machine import Machine
     from crawl2chat.tracking import Tracker
     from stages.extract import ExtractParams, extract
 
     (folder / "work").mkdir()
-    params = ExtractParams(execution=ExecutionParams(tasks=FILES, workers=workers))
+    params = ExtractParams(tasks=FILES)
     (folder / "blocklists").mkdir()
     metrics = extract(
         pages=pages,
@@ -267,6 +256,7 @@ def run(pages: Path, folder: Path, workers: int, result: Path) -> None:
         out=folder / "out",
         out_removed=folder / "removed",
         params=params,
+        machine=Machine(workers=workers),
         tracker=Tracker(),
         work=folder / "work",
     )
@@ -275,7 +265,7 @@ def run(pages: Path, folder: Path, workers: int, result: Path) -> None:
 
 def outcomes(folder: Path) -> Iterator[tuple[str, int, str]]:
     """File, offset and reason (or "document") of everything that the stage wrote."""
-    from crawl2chat.curation.execution import documents_in
+    from crawl2chat.curation.documents import documents_in
 
     for part in (folder / "out", folder / "removed"):
         for document in documents_in(part):
@@ -312,14 +302,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--data", type=Path, default=None, help="folder with captures below crawl/")
     parser.add_argument("--records", type=int, default=2_000)
     parser.add_argument("--workers", type=int, default=2)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
         folder = Path(name)
         (folder / "pages").mkdir()
-        expected = write(folder / "pages", originals(given.data, folder), given.records)
+        expected = write(folder / "pages", originals(options.data, folder), options.records)
         started, result = time.monotonic(), folder / "metrics.json"
         process = multiprocessing.get_context("spawn").Process(
-            target=run, args=(folder / "pages", folder, given.workers, result)
+            target=run, args=(folder / "pages", folder, options.workers, result)
         )
         process.start()
         peak = peak_megabytes(process, LIMIT)
@@ -339,20 +329,17 @@ def main(arguments: list[str]) -> int:
     for file, offset in missing[:10]:
         print(f"unaccounted: {file} at {offset} ({expected[file, offset]})")
     lost = Counter(reason for _, _, reason in found if reason != "document")
-    print(
-        json.dumps(
-            {
-                "records": len(expected),
-                "documents": sum(reason == "document" for _, _, reason in found),
-                "lost": dict(lost.most_common()),
-                "unaccounted": len(missing),
-                "crashes": int(process.exitcode != 0 and not hangs),
-                "hangs": hangs,
-                "seconds": round(seconds, 1),
-                "peak_rss_mb": round(peak),
-            }
-        )
-    )
+    result = {
+        "records": len(expected),
+        "documents": sum(reason == "document" for _, _, reason in found),
+        "lost": dict(lost.most_common()),
+        "unaccounted": len(missing),
+        "crashes": int(process.exitcode != 0 and not hangs),
+        "hangs": hangs,
+        "seconds": round(seconds, 1),
+        "peak_rss_mb": round(peak),
+    }
+    print(json.dumps(result))
     return int(bool(missing or hangs or process.exitcode))
 
 

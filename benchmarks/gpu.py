@@ -22,11 +22,12 @@ def measure(depth: int, arguments: argparse.Namespace) -> dict[str, Any]:
     import numpy as np
     import torch
 
+    from crawl2chat.machine import Machine
     from crawl2chat.model.network import ModelConfig, Transformer, flops_per_token, parameter_count
     from crawl2chat.tracking import Tracker
     from crawl2chat.training.batches import Batches, Part, Rows, Stream, weighted_loss
-    from crawl2chat.training.fit import fit
     from crawl2chat.training.settings import TrainingParams
+    from crawl2chat.training.supervised import fit
 
     vocabulary, context, width = 32_768, arguments.context, 64 * depth
     heads = max(1, width // 128)
@@ -46,35 +47,33 @@ def measure(depth: int, arguments: argparse.Namespace) -> dict[str, Any]:
     batches = Batches(
         [Part(Rows(stream, context, 0, "windows"), arguments.rows)], document_mask=arguments.document_mask
     )
-    params = TrainingParams(
-        batch_rows=arguments.rows,
-        micro_rows=arguments.micro_rows,
-        log_every=5,
-        checkpoint_every=10**9,
-        evaluate_every=10**9,
+    params = TrainingParams(batch_rows=arguments.rows, log_every=5, checkpoint_every=10**9, evaluate_every=10**9)
+    machine = Machine(
         accelerator="gpu",
         devices=1,
         precision="bf16-mixed",
         compile="on",
+        micro_rows=arguments.micro_rows,
         recompute_activations=arguments.recompute,
     )
     torch.cuda.reset_peak_memory_stats()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        fitted = fit(
+        facts = fit(
             Transformer(config),
             batches,
             weighted_loss,
             steps=arguments.steps,
             params=params,
+            machine=machine,
             work=place,
             tracker=Tracker(),
             out_curve=place / "curve.csv",
             flops_per_token=flops_per_token(config, context),
-        )
+        ).facts
     found = {
-        "tokens_per_second": round(fitted.tokens_per_second),
-        "mfu": round(fitted.mfu, 4),
+        "tokens_per_second": round(facts["tokens_per_second"]),
+        "mfu": round(facts["mfu"], 4),
         "parameters": parameter_count(config),
         "peak_memory_gib": round(torch.cuda.max_memory_allocated() / 2**30, 1),
     }

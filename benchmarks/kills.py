@@ -1,10 +1,10 @@
-"""Kills extract, filter and deduplicate at random moments, and compares what they write in the end with a quiet run.
+"""Kills the stages of curation at random moments, and compares what they write in the end with a quiet run.
 
 `python -m benchmarks.kills [--kills 20] [--seed 1] [--domains 20]`
 
-In: nothing; a small web is made in a temporary project. Out: a line a kill, then one line of JSON: kills, how many of them
-hit a running stage, and whether all outs are byte for byte those of the undisturbed run. Only the stage itself gets
-SIGKILL, as from the kernel's out-of-memory killer: its workers must notice.
+In: nothing; a small web is made in a temporary project. Out: a line a kill, then one line of JSON: kills, how many of
+them hit a running stage, and whether all outs are byte for byte those of the undisturbed run. Only the stage itself
+gets SIGKILL, as from the kernel's out-of-memory killer: its workers must notice.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from pathlib import Path
 from random import Random
 
 ROOT = Path(__file__).parents[1]
-STAGES = ("extract", "filter", "deduplicate")
+STAGES = ("extract", "filter", "deduplicate", "curation_report")
 OUTS = ("data/extracted", "data/filtered", "data/corpus", "data/removed", "plots/curation")
 
 
@@ -54,32 +54,15 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def prepare(project: Path, domains: int) -> Path:
+def prepare(folder: Path, domains: int) -> Path:
     """This project with parameters of the smallest size, two workers, and a crawl."""
-    from ruamel.yaml import YAML
+    from flows import workspace
 
-    from stages.files import read_yaml
-
-    for name in ("crawl2chat", "stages"):
-        shutil.copytree(ROOT / name, project / name)
-    shutil.copy(ROOT / "dvc.yaml", project)
-    parameters = lay(read_yaml(ROOT / "params.yaml"), read_yaml(ROOT / "profiles" / "smoke.yaml"))
-    parameters["crawl"]["web"]["domains"] = domains
-    for stage in STAGES:
-        parameters[stage]["execution"] = {"tasks": 4, "workers": 2}
-    with (project / "params.yaml").open("w") as file:
-        YAML().dump(parameters, file)
-    (project / "inputs").mkdir()
-    run(project, "crawl")
-    return project
-
-
-def lay(base: dict, over: dict) -> dict:
-    """`base` with the values of `over` in their places."""
-    return base | {
-        key: lay(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
-        for key, value in over.items()
-    }
+    settings = {"crawl.web.domains": domains} | {f"{stage}.tasks": 4 for stage in STAGES[:-1]}
+    workspace.prepare(ROOT, folder, ROOT / "profiles" / "smoke.yaml", None, settings)
+    (folder / "machine.yaml").write_text("workers: 2\n")
+    run(folder, "crawl")
+    return folder
 
 
 def start(project: Path, stage: str) -> subprocess.Popen:
@@ -93,10 +76,10 @@ def start(project: Path, stage: str) -> subprocess.Popen:
 
 def run(project: Path, stage: str) -> float:
     """Run a stage to its end; returns seconds."""
-    began = time.monotonic()
+    before = time.monotonic()
     if start(project, stage).wait():
         raise RuntimeError(f"{stage} failed")
-    return time.monotonic() - began
+    return time.monotonic() - before
 
 
 def kill(project: Path, stage: str, seconds: float) -> bool:

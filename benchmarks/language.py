@@ -1,9 +1,9 @@
 """Language identification against py3langid: accuracy on the same sentences, in the same run.
 
-In: `filters/language_sentences/<language>.txt.gz` below `--data`, one sentence a line. Out: a table, then one line of JSON.
-Neither knows all 59 languages, so that the accuracy on those which both know stands beside the one on all; Bokmål and
-Nynorsk count as Norwegian where a model has but one name for them. What matters to the filter is apart: which English
-sentences it keeps, and which others it takes for English, at FineWeb's score.
+In: `filters/language_sentences/<language>.txt.gz` below `--data`, one sentence a line. Out: a table, then one line of
+JSON. Neither knows all 59 languages, so that the accuracy on those which both know stands beside the one on all; Bokmål
+and Nynorsk count as Norwegian where a model has but one name for them. What matters to the filter is apart: which
+English sentences it keeps, and which others it takes for English, at FineWeb's score.
 """
 
 import gzip
@@ -50,9 +50,9 @@ def compare(folder: Path) -> dict[str, Any]:
     english: dict[bool, list[bool]] = {True: [], False: []}  # says py3langid
     for truth, lines in sentences(folder).items():
         for name, identify in peers.items():
-            began = time.process_time()
+            start = time.process_time()
             answers = [identify(line) for line in lines]
-            spent[name] += time.process_time() - began
+            spent[name] += time.process_time() - start
             hits[name][truth] = [same(answer, truth) for answer in answers]
         kept[truth == "en"] += [_kept(line) for line in lines]
         english[truth == "en"] += [answer == "en" for answer in answers]

@@ -1,20 +1,20 @@
 """Personal data on texts whose spans people labelled: `python -m benchmarks.personal --data <folder>`.
 
 In: `filters/presidio-research*.json.gz` below the folder (template text; Microsoft Presidio). Out: a row a kind and one
-line of JSON. Recall: labelled spans that were replaced as a whole; precision: replaced spans that overlap a labelled one.
+line of JSON. Recall: labelled spans that were replaced as a whole; precision: replaced spans that overlap a labelled
+one.
 """
 
-import argparse
 import gzip
 import json
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
+from benchmarks import command, data_folder
 from crawl2chat.curation.personal import KINDS as NAMES
 from crawl2chat.curation.personal import replace
+from crawl2chat.errors import UserError
 
 KINDS = {
     "EMAIL_ADDRESS": "email",
@@ -37,10 +37,11 @@ def replaced_spans(text: str) -> Iterator[tuple[int, int, str]]:
         end += len(following)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True)
-    files = sorted((parser.parse_args().data / "filters").glob("presidio*.json.gz"))
+def main() -> None:
+    data = data_folder(__doc__)
+    files = sorted((data / "filters").glob("presidio*.json.gz")) if data else []
+    if not files:
+        raise UserError("benchmarks.personal needs --data, a folder with filters/presidio*.json.gz.")
     labelled, found, replaced, right = Counter(), Counter(), Counter(), Counter()
     for file in files:
         for row in json.loads(gzip.decompress(file.read_bytes())):
@@ -63,8 +64,7 @@ def main() -> int:
         print(f"{kind:<8}{labelled[kind]:>9}{recall:>8.3f}{replaced[kind]:>10}{precision:>11.3f}")
     totals = {"recall": found.total() / labelled.total(), "precision": right.total() / max(1, replaced.total())}
     print(json.dumps({"labelled": labelled.total(), **{k: round(v, 4) for k, v in totals.items()}}))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command(main)

@@ -30,6 +30,7 @@ import torch
 from torch import nn
 
 from benchmarks.measure import show
+from crawl2chat.machine import Machine
 from crawl2chat.model.network import IGNORED, ModelConfig, Transformer, parameter_count
 from crawl2chat.model.optimizers import build_optimizers
 from crawl2chat.model.precision import fast_bfloat16
@@ -38,8 +39,8 @@ from crawl2chat.tokens.shards import Entry, write
 from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.tokens.training import train as train_tokenizer
 from crawl2chat.training.batches import Batches, Part, Rows, read_tokens, weighted_loss
+from crawl2chat.training.compiled import maybe_compile
 from crawl2chat.training.devices import choose_kernel
-from crawl2chat.training.fit import maybe_compile
 from crawl2chat.training.settings import TrainingParams, learning_rate_factor
 from crawl2chat.training.validation import validate
 
@@ -172,7 +173,7 @@ def bits_per_byte(model: nn.Module, text: Text) -> float:
 
 def ours(text: Text, place: Path, rate: float = 8e-3, muon: float = 0.05, name: str = "ours") -> Contestant:
     model = Transformer(text.config)
-    model.kernel = choose_kernel(TrainingParams(), text.config.head_dim, torch.device("cpu"))
+    model.kernel = choose_kernel(Machine(), text.config.head_dim, torch.device("cpu"))
     model.initialize(1)
     optimizers = build_optimizers(model, muon, rate, dtype=torch.bfloat16)
     batches, loss = text.batches, maybe_compile(weighted_loss, "auto", place)
@@ -272,7 +273,7 @@ def against_trainer(text: Text, place: Path, steps: int = 30, rounds: int = 3) -
     from transformers import AutoConfig, AutoModelForCausalLM, Trainer, TrainingArguments
 
     from crawl2chat.tracking import Tracker
-    from crawl2chat.training.fit import fit
+    from crawl2chat.training.supervised import fit
 
     batches = text.batches
 
@@ -280,17 +281,18 @@ def against_trainer(text: Text, place: Path, steps: int = 30, rounds: int = 3) -
         model = Transformer(text.config)
         params = TrainingParams(batch_rows=ROWS, checkpoint_every=10**6, evaluate_every=10**6)
         work = place / ".work" / f"fit{round_}"
-        fitted = fit(
+        outcome = fit(
             model,
             batches,
             weighted_loss,
             steps=steps,
             params=params,
+            machine=Machine(),
             work=work,
             tracker=Tracker(),
             out_curve=place / "curve.csv",
         )
-        return fitted.tokens_per_second
+        return outcome.facts["tokens_per_second"]
 
     class Data(torch.utils.data.Dataset):
         def __len__(self) -> int:

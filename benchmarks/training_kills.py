@@ -29,10 +29,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests/stages"))
 
 # What the stages import only as they run, here before any fork.
-HEAVY = """crawl2chat.training.fit crawl2chat.training.samples crawl2chat.training.validation crawl2chat.alignment.curve
+HEAVY = """crawl2chat.training.supervised crawl2chat.training.samples crawl2chat.training.validation
 crawl2chat.alignment.grpo crawl2chat.alignment.ppo crawl2chat.alignment.prompts crawl2chat.alignment.replay
 crawl2chat.alignment.reward_training crawl2chat.alignment.watching crawl2chat.evaluation.statistics
-torch._dynamo lightning.pytorch.strategies lightning.pytorch.loops""".split()
+torch._dynamo""".split()
 Stage = Callable[[Path], None]  # runs a stage with its outs and work in a folder
 RL = {
     "skills": ["addition"],
@@ -92,10 +92,9 @@ def stages(inputs: Path) -> dict[str, Stage]:
 
     def common(folder: Path) -> dict:
         outs = {"out": folder / "out", "out_curve": folder / "curve.csv"}
-        return outs | {"seed": 1, "tracker": Tracker(), "work": folder / "work"}
+        return outs | {"machine": training_toys.CPU, "seed": 1, "tracker": Tracker(), "work": folder / "work"}
 
     rl = {name: world[name] for name in ("tasks", "conversations", "tokens")}
-    few = {"accelerator": "cpu", "devices": 1, "checkpoint_every": 3}
     return {
         "pretrain": lambda folder: pretrain(
             tokens, tokenizer, training_toys.NOTHING, params=PretrainParams(**tiny, **shape, steps=30), **common(folder)
@@ -104,7 +103,7 @@ def stages(inputs: Path) -> dict[str, Stage]:
             inputs / "base", conversations, tokens, params=SftParams(**tiny, steps=20), **common(folder)
         ),
         "reward": lambda folder: reward(
-            world["policy"], preferences, params=RewardParams(**few, epochs=3.0), **common(folder)
+            world["policy"], preferences, params=RewardParams(checkpoint_every=3, epochs=3.0), **common(folder)
         ),
         "reason": lambda folder: reason(
             world["policy"],
@@ -192,9 +191,9 @@ def main() -> int:
                     kept = newest(run)
                     attempt(stage, run)
                     same.append(contents(run) == expected)
-                    told = "the same bytes" if same[-1] else "DIFFERENT"
+                    outcome = "the same bytes" if same[-1] else "DIFFERENT"
                     print(
-                        f"{name}: killed {moment:.2f} s after step {step}, went on from {kept} of {last}: {told}",
+                        f"{name}: killed {moment:.2f} s after step {step}, went on from {kept} of {last}: {outcome}",
                         flush=True,
                     )
                 shutil.rmtree(run)  # one that was done before its time came does not count

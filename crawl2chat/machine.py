@@ -1,8 +1,7 @@
 """Where and how fast a stage runs: devices, processes, a cluster, and what they cost. Nothing here decides what comes out, but
 for the last digits of sums that are added up in another order; so none of it makes a finished stage stale.
 
-In: machine.yaml beside params.yaml, untracked; without the file everything is `auto`. A key at its top level holds for all
-stages, a section called like a stage for that one alone.
+Every field has a default that suits the machine at hand.
 """
 
 import os
@@ -40,7 +39,7 @@ class RayParams(Params):
 
 
 class Machine(Params):
-    """One stage's share of machine.yaml."""
+    """The dials of a machine, or of one kind of work on it."""
 
     # ---- curation: shards are worked on by processes
     executor: Literal["local", "slurm", "ray"] = "local"

@@ -1,28 +1,30 @@
 """How the project's pages look: drawings as SVG, numbers as a person writes them, templates with one style sheet.
 
-In: figures and templates. Out: text for an HTML page that needs no other file and no network, the same bytes every time.
+In: figures and templates. Out: text for an HTML page that needs no other file and no network, the same bytes every
+time.
 """
 
 from pathlib import Path
 from typing import Any
 
 INK, SOFT, GRID = "#1f2430", "#6b7280", "#e5e7eb"
+STYLE_SHEET = Path(__file__).with_name("page.css")
 COLOURS = {"blue": "#3b6fd4", "orange": "#e07a3f", "green": "#2f9e77", "purple": "#8b5fbf", "red": "#c9485b"}
 
 
 def environment(*folders: Path) -> Any:
-    """Jinja's environment for the templates of `folders`; `page.css` is found beside this module."""
+    """Jinja's environment for the templates of `folders`; which may include the style sheet."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    made = Environment(
-        loader=FileSystemLoader([*folders, Path(__file__).parent]),
+    templates = Environment(
+        loader=FileSystemLoader([*folders, STYLE_SHEET.parent]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"short": short, "percent": percent, "words": words}
-    return made
+    templates.filters |= {"short": short, "percent": percent, "words": words}
+    return templates
 
 
 def clip(text: str, characters: int) -> str:
@@ -81,7 +83,7 @@ class Canvas:
             "axes.titlesize": 10.5,
         }
         self.styled = pyplot.rc_context(style)
-        self.styled.__enter__()  # until the drawing is done: legends and titles take their style when they are made
+        self.styled.__enter__()  # until the drawing is done: legends and titles take their style when they are drawn
         self.figure, self.axes = pyplot.subplots(figsize=(width, height), **subplots)
         if title:
             self.axes.set_title(title, color=SOFT, pad=10)

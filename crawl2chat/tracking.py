@@ -14,6 +14,9 @@ class Tracker:
     def metrics(self, values: dict[str, float], step: int | None = None) -> None:
         """Named numbers, at a training step or for the run as a whole."""
 
+    def facts(self, values: dict[str, Any]) -> None:
+        """What this run took on this machine: times, rates, cost. No part of its metrics."""
+
     def table(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
         """Samples a person will read: one dictionary a row, the same keys in each."""
 

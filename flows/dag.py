@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from crawl2chat.errors import UserError
+
 
 @dataclass(frozen=True)
 class Dag:
@@ -12,8 +14,6 @@ class Dag:
 
     def within(self, wanted: list[str]) -> "Dag":
         """Only the wanted stages, with the edges among them; everything when none is named."""
-        from crawl2chat.errors import UserError
-
         unknown = [stage for stage in wanted if stage not in self.upstream]
         if unknown:
             raise UserError(f"no stage is called {unknown[0]!r}; the stages are {', '.join(self.upstream)}.")

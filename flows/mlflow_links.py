@@ -5,8 +5,8 @@ tagged with their digest (stages/hashes.py): equal digests, same outs.
 """
 
 import json
+import logging
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ from stages.mlflow_tracker import tracking_uri
 
 EXPERIMENT = "pipeline"
 
+logger = logging.getLogger(__name__)
+
 
 class PipelineRun:
-    """A run in the experiment `pipeline`, or another, parent of its stages' runs. What fails in MLflow is a warning, no
-    more."""
+    """A run in the experiment `pipeline`, or another, parent of its stages' runs. MLflow's failures are warnings."""
 
     def __init__(self, root: Path, experiment: str = EXPERIMENT, name: str = EXPERIMENT) -> None:
         self.root, self.experiment, self.name = root, experiment, name
@@ -41,7 +42,9 @@ class PipelineRun:
             ).info.run_id
         except Exception as error:
             self.client = None
-            warn(f"MLflow at {uri} cannot be used ({type(error).__name__}); the {self.name}'s own run is not tracked.")
+            logger.warning(
+                f"MLflow at {uri} cannot be used ({type(error).__name__}); the {self.name}'s own run is not tracked."
+            )
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
@@ -83,9 +86,5 @@ class PipelineRun:
         try:
             return action()
         except Exception as error:
-            warn(f"MLflow did not store or find something ({type(error).__name__}).")
+            logger.warning(f"MLflow did not store or find something ({type(error).__name__}).")
             return None
-
-
-def warn(sentence: str) -> None:
-    print(f"warning: {sentence}", file=sys.stderr)

@@ -9,6 +9,7 @@ Works without a server; with one, set PREFECT_API_URL (`make ui` starts it).
 
 # A deployment's entry point has to be a flow, so Prefect is imported at the top here, and nowhere else.
 import argparse
+import logging
 import os
 import sys
 import threading
@@ -22,6 +23,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from crawl2chat import logs
 from crawl2chat.errors import UserError
 from flows import stage_process
 from flows.dag import read_dag
@@ -29,8 +31,12 @@ from flows.mlflow_links import PipelineRun
 from flows.overrides import nested, overlay, read_settings
 from flows.stage_process import Result
 
-SLOTS = threading.BoundedSemaphore(max(1, (os.cpu_count() or 2) // 2))  # stages that may run at the same time
-THREADS = 64  # more than stages: one that waits for another must not take its place
+# Stages that may run at the same time.
+SLOTS = threading.BoundedSemaphore(max(1, (os.cpu_count() or 2) // 2))
+# More than stages: one that waits for another must not take its place.
+THREADS = 64
+
+logger = logging.getLogger(__name__)
 
 
 @task(task_run_name="{stage}", cache_policy=None, persist_result=False)
@@ -107,11 +113,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("stages", nargs="*", help="only these stages")
     parser.add_argument("--force", action="store_true", help="run stages even when nothing changed")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="values for params.yaml")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    logs.configure()
     try:
-        state = pipeline(given.stages, read_settings(given.set), given.force, return_state=True)
+        state = pipeline(options.stages, read_settings(options.set), options.force, return_state=True)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        logger.error(error)
         return 1
     return 0 if state.is_completed() else 1
 

@@ -5,6 +5,7 @@ lives here, in an imported module, so that a flow that is cancelled finds them w
 """
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -19,7 +20,8 @@ from typing import Any, Literal
 from stages.files import read_yaml
 
 Outcome = Literal["Ran", "Cached", "Skipped", "Failed"]
-GRACE = 3.0  # seconds between asking a cancelled stage to stop and killing it
+# Seconds between asking a cancelled stage to stop and killing it.
+GRACE = 3.0
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,12 @@ def lock_entry(root: Path, stage: str) -> dict[str, Any]:
     return read_yaml(lock).get("stages", {}).get(stage, {}) if lock.exists() else {}
 
 
+def last_run(root: Path, stage: str) -> dict[str, Any]:
+    """How the stage's last run on this machine went, as the runner noted it; empty where it never ran."""
+    note = root / ".work" / "last" / f"{stage}.json"
+    return json.loads(note.read_text(encoding="utf-8")) if note.exists() else {}
+
+
 def stop_all() -> None:
     """Stop every running stage with all its children, and let no other start."""
     _stopping.set()
@@ -119,7 +127,7 @@ def stop_all() -> None:
     for process in running:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE)
-        # The group's leader may be gone while the stage goes on.
+        # The group's leader may have ended while the stage goes on.
         signal_group(process, signal.SIGKILL)
 
 

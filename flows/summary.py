@@ -2,8 +2,8 @@
 
     python -m flows.summary [--root <folder>] [--markdown]
 
-In: metrics/<stage>.json, and the times that the runner noted in .work/last/. Out: a table on the terminal; with
---markdown, the table of results in README.md, between its two marks.
+In: metrics/<stage>.json, and what the last run took on this machine (seconds, rates, cost), as the runner noted it. Out: a
+table on the terminal; with --markdown, the table of results in README.md, between its two marks.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from flows.stage_process import last_run
 from stages.files import read_yaml
 
 # The numbers that tell how a stage went, in reading order; stages and keys not listed show their first few numbers.
@@ -24,7 +25,7 @@ KEY_NUMBERS = {
     "deduplicate": ["documents", "duplicate_precision", "duplicate_recall", "pii_recall", "contaminated"],
     "tokenizer": ["vocab_size", "bytes_per_token"],
     "tokenize": ["train_tokens", "val_tokens"],
-    "pretrain": ["parameters", "val_bpb", "tokens_per_second"],
+    "pretrain": ["parameters", "val_bpb", "tokens_per_second", "cost"],
     "probe": ["known_fraction", "recall_rare", "recall_frequent"],
     "conversations": ["conversations", "refusals"],
     "sft": ["val_loss"],
@@ -46,8 +47,8 @@ def read_metrics(root: Path) -> dict[str, dict[str, Any]]:
 def key_numbers(stage: str, metrics: dict[str, Any]) -> list[str]:
     """`val_bpb 1.234 (1.2–1.3)`: each key number with its interval where it has one."""
     plain = [key for key, value in metrics.items() if is_scalar(value) and not key.endswith(("_n", "_low", "_high"))]
-    shown = [key for key in KEY_NUMBERS.get(stage, plain[:5]) if is_scalar(metrics.get(key))]
-    return [f"{key} {number(metrics[key])}{interval(metrics, key)}" for key in shown]
+    keys = [key for key in KEY_NUMBERS.get(stage, plain[:5]) if is_scalar(metrics.get(key))]
+    return [f"{key} {number(metrics[key])}{interval(metrics, key)}" for key in keys]
 
 
 def is_scalar(value: Any) -> bool:
@@ -97,17 +98,24 @@ def unreadable(metrics: dict[str, dict[str, Any]]) -> list[tuple[str, int]]:
     return sorted(counts, key=lambda pair: -pair[1])
 
 
-def seconds(root: Path, stage: str) -> str:
-    note = root / ".work" / "last" / f"{stage}.json"
-    return f"{json.loads(note.read_text(encoding='utf-8'))['seconds']:,.1f}" if note.exists() else ""
+def stage_rows(root: Path, metrics: dict[str, dict[str, Any]]) -> list[tuple[str, str, str]]:
+    """(stage, seconds, key numbers); what the last run took stands among the numbers."""
+    notes = {stage: last_run(root, stage) for stage in metrics}
+    return [
+        (
+            stage,
+            f"{notes[stage]['seconds']:,.1f}" if notes[stage] else "",
+            ", ".join(key_numbers(stage, values | notes[stage].get("facts", {}))),
+        )
+        for stage, values in metrics.items()
+    ]
 
 
 def terminal(root: Path) -> str:
     """The whole summary for a terminal."""
     metrics = read_metrics(root)
-    lines = [f"{'stage':<14}{'seconds':>8}   key numbers"]
-    for stage, values in metrics.items():
-        lines.append(f"{stage:<14}{seconds(root, stage):>8}   {', '.join(key_numbers(stage, values))}")
+    lines = [f"{'stage':<16}{'seconds':>8}   key numbers"]
+    lines += [f"{stage:<16}{seconds:>8}   {numbers}" for stage, seconds, numbers in stage_rows(root, metrics)]
     table = evaluation_table(metrics.get("evaluate", {}))
     if len(table) > 1:
         widths = [max(len(row[column]) for row in table) + 2 for column in range(len(table[0]))]
@@ -132,10 +140,7 @@ def markdown(root: Path) -> str:
     """The results as two Markdown tables."""
     metrics = read_metrics(root)
     lines = ["| stage | seconds | key numbers |", "|---|--:|---|"]
-    lines += [
-        f"| {stage} | {seconds(root, stage)} | {', '.join(key_numbers(stage, values))} |"
-        for stage, values in metrics.items()
-    ]
+    lines += [f"| {' | '.join(row)} |" for row in stage_rows(root, metrics)]
     head, *rows = evaluation_table(metrics.get("evaluate", {}))
     if rows:
         lines += ["", f"| {' | '.join(head)} |", "|" + "---|" * len(head), *(f"| {' | '.join(row)} |" for row in rows)]
@@ -154,11 +159,11 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m flows.summary", description="Show what the last run gave.")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the project or a workspace")
     parser.add_argument("--markdown", action="store_true", help="write the table of results in README.md")
-    given = parser.parse_args(arguments)
-    if given.markdown:
-        write_readme(given.root)
+    options = parser.parse_args(arguments)
+    if options.markdown:
+        write_readme(options.root)
     else:
-        print(terminal(given.root))
+        print(terminal(options.root))
     return 0
 
 

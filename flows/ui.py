@@ -5,6 +5,7 @@ python -m flows.ui [--root <folder>] [--mlflow-port 5000] [--prefect-port 4200]
 
 import argparse
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -14,12 +15,16 @@ import time
 import urllib.request
 from pathlib import Path
 
+from crawl2chat import logs
 from crawl2chat.errors import UserError
 from flows.stage_process import environment
 from stages.mlflow_tracker import tracking_uri
 
 HOST = "127.0.0.1"
-PATIENCE = 120  # seconds for a server to come up
+# Seconds for a server to come up.
+PATIENCE = 120
+
+logger = logging.getLogger(__name__)
 
 
 def start(command: list[str], folder: Path, log: Path, **extra: str) -> subprocess.Popen[bytes]:
@@ -98,27 +103,32 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the project or a workspace")
     parser.add_argument("--mlflow-port", type=int, default=5000)
     parser.add_argument("--prefect-port", type=int, default=4200)
-    given = parser.parse_args(arguments)
-    root = given.root.resolve()
+    options = parser.parse_args(arguments)
+    root = options.root.resolve()
+    logs.configure()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     servers: list[subprocess.Popen[bytes]] = []
     try:
-        check_port("mlflow", given.mlflow_port)
-        check_port("prefect", given.prefect_port)
-        servers += [start_prefect(root, given.prefect_port), start_mlflow(root, given.mlflow_port)]
-        print("starting both servers: half a minute", flush=True)
-        api = f"http://{HOST}:{given.prefect_port}/api"
+        check_port("mlflow", options.mlflow_port)
+        check_port("prefect", options.prefect_port)
+        servers += [start_prefect(root, options.prefect_port), start_mlflow(root, options.mlflow_port)]
+        logger.info("starting both servers: half a minute")
+        api = f"http://{HOST}:{options.prefect_port}/api"
         wait_until_up("Prefect", f"{api}/health", servers[0], root / ".work" / "prefect.log")
-        wait_until_up("MLflow", f"http://{HOST}:{given.mlflow_port}/health", servers[1], root / ".work" / "mlflow.log")
-        print(f"MLflow:  http://{HOST}:{given.mlflow_port}    every run of every stage, and the registered chat model")
-        print(f"Prefect: http://{HOST}:{given.prefect_port}    run the flow there with")
+        wait_until_up(
+            "MLflow", f"http://{HOST}:{options.mlflow_port}/health", servers[1], root / ".work" / "mlflow.log"
+        )
+        print(
+            f"MLflow:  http://{HOST}:{options.mlflow_port}    every run of every stage, and the registered chat model"
+        )
+        print(f"Prefect: http://{HOST}:{options.prefect_port}    run the flow there with")
         print(f"         PREFECT_API_URL={api} .venv/bin/python -m flows.pipeline")
         print("Ctrl-C stops both.", flush=True)
         while all(server.poll() is None for server in servers):
             time.sleep(1)
         return 1
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        logger.error(error)
         return 1
     except KeyboardInterrupt:
         return 0

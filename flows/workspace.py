@@ -2,13 +2,15 @@
 
     python -m flows.workspace real --inputs <folder|file|pattern|list|address> [--set pretrain.depth=4]
 
-In: this project's code, dvc.yaml and params.yaml; profiles/<name>.yaml, laid over the parameters; a folder of input
-files, or whatever else names some. Out: workspaces/<name>/ with its own data, models, metrics, report, DVC cache and MLflow store; a table of
-results and the count of records that could not be read. Run again, it repeats only what a change touches.
+In: this project's code, dvc.yaml, params.yaml and machine.yaml; profiles/<name>.yaml, laid over the parameters; a folder of
+input files, or whatever else names some. Out: workspaces/<name>/ with its own data, models, metrics, report, DVC cache and
+MLflow store; a table of results and the count of records that could not be read. Run again, it repeats only what a change
+touches.
 """
 
 import argparse
 import glob
+import logging
 import shutil
 import subprocess
 import sys
@@ -16,12 +18,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from crawl2chat import logs
 from crawl2chat.errors import UserError
 from flows.overrides import nested, overlay, read_settings
 from flows.stage_process import environment
 from stages.files import read_yaml, remove
 
+# What a workspace takes from the project as it is today.
 CODE = ("crawl2chat", "stages", "dvc.yaml", "params.yaml", ".dvcignore")
+
+logger = logging.getLogger(__name__)
 
 
 def prepare(project: Path, folder: Path, profile: Path, inputs: str | None, settings: dict[str, Any]) -> None:
@@ -33,15 +39,13 @@ def prepare(project: Path, folder: Path, profile: Path, inputs: str | None, sett
     copy(project, folder, CODE)
     (folder / "metrics").mkdir(exist_ok=True)
     remove(folder / "inputs")
+    (folder / "inputs").mkdir()
+    for source in (project / "inputs").iterdir():
+        if not (inputs and source.name == "crawl"):
+            (folder / "inputs" / source.name).symlink_to(source.resolve())
     if inputs:
-        link_inputs(inputs, folder / "inputs")
-    else:
-        (folder / "inputs").mkdir()
-        shutil.copy2(project / "inputs" / "README.md", folder / "inputs")
-    for name in ("pretrained", "ranks"):
-        remove(folder / name)
-        if (project / name).is_dir():
-            (folder / name).symlink_to((project / name).resolve(), target_is_directory=True)
+        link_inputs(inputs, folder / "inputs" / "crawl")
+    link_machine(project, folder)
     overlay(folder / "params.yaml", read_yaml(profile))
     overlay(folder / "params.yaml", nested(settings))
     make_repository(project, folder)
@@ -66,18 +70,31 @@ def make_repository(project: Path, folder: Path) -> None:
         (folder / ".dvc" / "config.local").write_text("[core]\n    no_scm = true\n")
 
 
-def link_inputs(given: str, target: Path) -> None:
-    """The folder `target` with what `given` names: links, so that dvc.lock names no path of this machine and DVC hashes
-    what is behind them; an address becomes a list of one line."""
-    path = Path(given).expanduser()
+def link_machine(project: Path, folder: Path) -> None:
+    """The project's machine.yaml in `folder` too; a folder may have one of its own where the project has none."""
+    target = folder / "machine.yaml"
+    if (project / "machine.yaml").exists():
+        remove(target)
+        try:
+            target.symlink_to((project / "machine.yaml").resolve())
+        except OSError:  # a file system without links
+            shutil.copy2(project / "machine.yaml", target)
+    elif target.is_symlink():
+        remove(target)
+
+
+def link_inputs(inputs: str, target: Path) -> None:
+    """The folder `target` with the files that `inputs` names: links, so that dvc.lock names no path of this machine and DVC
+    hashes what is behind them; an address becomes a list of one line."""
+    path = Path(inputs).expanduser()
     if path.is_dir():
         target.symlink_to(path.resolve(), target_is_directory=True)
         return
     target.mkdir()
-    if "://" in given:
-        (target / "data.paths").write_text(given + "\n")
+    if "://" in inputs:
+        (target / "data.paths").write_text(inputs + "\n")
         return
-    files, root = ([path], path.parent) if path.is_file() else matches(given)
+    files, root = ([path], path.parent) if path.is_file() else matches(inputs)
     for file in files:
         link = target / file.relative_to(root)
         link.parent.mkdir(parents=True, exist_ok=True)
@@ -103,26 +120,27 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--inputs",
         default="",
-        help="folder with WARC files, text, chats …; or a file, a pattern, a *.paths list, an s3:// or https:// address",
+        help="a folder with WARC files, text, chats …; a file, a pattern, a *.paths list, an s3:// or https:// address",
     )
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="values for params.yaml")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     project = Path.cwd()
-    folder = project / "workspaces" / given.profile
+    folder = project / "workspaces" / options.profile
+    logs.configure()
     try:
-        inputs = check_inputs(given.profile, given.inputs)
-        prepare(project, folder, project / "profiles" / f"{given.profile}.yaml", inputs, read_settings(given.set))
+        inputs = check_inputs(options.profile, options.inputs)
+        prepare(project, folder, project / "profiles" / f"{options.profile}.yaml", inputs, read_settings(options.set))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        logger.error(error)
         return 1
-    print(f"workspace: {folder.relative_to(project)}", flush=True)
+    logger.info(f"workspace: {folder.relative_to(project)}")
     if reproduce(folder):
         return 1
     return subprocess.call([sys.executable, "-m", "flows.summary", "--root", str(folder)])
 
 
 def check_inputs(profile: str, inputs: str) -> str:
-    """What names the input, or nothing for a profile without; UserError when there is nothing to read."""
+    """`inputs` as it is, or UserError when it names nothing to read. Only the profile `real` must have some."""
     if not inputs:
         if profile == "real":
             raise UserError(

@@ -16,7 +16,7 @@ class CrawlParams(Params):
     """Section `crawl` of params.yaml."""
 
     source: Literal["tinyweb", "files"] = "tinyweb"
-    inputs: str = "inputs"  # the folder that `files` reads; dvc.yaml hands it to the stage
+    inputs: str = "inputs/crawl"  # the folder that `files` reads; dvc.yaml hands it to the stage
     collect: CollectParams = CollectParams()
     world: WorldParams = WorldParams()
     pages: PageParams = PageParams()

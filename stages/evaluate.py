@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import Field
 
 from crawl2chat.chat.mixture import Identity
+from crawl2chat.machine import Machine
 from crawl2chat.parameters import Params
 from crawl2chat.tracking import Tracker
 
@@ -32,6 +33,7 @@ def evaluate(
     tokens: Path,
     out: Path,
     params: EvaluateParams,
+    machine: Machine,
     seed: int,
     tracker: Tracker,
 ) -> dict:
@@ -43,6 +45,7 @@ def evaluate(
     from crawl2chat.model.folder import load_model
     from crawl2chat.tokens.tokenizer import Tokenizer
     from crawl2chat.training.batches import Rows, read_tokens
+    from crawl2chat.training.devices import one_device
     from crawl2chat.training.validation import validate
 
     questions = read_tasks(tasks)
@@ -59,7 +62,7 @@ def evaluate(
     answers: list[dict] = []
     samples: list[dict] = []
     for name, folder in (("base", base), ("sft", sft), ("reasoner", reasoner), ("chat", chat)):
-        model, tokenizer = load_model(folder), Tokenizer.load(folder)
+        model, tokenizer = load_model(folder, one_device(machine)), Tokenizer.load(folder)
         metrics[name], rows = suite.examine(suite.Examinee(name, model, tokenizer, exam))
         held_out = read_tokens(tokens, "val", tokenizer.vocab_size, tokenizer.bos)
         text = Rows(held_out, model.config.max_position_embeddings, seed)

@@ -1,5 +1,6 @@
 """Stage extract: URL filter, archive records to main text. Every record ends as a document or with a reason."""
 
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,9 @@ from typing import Any
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from crawl2chat.curation.addresses import AddressParams
-from crawl2chat.curation.execution import ExecutionParams
 from crawl2chat.curation.extraction import Extractor
 from crawl2chat.errors import UserError
+from crawl2chat.machine import Machine
 from crawl2chat.parameters import Params
 from crawl2chat.tracking import Tracker
 
@@ -18,14 +19,19 @@ class ExtractParams(Params):
     """Section `extract` of params.yaml."""
 
     extractor: Extractor = "resiliparse"
-    timeout: PositiveFloat = 10.0  # seconds for one page
-    max_megabytes: PositiveFloat = 32.0  # a record larger than this after decompression is dropped
-    max_html_megabytes: PositiveFloat = 5.0  # a page larger than this is dropped before it is parsed
-    max_depth: PositiveInt = 2_000  # a page with more open tags than this is too: parsers are quadratic in it
+    # Seconds for one page.
+    timeout: PositiveFloat = 10.0
+    # A record larger than this after decompression is dropped.
+    max_megabytes: PositiveFloat = 32.0
+    # A page larger than this is dropped before it is parsed.
+    max_html_megabytes: PositiveFloat = 5.0
+    # So is a page with more open tags than this: parsers are quadratic in it.
+    max_depth: PositiveInt = 2_000
     # Documents that came as text are cut into parts of this size; 0 leaves them whole.
     part_characters: NonNegativeInt = 0
     addresses: AddressParams = AddressParams()
-    execution: ExecutionParams = ExecutionParams()
+    # Shards, to which files are dealt in turn.
+    tasks: PositiveInt = 8
 
 
 def extract(
@@ -35,6 +41,7 @@ def extract(
     out: Path,
     out_removed: Path,
     params: ExtractParams,
+    machine: Machine,
     tracker: Tracker,
     work: Path,
 ) -> dict[str, Any]:
@@ -42,11 +49,18 @@ def extract(
 
     `blocklists` holds one's own lists of domains and URLs.
     """
-    from crawl2chat.curation import blocks, execution, score
     from crawl2chat.curation.addresses import AddressFilter, build_lists
+    from crawl2chat.curation.blocks import Filter, Removed, writer
+    from crawl2chat.curation.documents import documents_in, publish
+    from crawl2chat.curation.execution import execute
     from crawl2chat.curation.extraction import CANARY
     from crawl2chat.curation.extraction import extract as main_text
-    from crawl2chat.curation.records import ORDINARY, kind_of
+    from crawl2chat.curation.extraction_score import extraction_by_form, extraction_f1
+    from crawl2chat.curation.pages import Extract, Records, judge_address
+    from crawl2chat.curation.reading.files import kind_of
+    from crawl2chat.curation.reading.records import ORDINARY
+    from crawl2chat.curation.score import dropping, ids_in, truth_of
+    from crawl2chat.curation.statistics import drop_counts, require_documents, track
 
     if not pages.is_dir():
         raise UserError(f"The folder {pages.name} does not exist; run the stage crawl first.")
@@ -59,35 +73,29 @@ def extract(
 
     lists = build_lists(work / "lists", blocklists, params.addresses.integrated_lists)
     addresses = AddressFilter(params.addresses, lists)
-    shards, removed = work / "documents", work / "removed"
+    shards, removed = work / "documents", Removed(work / "removed", "extract")
+    max_bytes, max_html = int(params.max_megabytes * 2**20), int(params.max_html_megabytes * 2**20)
     pipeline = [
-        blocks.Records(
-            pages, removed, int(params.max_megabytes * 2**20), int(params.max_html_megabytes * 2**20), params.max_depth
-        ),
-        blocks.Filter("address", blocks.AddressJudge(addresses), removed),
-        blocks.Extract(params.extractor, params.timeout, params.part_characters, removed),
-        blocks.writer(shards),
+        Records(pages, removed, max_bytes, max_html, params.max_depth),
+        Filter("address", partial(judge_address, addresses=addresses), removed),
+        Extract(params.extractor, params.timeout, params.part_characters, removed),
+        writer(shards),
     ]
-    statistics = execution.execute("extract", pipeline, work, params.execution)
-    drops = execution.drop_counts(statistics)
-    tracker.table("blocks", execution.blocks_table(statistics))
+    statistics = execute("extract", pipeline, work, machine, params.tasks)
+    drops = drop_counts(statistics)
+    track(statistics, tracker)
     kept = int(statistics["extract"].get("forwarded", 0))
-    execution.require_documents(kept, "extract", drops)
-    execution.publish(shards, out)
-    execution.publish(removed, out_removed)
+    require_documents(kept, drops)
+    publish(shards, out)
+    publish(removed.folder, out_removed)
 
-    manifest = score.truth_of(truth)
+    manifest = truth_of(truth)
     lost = drops.pop("read", {})
-    gone = score.ids_in(manifest, *(out_removed / block for block in drops))
-    arrived = gone | score.ids_in(manifest, out)
-    scored = [(d["id"], d["text"]) for d in execution.documents_in(out)] if manifest else []
-    tracker.table(
-        "extracted",
-        [
-            {"url": d["metadata"].get("url", ""), "text": d["text"][:2000]}
-            for d in islice(execution.documents_in(out), 20)
-        ],
-    )
+    dropped = ids_in(manifest, *(out_removed / block for block in drops))
+    arrived = dropped | ids_in(manifest, out)
+    texts = [(d["id"], d["text"]) for d in documents_in(out)] if manifest else []
+    samples = [{"url": d["metadata"].get("url", ""), "text": d["text"][:2000]} for d in islice(documents_in(out), 20)]
+    tracker.table("extracted", samples)
     return {
         "records": int(statistics["read"]["total"]),
         "documents": kept,
@@ -95,8 +103,7 @@ def extract(
         "ordinary": {reason: n for reason, n in lost.items() if reason in ORDINARY},
         "unreadable": {reason: n for reason, n in lost.items() if reason not in ORDINARY},
         "dropped": drops,
-        "ms_per_document": execution.milliseconds(statistics),
-        **score.extraction_f1(scored, manifest),
-        **score.extraction_by_form(scored, manifest),
-        **{f"address_{k}": v for k, v in score.dropping(gone, arrived, manifest, "extract").items()},
+        **extraction_f1(texts, manifest),
+        **extraction_by_form(texts, manifest),
+        **{f"address_{k}": v for k, v in dropping(dropped, arrived, manifest, "extract").items()},
     }

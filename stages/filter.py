@@ -4,14 +4,18 @@ What is dropped stays readable, with its reason.
 """
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic import PositiveInt
+
 from crawl2chat.curation.classifier import ClassifierParams
-from crawl2chat.curation.execution import ExecutionParams
 from crawl2chat.curation.language import LanguageParams
-from crawl2chat.curation.quality import C4Params, FineWebParams, GopherParams, RepetitionParams
+from crawl2chat.curation.quality import C4Params, FineWebParams, GopherParams
+from crawl2chat.curation.repetition import RepetitionParams
 from crawl2chat.errors import UserError
+from crawl2chat.machine import Machine
 from crawl2chat.parameters import Params
 from crawl2chat.tracking import Tracker
 
@@ -25,7 +29,8 @@ class FilterParams(Params):
     c4: C4Params = C4Params()
     fineweb: FineWebParams = FineWebParams()
     classifier: ClassifierParams = ClassifierParams()
-    execution: ExecutionParams = ExecutionParams()
+    # Shards, to which files are dealt in turn.
+    tasks: PositiveInt = 8
 
 
 def filter(  # noqa: A001 - a stage is called like its row in dvc.yaml
@@ -35,6 +40,7 @@ def filter(  # noqa: A001 - a stage is called like its row in dvc.yaml
     out: Path,
     out_removed: Path,
     params: FilterParams,
+    machine: Machine,
     tracker: Tracker,
     work: Path,
 ) -> dict[str, Any]:
@@ -42,47 +48,47 @@ def filter(  # noqa: A001 - a stage is called like its row in dvc.yaml
 
     `samples` holds one's own good and bad texts for the classifier.
     """
-    from crawl2chat.curation import blocks, classifier, execution, score
+    from crawl2chat.curation import classifier, judges
+    from crawl2chat.curation.blocks import Filter, Removed, reader, writer
+    from crawl2chat.curation.documents import documents_in, publish, samples_by_reason
+    from crawl2chat.curation.execution import execute
+    from crawl2chat.curation.score import dropping, ids_in, precision_by_reason, truth_of
+    from crawl2chat.curation.statistics import drop_counts, require_documents, track
 
     if not any(extracted.glob("*.jsonl.zst")):
         raise UserError(f"The folder {extracted.name} holds no documents; run the stage extract first.")
-    shards, removed = work / "documents", work / "removed"
-    judges = {
-        "language": blocks.LanguageJudge(params.language),
-        "repetition": blocks.RepetitionJudge(params.repetition),
-        "gopher": blocks.GopherJudge(params.gopher),
-        "c4": blocks.C4Judge(params.c4),
-        "fineweb": blocks.FineWebJudge(params.fineweb),
+    shards, removed = work / "documents", Removed(work / "removed", "filter")
+    rules = {
+        "language": partial(judges.judge_language, params=params.language),
+        "repetition": partial(judges.judge_repetition, params=params.repetition),
+        "gopher": partial(judges.judge_gopher, params=params.gopher),
+        "c4": partial(judges.judge_c4, params=params.c4),
+        "fineweb": partial(judges.judge_fineweb, params=params.fineweb),
     }
-    trained: dict[str, Any] = {}
+    scores: dict[str, Any] = {}
     if params.classifier.positive:
-        model, trained = classifier.train(extracted, samples, params.classifier, work / "classifier")
-        judges["classifier"] = blocks.ClassifierJudge(model, params.classifier.min_score)
+        model, scores["classifier"] = classifier.train(extracted, samples, params.classifier, work / "classifier")
+        rules["classifier"] = partial(judges.judge_by_classifier, model=model, min_score=params.classifier.min_score)
         tracker.artifact(model, "classifier")
-    pipeline = [
-        blocks.reader(extracted),
-        *(blocks.Filter(name, judge, removed) for name, judge in judges.items()),
-        blocks.writer(shards),
-    ]
-    statistics = execution.execute("filter", pipeline, work, params.execution)
-    drops = execution.drop_counts(statistics)
-    tracker.table("blocks", execution.blocks_table(statistics))
-    kept = int(statistics[next(reversed(judges))].get("forwarded", 0))
-    execution.require_documents(kept, "filter", drops)
-    execution.publish(shards, out)
-    execution.publish(removed, out_removed)
-    judged_by = params.model_dump(mode="json", include=set(judges))
-    (out_removed / "rules.json").write_text(json.dumps(judged_by, indent=2) + "\n")
+    pipeline = [reader(extracted), *(Filter(name, judge, removed) for name, judge in rules.items()), writer(shards)]
+    statistics = execute("filter", pipeline, work, machine, params.tasks)
+    drops = drop_counts(statistics)
+    track(statistics, tracker)
+    kept = int(statistics[next(reversed(rules))].get("forwarded", 0))
+    require_documents(kept, drops)
+    publish(shards, out)
+    publish(removed.folder, out_removed)
+    limits = params.model_dump(mode="json", include=set(rules))
+    (out_removed / "rules.json").write_text(json.dumps(limits, indent=2) + "\n")
 
-    manifest = score.truth_of(truth)
-    gone = score.ids_in(manifest, out_removed)
-    arrived = gone | score.ids_in(manifest, out)
-    tracker.table("dropped", execution.samples_by_reason(execution.documents_in(out_removed)))
+    manifest = truth_of(truth)
+    dropped = ids_in(manifest, out_removed)
+    arrived = dropped | ids_in(manifest, out)
+    tracker.table("dropped", samples_by_reason(documents_in(out_removed)))
     return {
         "documents": kept,
         "dropped": drops,
-        **({"classifier": trained} if trained else {}),
-        "ms_per_document": execution.milliseconds(statistics),
-        **score.dropping(gone, arrived, manifest, "filter"),
-        **score.precision_by_reason(execution.documents_in(out_removed), manifest),
+        **scores,
+        **dropping(dropped, arrived, manifest, "filter"),
+        **precision_by_reason(documents_in(out_removed), manifest),
     }

@@ -6,6 +6,7 @@ the writer marks the run as killed. In: what a stage reports. Out: JSON lines, o
 """
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -16,7 +17,10 @@ from typing import Any
 
 from crawl2chat.tracking import Tracker
 
-PATIENCE = 60  # seconds a finished stage waits for MLflow to take the last events
+# Seconds a finished stage waits for MLflow to take the last events.
+PATIENCE = 60
+
+logger = logging.getLogger(__name__)
 
 
 def tracking_uri(root: Path) -> str:
@@ -29,6 +33,13 @@ class RunTracker(Tracker):
 
     run_id: str | None = None
 
+    def __init__(self) -> None:
+        # What the stage took on this machine, for the runner's note about its last run.
+        self.kept_facts: dict[str, Any] = {}
+
+    def facts(self, values: dict[str, Any]) -> None:
+        self.kept_facts |= values
+
     def finish(self, metrics: dict[str, Any], outs: list[str]) -> None:
         """The stage has succeeded and its outs are in place."""
 
@@ -40,7 +51,8 @@ class MlflowTracker(RunTracker):
     """One MLflow run: opened now, closed by `finish` or `fail`."""
 
     def __init__(self, root: Path, stage: str, params: dict[str, Any], inputs: dict[str, str], work: Path) -> None:
-        """`inputs`: DVC hash of every dependency by path. `work` remembers the run, so that a resumed stage goes on in it."""
+        """`inputs`: DVC hash of every dependency by path. `work` keeps the run's id: a resumed stage goes on in it."""
+        super().__init__()
         self.writer = subprocess.Popen(
             [sys.executable, "-m", "stages.mlflow_writer"],
             stdin=subprocess.PIPE,
@@ -54,17 +66,17 @@ class MlflowTracker(RunTracker):
         )
 
     def send(self, kind: str, **event: Any) -> None:
-        """Pass one event on; when the writer is gone, say so once and forget the rest."""
+        """Pass one event on; when the writer has ended, say so once and drop the rest."""
         try:
             line = json.dumps({"kind": kind, "time": int(time.time() * 1000), **event}, default=str)
             self.writer.stdin.write(line + "\n")
             self.writer.stdin.flush()
         except (OSError, ValueError) as error:
-            self.warn(f"MLflow's writer is gone ({error}); the rest of this run is not tracked.")
+            self.warn(f"MLflow's writer has ended ({error}); the rest of this run is not tracked.")
 
     def warn(self, sentence: str) -> None:
         if not self.warned:
-            print(f"warning: {sentence}", file=sys.stderr)
+            logger.warning(sentence)
         self.warned = True
 
     def params(self, values: dict[str, Any]) -> None:
@@ -85,7 +97,7 @@ class MlflowTracker(RunTracker):
         self.send("model", name=name, path=str(path), metrics=metrics or {}, step=step or 0)
 
     def finish(self, metrics: dict[str, Any], outs: list[str]) -> None:
-        self.close("finish", metrics=metrics, outs=outs)
+        self.close("finish", metrics=metrics | self.kept_facts, outs=outs)
 
     def fail(self, reason: str) -> None:
         self.close("fail", reason=reason)

@@ -7,6 +7,7 @@ copied. Nothing here may stop a stage: what fails is one warning on standard err
 
 import contextlib
 import json
+import logging
 import math
 import os
 import queue
@@ -20,11 +21,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from crawl2chat import logs
 from stages.hashes import md5, outs_digest
 
-BATCH = 1000  # metrics in one request: MLflow's own limit
-FLUSH = 2.0  # seconds between batches
+# Metrics in one request: MLflow's own limit.
+BATCH = 1000
+# Seconds between batches.
+FLUSH = 2.0
+# The model's name in the registry.
 REGISTERED = "crawl2chat"
+
+# By its full name: as a program this module is called __main__.
+logger = logging.getLogger("stages.mlflow_writer")
 
 
 def main() -> None:
@@ -37,15 +45,14 @@ def main() -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    logs.configure()
     events = incoming()
     start = next(events)
     try:
         writer = Writer(start)
     except Exception as error:
-        print(
-            f"warning: MLflow at {start['uri']} cannot be used ({first_line(error)}); "
-            f"this run of {start['stage']} is not tracked.",
-            file=sys.stderr,
+        logger.warning(
+            f"MLflow at {start['uri']} cannot be used ({first_line(error)}); this run of {start['stage']} is not tracked."
         )
         for _ in events:  # keep reading, so that the stage never waits for the pipe
             pass
@@ -54,7 +61,7 @@ def main() -> None:
         try:
             writer.take(event)
         except Exception as error:
-            print(f"warning: MLflow did not store {event['kind']} ({first_line(error)}).", file=sys.stderr)
+            logger.warning(f"MLflow did not store {event['kind']} ({first_line(error)}).")
     with contextlib.suppress(BrokenPipeError):  # a stage that was killed reads no more
         print(writer.run_id, flush=True)
 
@@ -243,8 +250,6 @@ def open_client(uri: str, root: Path, name: str) -> tuple[Any, str]:
 
     The embedded store keeps its artifacts in the project's folder.
     """
-    import logging
-
     from filelock import FileLock
     from mlflow import MlflowClient
 
@@ -263,7 +268,7 @@ def open_client(uri: str, root: Path, name: str) -> tuple[Any, str]:
 
 
 def surroundings(root: Path) -> dict[str, str]:
-    """Which code and which pipeline run this is: tags a person filters by."""
+    """Tags to filter by: which code ran, and in which run of the pipeline."""
 
     def git(*arguments: str) -> str:
         try:

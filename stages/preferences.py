@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from crawl2chat.errors import UserError
+from crawl2chat.machine import Machine
 from crawl2chat.parameters import Params
 from crawl2chat.tracking import Tracker
 
@@ -36,6 +37,7 @@ def preferences(
     chat: Path,
     out: Path,
     params: PreferencesParams,
+    machine: Machine,
     seed: int,
     tracker: Tracker,
     work: Path,
@@ -47,7 +49,7 @@ def preferences(
     if params.source == "pairs":
         prompts, rankings, metrics = given([pairs, chat], params, seed)
     else:
-        prompts = sampled(policy, tasks, params, seed)
+        prompts = sampled(policy, tasks, params, machine, seed)
         rankings, metrics = ranked(prompts, params, seed)
     if not rankings:
         raise UserError("preferences: nothing was ranked; raise preferences.prompts or candidates, or add pairs.")
@@ -70,19 +72,19 @@ def preferences(
     }
 
 
-def sampled(policy: Path, tasks: Path, params: PreferencesParams, seed: int) -> list[dict]:
+def sampled(policy: Path, tasks: Path, params: PreferencesParams, machine: Machine, seed: int) -> list[dict]:
     """Prompts with the policy's answers; equal answers are kept once, prompts with a single answer are left out."""
     from crawl2chat.alignment.preferences import split_of
     from crawl2chat.alignment.prompts import answer_tasks, messages_of, read_tasks, spread_evenly
-    from crawl2chat.alignment.rollouts import device
     from crawl2chat.model.folder import load_model
     from crawl2chat.tinyweb.gold import gold
     from crawl2chat.tokens.tokenizer import Tokenizer
+    from crawl2chat.training.devices import one_device
 
     tokenizer = Tokenizer.load(policy)
     chosen = spread_evenly(read_tasks(tasks, params.skills, ["train"]), params.prompts, seed)
     rollouts, _ = answer_tasks(
-        load_model(policy, device()),
+        load_model(policy, one_device(machine)),
         chosen,
         tokenizer,
         max_new_tokens=params.max_new_tokens,

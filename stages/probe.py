@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import Field
 
 from crawl2chat.errors import UserError
+from crawl2chat.machine import Machine
 from crawl2chat.parameters import Params
 from crawl2chat.tracking import Tracker
 
@@ -38,6 +39,7 @@ def probe(
     out: Path,
     out_tables: Path,
     params: ProbeParams,
+    machine: Machine,
     seed: int,
     tracker: Tracker,
 ) -> dict:
@@ -47,6 +49,7 @@ def probe(
     from crawl2chat.jsonl import read_tasks, write_jsonl
     from crawl2chat.model.folder import load_model
     from crawl2chat.tokens.tokenizer import Tokenizer
+    from crawl2chat.training.devices import one_device
 
     facts = read_tasks(tasks, "fact")
     if not facts:
@@ -55,7 +58,7 @@ def probe(
         raise UserError(
             f"{corpus} gives no sentence that ends in a name or a number, so nothing can be asked: add text."
         )
-    model, tokenizer = load_model(base), Tokenizer.load(base)
+    model, tokenizer = load_model(base, one_device(machine)), Tokenizer.load(base)
     rows = probes.probe(
         model, tokenizer, facts, samples=params.samples, max_new_tokens=params.max_new_tokens, seed=seed
     )

@@ -12,19 +12,23 @@ from pydantic import Field
 
 from crawl2chat.alignment.grpo import GRPOParams
 from crawl2chat.errors import UserError
+from crawl2chat.machine import Machine
 from crawl2chat.tracking import Tracker
 
 
 class ReasonParams(GRPOParams):
-    """Section `reason` of params.yaml: the loop's dials and what it is used on."""
+    """The loop's dials and what it is used on."""
 
     skills: list[str] = ["subtraction"]
-    neighbours: list[str] = ["addition", "multiplication", "word_problem", "fact", "refusal"]  # watched, not trained
-    test: int = Field(500, ge=1)  # held-out problems
-    test_neighbours: int = Field(200, ge=1)  # of each neighbouring skill
+    # Watched, not trained.
+    neighbours: list[str] = ["addition", "multiplication", "word_problem", "fact", "refusal"]
+    # Held-out problems, and those of each neighbouring skill.
+    test: int = Field(500, ge=1)
+    test_neighbours: int = Field(200, ge=1)
     gate_prompts: int = Field(64, ge=1)
-    gate_low: float = Field(0.05, ge=0, le=1)  # least and largest share of training prompts solved in 8 samples;
-    gate_high: float = Field(0.95, ge=0, le=1)  # 0 and 1 lift the gate
+    # Least share of training prompts solved in 8 samples, and largest share solved by all 8; 0 and 1 lift the gate.
+    gate_low: float = Field(0.05, ge=0, le=1)
+    gate_high: float = Field(0.95, ge=0, le=1)
 
 
 def reason(
@@ -35,21 +39,24 @@ def reason(
     out: Path,
     out_curve: Path,
     params: ReasonParams,
+    machine: Machine,
     seed: int,
     tracker: Tracker,
     work: Path,
 ) -> dict[str, Any]:
     """Trains by verifiable rewards; returns accuracy, format and pass@8 before and after, on held-out tasks."""
     from crawl2chat.alignment import grpo
-    from crawl2chat.alignment.curve import write_curve
     from crawl2chat.alignment.prompts import judge, prompt_ids, read_tasks
     from crawl2chat.alignment.replay import Replay
-    from crawl2chat.alignment.rollouts import device
     from crawl2chat.model.folder import load_model, save_model
     from crawl2chat.tokens.tokenizer import Tokenizer
+    from crawl2chat.training.fabric import start_fabric
+    from crawl2chat.training.progress import write_curve
 
     tokenizer = Tokenizer.load(sft)
-    policy = load_model(sft, device())
+    # In float32: rollouts and training must agree on log-probabilities.
+    fabric = start_fabric(machine.model_copy(update={"precision": "32-true"}))
+    policy = load_model(sft, fabric.device)
     practice = read_tasks(tasks, params.skills, ["train"])
     metrics = measure(policy, tasks, tokenizer, params, seed, "before", tracker)
     metrics |= eight_samples(policy, practice, tokenizer, params, seed, "before")
@@ -64,6 +71,7 @@ def reason(
         seed=seed,
     )
     curve = grpo.train(
+        fabric,
         policy,
         [prompt_ids(task, tokenizer) for task in practice],
         lambda i, rollout: judge(practice[i], rollout, tokenizer),
@@ -75,7 +83,7 @@ def reason(
         work,
     )
     save_model(policy, out, sft)
-    write_curve(out_curve, curve)
+    write_curve(out_curve, curve, digits=6)
     metrics |= measure(policy, tasks, tokenizer, params, seed, "after", tracker)
     metrics |= eight_samples(policy, practice, tokenizer, params, seed, "after")
     metrics["steps"] = params.steps

@@ -11,15 +11,15 @@ from typing import Any, Literal
 from pydantic import Field
 
 from crawl2chat.errors import UserError
+from crawl2chat.machine import Machine
 from crawl2chat.tracking import Tracker
 from crawl2chat.training.settings import TrainingParams
 
 
 class RewardParams(TrainingParams):
-    """Section `reward` of params.yaml: the shared training dials and the loss. A batch row is one ranking."""
+    """The shared training dials and the loss. A batch row is one ranking."""
 
     batch_rows: int = Field(8, ge=1)
-    micro_rows: None = None  # a ranking's rows belong together
     epochs: float = Field(2.0, gt=0)
     muon_lr: float = Field(0.0, ge=0)
     adamw_lr: float = Field(5e-4, gt=0)
@@ -27,8 +27,6 @@ class RewardParams(TrainingParams):
     warmup: float = Field(0.1, ge=0, le=1)
     decay: float = Field(0.9, ge=0, le=1)
     log_every: int = Field(5, ge=1)
-    compile: Literal["auto", "on", "off"] = "off"  # every batch has its own shape
-    precision: Literal["auto", "32-true", "bf16-mixed"] = "32-true"
     loss: Literal["bradley_terry", "plackett_luce"] = "bradley_terry"
     centering: float = Field(0.01, ge=0)
 
@@ -39,6 +37,7 @@ def reward(
     out: Path,
     out_curve: Path,
     params: RewardParams,
+    machine: Machine,
     seed: int,
     tracker: Tracker,
     work: Path,
@@ -49,7 +48,7 @@ def reward(
     from crawl2chat.alignment.reward_training import Epochs, judge, ranking_loss, tokenise
     from crawl2chat.model.folder import load_model
     from crawl2chat.tokens.tokenizer import Tokenizer
-    from crawl2chat.training.fit import fit
+    from crawl2chat.training.supervised import fit
 
     tokenizer = Tokenizer.load(policy)
     model = RewardModel(load_model(policy), seed)
@@ -66,12 +65,15 @@ def reward(
             "raise preferences.prompts or change preferences.test_share."
         )
     batches = Epochs(train, params.batch_rows, tokenizer.pad, seed)
-    fitted = fit(
+    outcome = fit(
         model,
         batches,
         partial(ranking_loss, loss=params.loss, centering_weight=params.centering),
         steps=params.steps or max(1, round(params.epochs * batches.steps_per_epoch)),
         params=params,
+        # In float32, as its scores decide between near-equal answers; uncompiled, as every batch has a shape of its own; and
+        # whole batches, as a ranking's rows belong together.
+        machine=machine.model_copy(update={"precision": "32-true", "compile": "off", "micro_rows": None}),
         work=work,
         tracker=tracker,
         out_curve=out_curve,
@@ -81,6 +83,6 @@ def reward(
     return {
         "train_rankings": len(train),
         "test_rankings": len(test),
-        "train_loss": fitted.train_loss,
+        "train_loss": outcome.train_loss,
         **judge(model, train, test, tokenizer.pad, seed),
     }

@@ -11,17 +11,22 @@ from typing import Any, Literal
 from pydantic import Field
 
 from crawl2chat.alignment.ppo import PPOParams
+from crawl2chat.machine import Machine
 from crawl2chat.tracking import Tracker
 
 
 class RLHFParams(PPOParams):
-    """Section `rlhf` of params.yaml: the loop's dials and what it is used on."""
+    """The loop's dials and what it is used on."""
 
-    prompts: Literal["tasks", "preferences"] = "tasks"  # preferences: those of data/preferences, without a gold score
-    skills: list[str] = ["addition", "subtraction", "word_problem", "fact", "refusal"]  # of the tasks
-    watched: int = Field(200, ge=2)  # held-out prompts of the evaluations on the way
-    test: int = Field(500, ge=2)  # held-out prompts before and after
-    control: bool = False  # also run with reward 0
+    # preferences: the prompts that were ranked, without a gold score.
+    prompts: Literal["tasks", "preferences"] = "tasks"
+    # Of the tasks.
+    skills: list[str] = ["addition", "subtraction", "word_problem", "fact", "refusal"]
+    # Held-out prompts of the evaluations on the way, and of those before and after.
+    watched: int = Field(200, ge=2)
+    test: int = Field(500, ge=2)
+    # Also run with reward 0.
+    control: bool = False
     control_steps: int = Field(15, ge=1)
 
 
@@ -35,6 +40,7 @@ def rlhf(
     out: Path,
     out_curve: Path,
     params: RLHFParams,
+    machine: Machine,
     seed: int,
     tracker: Tracker,
     work: Path,
@@ -43,18 +49,20 @@ def rlhf(
     import torch
 
     from crawl2chat.alignment import ppo
-    from crawl2chat.alignment.curve import write_curve
     from crawl2chat.alignment.replay import Replay
     from crawl2chat.alignment.reward_model import load_reward_model, same_tokenizer
-    from crawl2chat.alignment.rollouts import device
     from crawl2chat.alignment.watching import Watcher, control_metrics, outcome
     from crawl2chat.model.folder import load_model, save_model
     from crawl2chat.tokens.tokenizer import Tokenizer
+    from crawl2chat.training.fabric import start_fabric
+    from crawl2chat.training.progress import write_curve
 
     same_tokenizer(policy, reward)
     tokenizer = Tokenizer.load(policy)
-    start, model = load_model(policy, device()), load_model(policy, device())
-    judge = load_reward_model(reward, device())
+    # In float32: rollouts and training must agree on log-probabilities.
+    fabric = start_fabric(machine.model_copy(update={"precision": "32-true"}))
+    start, model = load_model(policy, fabric.device), load_model(policy, fabric.device)
+    judge = load_reward_model(reward, fabric.device)
     practice, watched, test = prompt_sets(
         preferences, tasks, tokenizer, model.config.max_position_embeddings, params, seed
     )
@@ -75,17 +83,18 @@ def rlhf(
     prompts = [prompt.ids for prompt in practice]
     common = (tokenizer, replay)
     curve, kept = ppo.train(
-        model, prompts, proxy, watcher.summary(watched), *common, params, seed, tracker, work / "ppo"
+        fabric, model, prompts, proxy, watcher.summary(watched), *common, params, seed, tracker, work / "ppo"
     )
     save_model(model, out, policy)
-    write_curve(out_curve, curve)
+    write_curve(out_curve, curve, digits=6)
     before, after = watcher.look(start, test), watcher.look(model, test)
     watcher.show(test, before, after, tracker)
     metrics = outcome(before, after, curve, seed) | {"kept_step": kept, "steps": params.steps}
     if params.control:
-        without = load_model(policy, device())
+        without = load_model(policy, fabric.device)
         zero = params.model_copy(update={"steps": params.control_steps})
         ppo.train(
+            fabric,
             without,
             prompts,
             lambda rollouts: torch.zeros(len(rollouts)),

@@ -1,15 +1,14 @@
 """Runs one stage: turns a command line of dvc.yaml and a section of params.yaml into one function call.
 
-In: `<stage> --<argument> <path> …`; params.yaml and dvc.yaml in the current folder. Out: the stage's outs and
-`metrics/<stage>.json`, whole or not at all: the function writes aside, the runner syncs to disk and renames.
-A killed stage finds its checkpoints again in `.work/<stage>/<hash of parameters and inputs>/`, and nobody else's.
+In: `<stage> --<argument> <path> …`; params.yaml, dvc.yaml and perhaps machine.yaml in the current folder. Out: the stage's
+outs and `metrics/<stage>.json`, whole or not at all: the function writes aside, the runner syncs to disk and renames. A killed stage finds its checkpoints again in `.work/<stage>/<hash of parameters and inputs>/`, and nobody else's.
 
 A stage on several devices runs as several processes (torchrun, srun, Lightning's launcher), each through here. The one of
 rank 0 does all that others see: it prints, tracks and publishes; what the others write goes to a folder that is thrown away.
 """
 
+import argparse
 import contextlib
-import difflib
 import hashlib
 import importlib
 import inspect
@@ -21,19 +20,19 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
-
-from pydantic import BaseModel, ValidationError
+from typing import Any, NoReturn, get_type_hints
 
 from crawl2chat.errors import UserError
+from crawl2chat.machine import Machine
 from crawl2chat.parameters import Params
 from crawl2chat.tracking import Tracker
 from stages.files import discard, publish, read_yaml, write_json
 from stages.hashes import dependency_hashes
 from stages.mlflow_tracker import MlflowTracker, RunTracker
+from stages.settings import read_machine, read_parameters, validate
 
 
 def main(arguments: list[str]) -> int:
@@ -57,7 +56,9 @@ class Call:
     outs: dict[str, Path]
     params: Params | None
     seed: int
-    wants: frozenset[str]  # which of seed, tracker, work the function takes
+    machine: Machine
+    # Which of params, seed, tracker, work, machine the function takes.
+    wants: frozenset[str]
 
 
 def run(arguments: list[str], root: Path) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def run(arguments: list[str], root: Path) -> dict[str, Any]:
     deps = dependency_hashes(root, call.stage, read_yaml(root / "dvc.yaml"), list(call.inputs.values()))
     work = root / ".work" / call.stage / fingerprint(call, deps)
     if rank_of(os.environ) != 0:
-        return help_out(call, root, work)
+        return run_worker_rank(call, root, work)
     aside = work / "outs"
     shutil.rmtree(aside, ignore_errors=True)  # half-written by a run that was killed
     aside.mkdir(parents=True)
@@ -83,8 +84,8 @@ def run(arguments: list[str], root: Path) -> dict[str, Any]:
     except BaseException as error:
         tracker.fail(f"{type(error).__name__}: {error}")
         raise
-    made = [*call.outs.values(), Path("metrics") / f"{call.stage}.json"]
-    tracker.finish(metrics, [str(path) for path in made])
+    outs = [*call.outs.values(), Path("metrics") / f"{call.stage}.json"]
+    tracker.finish(metrics, [str(path) for path in outs])
     discard(work)
     seconds = time.perf_counter() - started
     remember(root, call.stage, seconds, tracker.run_id)
@@ -108,13 +109,13 @@ def invoke(call: Call, root: Path, aside: Path, work: Path, tracker: Tracker) ->
     """Call the stage's function; its metrics, and where in `aside` it was told to write each out."""
     # Suffixes are kept: a writer may choose its format by them.
     written = {name: aside / f"{name}{path.suffix}" for name, path in call.outs.items()}
-    own = {"params": call.params, "seed": call.seed, "tracker": tracker, "work": work}
+    own = {"params": call.params, "seed": call.seed, "tracker": tracker, "work": work, "machine": call.machine}
     inputs = {name: root / path for name, path in call.inputs.items()}
     metrics = call.function(**inputs, **written, **{name: own[name] for name in call.wants})
     return clean(metrics), written
 
 
-def help_out(call: Call, root: Path, work: Path) -> dict[str, Any]:
+def run_worker_rank(call: Call, root: Path, work: Path) -> dict[str, Any]:
     """The part of a process that is not of rank 0: it takes part in the training, silently."""
     with (
         tempfile.TemporaryDirectory() as nowhere,
@@ -139,15 +140,13 @@ def open_tracker(call: Call, root: Path, deps: dict[str, str], work: Path) -> Ru
     """MLflow, unless CRAWL2CHAT_TRACKING=off."""
     if os.environ.get("CRAWL2CHAT_TRACKING") == "off":
         return RunTracker()
-    return MlflowTracker(root, call.stage, {"seed": call.seed, **dumped(call)}, deps, work)
+    machine = call.machine.model_dump(mode="json", exclude_defaults=True)
+    return MlflowTracker(root, call.stage, {"seed": call.seed, **dumped(call), "machine": machine}, deps, work)
 
 
 def fingerprint(call: Call, deps: dict[str, str]) -> str:
-    """Hash of all that decides the outs: only a run with the same one may go on from this run's checkpoints. Where it runs
-    does not decide them."""
-    placement = call.params.placement if call.params else frozenset()
-    params = {key: value for key, value in dumped(call).items() if key not in placement}
-    identity = {"stage": call.stage, "seed": call.seed, "params": params, "deps": deps}
+    """Hash of all that decides the outs: only a run with the same one may go on from this run's checkpoints."""
+    identity = {"stage": call.stage, "seed": call.seed, "params": dumped(call), "deps": deps}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -168,13 +167,13 @@ def parse(arguments: list[str], root: Path) -> Call:
     function = getattr(importlib.import_module(f"stages.{stage}"), stage)
     hints = get_type_hints(function)
     expected = [name for name in inspect.signature(function).parameters if hints[name] is Path and name != "work"]
-    paths = parse_flags(stage, arguments[1:], expected)
-    wants = frozenset(inspect.signature(function).parameters) & {"params", "seed", "tracker", "work"}
+    paths = vars(Flags(stage, expected).parse_args(arguments[1:]))
+    wants = frozenset(inspect.signature(function).parameters) & {"params", "seed", "tracker", "work", "machine"}
     section, seed = read_parameters(stage, root, known)
     params = validate(stage, hints["params"], section) if "params" in wants else None
     outs = {name: path for name, path in paths.items() if name == "out" or name.startswith("out_")}
     inputs = {name: path for name, path in paths.items() if name not in outs}
-    return Call(stage, function, inputs, outs, params, seed, wants)
+    return Call(stage, function, inputs, outs, params, seed, read_machine(stage, root, known), wants)
 
 
 def stage_names(root: Path) -> list[str]:
@@ -182,86 +181,16 @@ def stage_names(root: Path) -> list[str]:
     return list(read_yaml(root / "dvc.yaml").get("stages") or {})
 
 
-def parse_flags(stage: str, arguments: list[str], expected: list[str]) -> dict[str, Path]:
-    """`--out-curve plots/sft.csv` → {"out_curve": Path("plots/sft.csv")}; each expected flag exactly once."""
-    flags = {f"--{name.replace('_', '-')}": name for name in expected}
-    paths: dict[str, Path] = {}
-    pairs = iter(arguments)
-    for flag in pairs:
-        value = next(pairs, None)
-        if flag not in flags:
-            raise UserError(f"{stage} takes no {flag}; it takes {', '.join(flags)}.")
-        if value is None:
-            raise UserError(f"{stage}: {flag} needs a path after it.")
-        paths[flags[flag]] = Path(value)
-    absent = [flag for flag, name in flags.items() if name not in paths]
-    if absent:
-        raise UserError(f"{stage} also needs {', '.join(absent)}.")
-    return paths
+class Flags(argparse.ArgumentParser):
+    """One required path for each argument of a stage function; a mistake is a UserError."""
 
+    def __init__(self, stage: str, names: list[str]) -> None:
+        super().__init__(prog=f"python -m stages {stage}", allow_abbrev=False)
+        for name in names:
+            self.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True, metavar="PATH")
 
-# ---- parameters
-
-
-def read_parameters(stage: str, root: Path, known: list[str]) -> tuple[dict[str, Any], int]:
-    """The stage's section of params.yaml and the pipeline's seed."""
-    everything = read_yaml(root / "params.yaml")
-    for key in everything:
-        if key not in known and key != "seed":
-            raise UserError(f"params.yaml: {unknown(key, ['seed', *known])}")
-    if stage not in everything:
-        raise UserError(f"params.yaml has no section {stage!r}; add `{stage}: {{}}` to take every default.")
-    section, seed = everything[stage], everything.get("seed")
-    if section is None:
-        section = {}
-    if not isinstance(section, dict):
-        raise UserError(f"params.yaml: {stage} must be a section of keys and values, not {section!r}.")
-    if not isinstance(seed, int) or isinstance(seed, bool):
-        raise UserError(f"params.yaml: seed must be a whole number, not {seed!r}.")
-    return section, seed
-
-
-def validate(stage: str, model: type[Params], section: dict[str, Any]) -> Params:
-    """`section` as the stage's own parameters. UserError names every bad key, what was found and what is allowed."""
-    try:
-        # By way of JSON: strict about types, yet lists may become tuples and strings paths or enumerations.
-        return model.model_validate_json(json.dumps(section, default=str), strict=True)
-    except ValidationError as error:
-        raise UserError("params.yaml: " + " ".join(sorted(complain(stage, model, error)))) from None
-
-
-def complain(stage: str, model: type[BaseModel], error: ValidationError) -> Iterator[str]:
-    """One sentence for each thing wrong with a section."""
-    for problem in error.errors(include_url=False):
-        *parents, key = problem["loc"] or ("",)
-        name = ".".join(str(part) for part in (stage, *problem["loc"]))
-        if problem["type"] == "extra_forbidden":
-            yield unknown(name, [".".join([stage, *map(str, parents), field]) for field in fields_at(model, parents)])
-        elif problem["type"] == "missing":
-            yield f"{name} is missing; give it a value."
-        else:
-            text = problem["msg"].removeprefix("Value error, ").rstrip(".")
-            found = (
-                f" (found {problem['input']!r})" if problem["type"] not in ("value_error", "assertion_error") else ""
-            )
-            yield f"{name}: {text[:1].lower()}{text[1:]}{found}."
-
-
-def fields_at(model: type[BaseModel], path: list[Any]) -> list[str]:
-    """The keys allowed in the nested section that `path` leads to."""
-    for part in path:
-        field = model.model_fields.get(part) if isinstance(part, str) else None
-        inner = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
-        nested = [kind for kind in inner if isinstance(kind, type) and issubclass(kind, BaseModel)]
-        model = nested[0] if nested else model
-    return list(model.model_fields)
-
-
-def unknown(key: str, allowed: list[str]) -> str:
-    """`a is unknown; did you mean b? Allowed: …`"""
-    near = difflib.get_close_matches(key, allowed, n=1)
-    hint = f"; did you mean {near[0]}?" if near else "."
-    return f"{key} is unknown{hint} Allowed: {', '.join(allowed) or 'nothing'}."
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{self.prog}: {message}. {' '.join(self.format_usage().split())}")
 
 
 # ---- metrics

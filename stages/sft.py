@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from crawl2chat.machine import Machine
 from crawl2chat.tracking import Tracker
 from crawl2chat.training.settings import TrainingParams
 
@@ -14,14 +15,17 @@ class SftParams(TrainingParams):
     """Training dials with fine-tuning's defaults, and the mixture."""
 
     batch_rows: int = Field(16, ge=2)
-    epochs: float = Field(3.0, gt=0)  # passes over the conversations
+    # Passes over the conversations.
+    epochs: float = Field(3.0, gt=0)
     muon_lr: float = Field(0.0, ge=0)
     adamw_lr: float = Field(1.5e-3, gt=0)
     warmup: float = Field(0.02, ge=0, le=1)
     decay: float = Field(0.6, ge=0, le=1)
-    replay: float = Field(1.0, ge=0)  # rows of pretraining text for each row of conversations
-    replay_weight: float = Field(1.0, ge=0)  # its share of the loss beside the conversations' 1
-    initialize_specials: bool = True  # once, on a base model that never saw them
+    # Rows of pretraining text for each row of conversations, and their share of the loss beside the conversations' 1.
+    replay: float = Field(1.0, ge=0)
+    replay_weight: float = Field(1.0, ge=0)
+    # Once, on a base model that never saw them.
+    initialize_specials: bool = True
     validation_rows: int = Field(64, ge=1)
     sample_prompts: tuple[str, ...] = ("Hello!", "What is the capital of France?", "What is 12 * 34?")
     sample_tokens: int = Field(48, ge=1)
@@ -34,6 +38,7 @@ def sft(
     out: Path,
     out_curve: Path,
     params: SftParams,
+    machine: Machine,
     seed: int,
     tracker: Tracker,
     work: Path,
@@ -46,8 +51,8 @@ def sft(
     from crawl2chat.tokens.tokenizer import Tokenizer
     from crawl2chat.training.batches import Batches, Part, Rows, read_tokens, weighted_loss
     from crawl2chat.training.conversations import read_conversations, start_special_tokens
-    from crawl2chat.training.fit import fit
     from crawl2chat.training.samples import show_samples
+    from crawl2chat.training.supervised import fit
     from crawl2chat.training.validation import validate
 
     tokenizer = Tokenizer.load(base)
@@ -91,23 +96,19 @@ def sft(
         }
 
     prompts = {text: render_prompt([{"role": "user", "content": text}], tokenizer) for text in params.sample_prompts}
-    fitted = fit(
+    outcome = fit(
         model,
         batches,
         weighted_loss,
         steps=steps,
         params=params,
+        machine=machine,
         work=work,
         tracker=tracker,
         out_curve=out_curve,
         evaluate=evaluate,
-        look=lambda m, step: show_samples(m, tokenizer, prompts, {tokenizer.end}, params.sample_tokens, tracker, step),
+        show=lambda m, step: show_samples(m, tokenizer, prompts, {tokenizer.end}, params.sample_tokens, tracker, step),
         flops_per_token=flops_per_token(model.config, context),
     )
     save_model(model, out, base)
-    return {
-        **derived,
-        "train_loss": fitted.train_loss,
-        "tokens_per_second": fitted.tokens_per_second,
-        **fitted.evaluation,
-    }
+    return {**derived, "train_loss": outcome.train_loss, **outcome.evaluation}

@@ -23,7 +23,7 @@ class TokenizerParams(Params):
     # Of text to learn from.
     max_megabytes: float = Field(64.0, gt=0.0)
     # A file of ranks, or a folder that may hold one.
-    ranks: str = "ranks"
+    ranks: str = "inputs/ranks"
     # Of an unknown file of ranks.
     split: Literal["gpt2", "gpt4", "gpt4o"] | None = None
 

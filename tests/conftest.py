@@ -1,14 +1,16 @@
 """What every test shares: quiet tools, no tracking unless a test asks for it, and a project of three toy stages."""
 
+import logging
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from crawl2chat.logs import ROOTS
 from stages import QUIET
 
 ROOT = Path(__file__).parents[1]
@@ -99,12 +101,31 @@ stages:
 PARAMETERS = "seed: 7\nfirst: {letters: 3}  # how many\nsecond: {steps: 3}\nthird: {}\n"
 
 
+@pytest.fixture(autouse=True)
+def loggers_as_before() -> Iterator[None]:
+    """A command line that a test calls configures the loggers, which would hide records from a later test's caplog."""
+    yield
+    for root in ROOTS:
+        logger = logging.getLogger(root)
+        logger.handlers, logger.propagate = [], True
+        logger.setLevel(logging.NOTSET)
+
+
 @pytest.fixture
 def toys(tmp_path: Path) -> Path:
     """A project with this one's runner and three stages of its own, under DVC without git."""
     root = tmp_path / "project"
     # The modules of the runner, without the real stages.
-    keep = {"__init__.py", "__main__.py", "runner.py", "files.py", "hashes.py", "mlflow_tracker.py", "mlflow_writer.py"}
+    keep = {
+        "__init__.py",
+        "__main__.py",
+        "runner.py",
+        "files.py",
+        "hashes.py",
+        "mlflow_tracker.py",
+        "mlflow_writer.py",
+        "settings.py",
+    }
     shutil.copytree(ROOT / "stages", root / "stages", ignore=lambda folder, names: set(names) - keep)
     for stage, code in TOYS.items():
         (root / "stages" / f"{stage}.py").write_text(code)

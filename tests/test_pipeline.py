@@ -20,6 +20,7 @@ KEYS = {
     "extract": ["documents", "f1"],
     "filter": ["documents", "precision", "recall"],
     "deduplicate": ["documents", "duplicate_precision", "duplicate_recall", "pii_recall", "contaminated"],
+    "curation_report": ["waterfall", "reasons"],
     "tokenizer": ["vocab_size", "bytes_per_token"],
     "tokenize": ["train_tokens", "val_tokens"],
     "pretrain": ["parameters", "val_bpb", "tokens_per_second"],

@@ -4,61 +4,51 @@ import ast
 import importlib
 import inspect
 import re
-from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import get_type_hints
 
 import pytest
 
+from stages import deps
 from stages.files import read_yaml
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = read_yaml(ROOT / "dvc.yaml")["stages"]
-# Surroundings of every stage that do not decide what it makes.
-EVERYWHERE = {"crawl2chat/__init__.py", "crawl2chat/errors.py", "crawl2chat/parameters.py", "crawl2chat/tracking.py"}
+# Each floor, and the floors that it may import from.
+FLOORS = {"flows": ("stages", "crawl2chat"), "stages": ("crawl2chat",), "crawl2chat": ()}
 
 
-@cache
-def imports(file: str) -> frozenset[str]:
-    """The project's own modules that a file imports, anywhere in it, as paths."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}: import by full names"
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        for name in names:
-            parts = name.split(".")
-            for end in range(1, len(parts) + 1):
-                path = "/".join(parts[:end])
-                found |= {option for option in (f"{path}.py", f"{path}/__init__.py") if (ROOT / option).is_file()}
-    return frozenset(path for path in found if path.startswith("crawl2chat"))
+def test_code_that_a_stage_imports_is_its_dependency_and_no_other() -> None:
+    """`python -m stages.deps --write` mends it."""
+    assert not list(deps.differences(ROOT))
 
 
-def needed(stage: str) -> set[str]:
-    """Every module of crawl2chat that a stage imports, directly or by way of others."""
-    todo, seen = [f"stages/{stage}.py"], set()
-    while todo:
-        for path in imports(todo.pop()) - seen:
-            seen.add(path)
-            todo.append(path)
-    return {path for path in seen - EVERYWHERE if not is_empty(path)}
+def test_the_tool_sees_imports_inside_functions_and_files_beside_modules() -> None:
+    assert "crawl2chat/chat/conversation.py" in deps.code_of(ROOT, "sft")
+    assert "crawl2chat/page.css" in deps.code_of(ROOT, "report")
 
 
-def is_empty(path: str) -> bool:
-    """A module with a docstring and nothing else, as packages have."""
-    return all(isinstance(node, ast.Expr) for node in ast.parse((ROOT / path).read_text(encoding="utf-8")).body)
+def test_every_file_of_code_is_reached_by_a_stage_or_a_program_of_its_own() -> None:
+    """A template or a kernel that no module names by a constant would be a hidden input."""
+    reached = {file for stage in PIPELINE for file in deps.code_of(ROOT, stage)}
+    beside = {
+        path.relative_to(ROOT).as_posix()
+        for floor in ("crawl2chat", "stages")
+        for path in (ROOT / floor).rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    }
+    assert not beside - reached
 
 
 @pytest.mark.parametrize("stage", PIPELINE)
-def test_code_that_a_stage_imports_is_a_dependency(stage: str) -> None:
-    deps = PIPELINE[stage]["deps"]
-    uncovered = [
-        path for path in sorted(needed(stage)) if not any(path == dep or path.startswith(dep + "/") for dep in deps)
-    ]
-    assert not uncovered
+def test_every_path_among_the_parameters_is_a_dependency(stage: str) -> None:
+    """A string that names something in the project is a path: what lies there decides what the stage makes."""
+    section = read_yaml(ROOT / "params.yaml")[stage] or {}
+    texts = {key: value for key, value in section.items() if isinstance(value, str) and value not in ("", *FLOORS)}
+    paths = [key for key, value in texts.items() if (ROOT / value).exists()]
+    used = [dep for entry in PIPELINE.values() for dep in entry["deps"]]
+    assert not [key for key in paths if f"${{{stage}.{key}}}" not in used]
 
 
 @pytest.mark.parametrize("stage", PIPELINE)
@@ -89,7 +79,7 @@ def test_inputs_are_dependencies_and_outs_are_outs(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", PIPELINE)
 def test_the_parameters_of_params_yaml_are_valid(stage: str) -> None:
-    from stages.runner import read_parameters, validate
+    from stages.settings import read_parameters, validate
 
     section, seed = read_parameters(stage, ROOT, list(PIPELINE))
     hints = get_type_hints(getattr(importlib.import_module(f"stages.{stage}"), stage))
@@ -101,7 +91,7 @@ def test_the_parameters_of_params_yaml_are_valid(stage: str) -> None:
 @pytest.mark.parametrize("profile", sorted((ROOT / "profiles").glob("*.yaml")), ids=lambda path: path.stem)
 def test_profiles_are_valid_over_the_parameters(profile: Path, tmp_path: Path) -> None:
     from flows.overrides import overlay
-    from stages.runner import read_parameters, validate
+    from stages.settings import read_parameters, validate
 
     for name in ("dvc.yaml", "params.yaml"):
         (tmp_path / name).write_text((ROOT / name).read_text())
@@ -113,15 +103,66 @@ def test_profiles_are_valid_over_the_parameters(profile: Path, tmp_path: Path) -
             validate(stage, hints["params"], section)
 
 
+def imports(file: Path) -> set[str]:
+    """The modules of this project that a file imports, anywhere in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: import by full names"
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return {name for name in found if name.split(".")[0] in FLOORS}
+
+
 def test_floors_import_only_downwards() -> None:
-    below = {"crawl2chat": ("stages", "flows"), "stages": ("flows",)}
-    for floor, above in below.items():
+    for floor, below in FLOORS.items():
         for file in sorted((ROOT / floor).rglob("*.py")):
-            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-                names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-                names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-                upward = [name for name in names if name.split(".")[0] in above]
-                assert not upward, f"{file.relative_to(ROOT)} imports {upward[0]}"
+            upward = [name for name in imports(file) if name.split(".")[0] not in (floor, *below)]
+            assert not upward, f"{file.relative_to(ROOT)} imports {upward[0]}"
+
+
+def test_packages_form_no_circle() -> None:
+    """Packages of the library, and its modules outside packages, can be put in an order in which each imports earlier ones."""
+    library = ROOT / "crawl2chat"
+    graph: dict[str, set[str]] = {}
+    for file in library.rglob("*.py"):
+        own = file.relative_to(library).with_suffix("").parts[0]
+        others = {name.split(".")[1] for name in imports(file) if name.startswith("crawl2chat.")}
+        graph.setdefault(own, set()).update(other for other in others - {own} if is_part(library, other))
+    list(TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
+
+
+def test_modules_of_a_package_form_no_circle() -> None:
+    files = {module_name(file): file for floor in FLOORS for file in (ROOT / floor).rglob("*.py")}
+    graph = {
+        name: {other for other in imports(file) if other in files and other != name} for name, file in files.items()
+    }
+    list(TopologicalSorter(graph).static_order())
+
+
+def module_name(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def is_part(library: Path, name: str) -> bool:
+    return (library / name).is_dir() or (library / f"{name}.py").is_file()
+
+
+PIPELINE_WORDS = re.compile(
+    r"\bdvc (repro|exp|status|pull)|\bdvc\.(yaml|lock)|params\.yaml|machine\.yaml"
+    r"|\b(data|models|plots|metrics)/[a-z]+|the (stage \w+|\w+ stage)\b|python -m (stages|flows)"
+)
+
+
+def test_no_library_module_knows_the_pipeline() -> None:
+    """Building blocks name no stage, no parameters file, no folder of the pipeline and no command of the floors above."""
+    known = []
+    for file in sorted((ROOT / "crawl2chat").rglob("*.py")):
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+            if found := PIPELINE_WORDS.search(line):
+                known.append(f"{file.relative_to(ROOT)}:{number}: {found[0]}")
+    assert not known
 
 
 def test_dvc_walks_the_whole_graph(command, tmp_path: Path) -> None:
@@ -148,8 +189,8 @@ def test_the_committed_run_is_one_of_this_pipeline() -> None:
     for stage, entry in lock.items():
         assert " ".join(entry["cmd"].split()) == " ".join(
             PIPELINE[stage]["cmd"]
-            .replace("${crawl.inputs}", "inputs")
-            .replace("${pretrain.init_from}", "pretrained")
-            .replace("${tokenizer.ranks}", "ranks")
+            .replace("${crawl.inputs}", "inputs/crawl")
+            .replace("${pretrain.init_from}", "inputs/model")
+            .replace("${tokenizer.ranks}", "inputs/ranks")
             .split()
         )

@@ -17,8 +17,9 @@ from crawl2chat.alignment.rollouts import derived_seed
 from crawl2chat.chat.conversation import render
 from crawl2chat.errors import UserError
 from crawl2chat.jsonl import read_jsonl
-from crawl2chat.model.network import IGNORED, Transformer, mean_loss
+from crawl2chat.model.network import IGNORED, Transformer
 from crawl2chat.tokens.tokenizer import Tokenizer
+from crawl2chat.training.ranks import rank_and_world
 
 
 class Replay:
@@ -37,7 +38,7 @@ class Replay:
     ) -> None:
         self.tokenizer, self.seed, self.width = tokenizer, seed, width
         self.conversations, self.windows = conversations, windows
-        self.kinds = _by_kind(conversations_folder / "train.jsonl") if conversations else {}
+        self.kinds = read_by_kind(conversations_folder / "train.jsonl") if conversations else {}
         if windows:
             meta = json.loads((tokens_folder / "meta.json").read_text())
             self.stream = np.memmap(tokens_folder / "train.bin", dtype=meta["dtype"], mode="r")
@@ -45,14 +46,19 @@ class Replay:
                 raise UserError(f"{tokens_folder}/train.bin holds {len(self.stream)} tokens: shorten replay_width.")
 
     def backward(self, model: Transformer, step: int, weight: float) -> dict[str, float]:
-        """Adds the gradient of weight · (mean conversation loss + mean pretraining loss); returns both losses."""
+        """Adds the gradient of weight · (mean conversation loss + mean pretraining loss); returns both losses. Of several
+        processes each takes its share of the rows: gradients and losses are then parts of a sum."""
         losses = {}
         device = next(model.parameters()).device
+        rank, world = rank_and_world()
         for name, batch in self.batches(step).items():
-            ids, targets, documents = (t.to(device) for t in batch)
-            loss = mean_loss(model.token_losses(model(ids, document_ids=documents), targets), targets)
-            (weight * loss).backward()
-            losses[f"replay_{name}"] = float(loss.detach())
+            trained_on = (batch[1] != IGNORED).sum().clamp(min=1)
+            ids, targets, documents = (t[rank::world].to(device) for t in batch)
+            losses[f"replay_{name}"] = 0.0
+            if len(ids):
+                loss = model.token_losses(model(ids, document_ids=documents), targets).sum() / trained_on.to(device)
+                (weight * loss).backward()
+                losses[f"replay_{name}"] = float(loss.detach())
         return losses
 
     def batches(self, step: int) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
@@ -60,18 +66,18 @@ class Replay:
         generator = np.random.default_rng(derived_seed(self.seed, "replay", step))
         found = {}
         if self.conversations:
-            found["conversations"] = self._dialogues(generator)
+            found["conversations"] = self.dialogues(generator)
         if self.windows:
             starts = generator.integers(0, len(self.stream) - self.width, self.windows)
             rows = np.stack([self.stream[s : s + self.width + 1].astype(np.int64) for s in starts])
             ids = torch.from_numpy(rows)
             documents = (ids[:, :-1] == self.tokenizer.bos).cumsum(1)
-            # The token that opens the next document cannot be foretold: it is not trained on.
+            # The token that opens the next document cannot be predicted: it is not trained on.
             targets = ids[:, 1:].where(ids[:, 1:] != self.tokenizer.bos, IGNORED)
             found["text"] = (ids[:, :-1], targets, documents)
         return found
 
-    def _dialogues(self, generator: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def dialogues(self, generator: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         kinds = sorted(self.kinds)
         drawn = [kinds[i] for i in generator.permutation(max(self.conversations, len(kinds))) % len(kinds)]
         rows: list[list[tuple[int, int, int]]] = [[]]
@@ -89,10 +95,10 @@ class Replay:
         return table[..., 0], table[..., 1], table[..., 2]
 
 
-def _by_kind(path: Path) -> dict[str, list[dict]]:
+def read_by_kind(path: Path) -> dict[str, list[dict]]:
     kinds = defaultdict(list)
     for record in read_jsonl(path):
         kinds[record.get("kind", "")].append(record)
     if not kinds:
-        raise UserError(f"{path} holds no conversation: run the conversations stage first, or set replay to 0.")
+        raise UserError(f"{path} holds no conversation: set replay_conversations to 0, or add some.")
     return dict(kinds)

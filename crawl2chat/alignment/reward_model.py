@@ -17,6 +17,7 @@ from crawl2chat.alignment.rollouts import batches
 from crawl2chat.errors import UserError
 from crawl2chat.model.folder import TOKENIZER_FILES, load_config, load_weights, save_model
 from crawl2chat.model.network import Transformer
+from crawl2chat.training.ranks import share_out
 
 
 class RewardModel(nn.Module):
@@ -38,17 +39,22 @@ class RewardModel(nn.Module):
 
     @torch.no_grad()
     def raw_scores(self, sequences: Sequence[tuple[list[int], list[int]]], pad: int) -> Tensor:
-        """Scores (n,) before normalisation, of (prompt, answer) pairs. UserError where one is not a finite number."""
-        found = torch.zeros(len(sequences))
-        for batch in batches(sequences, pad, self.score.weight.device):
-            found[batch.rows] = self(batch.ids, batch.places.max(dim=1).values + 1).cpu()
+        """Scores (n,) before normalisation, of (prompt, answer) pairs, which several processes share. UserError where one is
+        not a finite number."""
+        found = torch.tensor(share_out(sequences, lambda part: self.scores_here(part, pad).tolist()))
         wrong = found[~found.isfinite()]
         if len(wrong):
             raise UserError(
                 f"the reward model scores {len(wrong)} of {len(found)} answers with {float(wrong[0])}, which is not a "
-                "number to learn from: train it again with a lower reward.adamw_lr."
+                "number to learn from: train it again with a lower adamw_lr."
             )
         return found
+
+    def scores_here(self, sequences: Sequence[tuple[list[int], list[int]]], pad: int) -> Tensor:
+        scores = torch.zeros(len(sequences))
+        for batch in batches(sequences, pad, self.score.weight.device):
+            scores[batch.rows] = self(batch.ids, batch.places.max(dim=1).values + 1).cpu()
+        return scores
 
     def rewards(self, sequences: Sequence[tuple[list[int], list[int]]], pad: int) -> Tensor:
         """Normalised scores (n,)."""
@@ -80,11 +86,11 @@ def save_reward_model(model: RewardModel, folder: Path, tokenizer_folder: Path, 
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def load_reward_model(folder: Path, device: str = "cpu") -> RewardModel:
+def load_reward_model(folder: Path, device: str | torch.device = "cpu") -> RewardModel:
     """The reward model of a folder. Raises UserError where it is none."""
     weights = load_weights(folder)
     if "score.weight" not in weights:
-        raise UserError(f"{folder} holds no score.weight: it is not a reward model; run the reward stage.")
+        raise UserError(f"{folder} holds no score.weight: it is not a reward model.")
     config = json.loads((folder / "config.json").read_text())
     model = RewardModel(Transformer(load_config(folder)))
     model.score.load_state_dict({"weight": weights.pop("score.weight").float()})

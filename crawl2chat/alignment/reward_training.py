@@ -40,11 +40,11 @@ def tokenise(prompts: dict[str, dict], rankings: list[dict], tokenizer: Tokenize
         prompt = prompts[ranking["prompt_id"]]
         sequences = []
         for candidate in prompt["candidates"]:
-            asked, answer = answer_ids(
+            prompt_tokens, answer = answer_ids(
                 prompt["messages"], candidate["text"], candidate.get("finished", True), tokenizer
             )
             answer = answer[: context - 8]
-            sequences.append((asked[max(0, len(asked) + len(answer) - context) :], answer))
+            sequences.append((prompt_tokens[max(0, len(prompt_tokens) + len(answer) - context) :], answer))
         found.append(Ranked(sequences, ranking["order"], [c.get("gold") for c in prompt["candidates"]]))
     return found
 
@@ -113,16 +113,16 @@ class Epochs:
 def judge(model: RewardModel, train: Sequence[Ranked], test: Sequence[Ranked], pad: int, seed: int) -> dict[str, Any]:
     """Metrics on held-out rankings. Pairs count as gold orders them where gold is known, else as people did; intervals
     draw whole prompts, since pairs of one prompt share their candidates."""
-    scores = _scores(model, test, pad)
+    scores = candidate_scores(model, test, pad)
     lengths = [[float(len(answer)) for _, answer in example.sequences] for example in test]
-    clean = [gold_pairs(example.gold) or _labelled(example) for example in test]
+    clean = [gold_pairs(example.gold) or labelled_pairs(example) for example in test]
     noisy = [pairs(example.order) for example in test]
-    liked = np.mean([_right(_lengths(e), _truth(e)) for e in train if _truth(e)])  # are longer answers liked?
-    signed = [[length if liked >= 0.5 else -length for length in row] for row in lengths]
-    metrics = _accuracy("pair_accuracy", scores, clean, seed)
-    metrics |= _accuracy("length_baseline_accuracy", signed, clean, seed)
-    metrics |= _accuracy("noisy_pair_accuracy", scores, noisy, seed)
-    truth = [example.gold if None not in example.gold else _places(example) for example in test]
+    longer_preferred = np.mean([share_right(answer_lengths(e), true_pairs(e)) for e in train if true_pairs(e)])
+    signed = [[length if longer_preferred >= 0.5 else -length for length in row] for row in lengths]
+    metrics = pair_accuracy("pair_accuracy", scores, clean, seed)
+    metrics |= pair_accuracy("length_baseline_accuracy", signed, clean, seed)
+    metrics |= pair_accuracy("noisy_pair_accuracy", scores, noisy, seed)
+    truth = [example.gold if None not in example.gold else places_as_scores(example) for example in test]
     ordered = [(s, t) for s, t in zip(scores, truth, strict=True) if len(set(t)) > 1]
     metrics["kendall_tau"] = float(np.mean([kendall_tau(s, t) for s, t in ordered])) if ordered else None
     margins = np.concatenate([[s[a] - s[b] for a, b in p] for s, p in zip(scores, noisy, strict=True)])
@@ -134,7 +134,7 @@ def judge(model: RewardModel, train: Sequence[Ranked], test: Sequence[Ranked], p
     return metrics
 
 
-def _scores(model: RewardModel, examples: Sequence[Ranked], pad: int) -> list[list[float]]:
+def candidate_scores(model: RewardModel, examples: Sequence[Ranked], pad: int) -> list[list[float]]:
     flat = model.raw_scores([sequence for example in examples for sequence in example.sequences], pad).tolist()
     found, at = [], 0
     for example in examples:
@@ -143,19 +143,19 @@ def _scores(model: RewardModel, examples: Sequence[Ranked], pad: int) -> list[li
     return found
 
 
-def _labelled(example: Ranked) -> list[Pair]:
+def labelled_pairs(example: Ranked) -> list[Pair]:
     return pairs(example.order) if None in example.gold else []
 
 
-def _truth(example: Ranked) -> list[Pair]:
+def true_pairs(example: Ranked) -> list[Pair]:
     return gold_pairs(example.gold) or pairs(example.order)
 
 
-def _lengths(example: Ranked) -> list[float]:
+def answer_lengths(example: Ranked) -> list[float]:
     return [float(len(answer)) for _, answer in example.sequences]
 
 
-def _places(example: Ranked) -> list[float]:
+def places_as_scores(example: Ranked) -> list[float]:
     """Ranks as scores, the best the highest; candidates left out count as last."""
     places = [0.0] * len(example.sequences)
     for height, place in enumerate(reversed(example.order), 1):
@@ -164,12 +164,12 @@ def _places(example: Ranked) -> list[float]:
     return places
 
 
-def _right(scores: Sequence[float], truth: Sequence[Pair]) -> float:
+def share_right(scores: Sequence[float], truth: Sequence[Pair]) -> float:
     """Share of pairs in the right order; equal scores are half right."""
     return float(np.mean([(np.sign(scores[a] - scores[b]) + 1) / 2 for a, b in truth]))
 
 
-def _accuracy(
+def pair_accuracy(
     name: str, scores: Sequence[Sequence[float]], truth: Sequence[Sequence[Pair]], seed: int
 ) -> dict[str, Any]:
     """Pair accuracy with a bootstrap over prompts, n in pairs."""
@@ -177,7 +177,7 @@ def _accuracy(
     if not kept:
         return {name: None, f"{name}_n": 0, f"{name}_low": None, f"{name}_high": None}
     counts = np.array([len(t) for _, t in kept], dtype=np.float64)
-    right = np.array([_right(s, t) for s, t in kept]) * counts
+    right = np.array([share_right(s, t) for s, t in kept]) * counts
     drawn = np.random.default_rng(seed).integers(0, len(kept), (RESAMPLES, len(kept)))
     shares = right[drawn].sum(1) / counts[drawn].sum(1)
     low, high = np.quantile(shares, [0.025, 0.975])

@@ -16,6 +16,7 @@ from crawl2chat.chat.conversation import render
 from crawl2chat.model.generate import Sampling, generate
 from crawl2chat.model.network import Transformer
 from crawl2chat.tokens.tokenizer import Tokenizer
+from crawl2chat.training.ranks import share_out
 
 TOKENS_AT_ONCE = 8192  # of a padded batch: memory stays small, and short answers travel with short ones
 
@@ -55,11 +56,6 @@ class Batch:
     mask: Tensor
 
 
-def device() -> str:
-    """Where policies live: the GPU where there is one."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def derived_seed(seed: int, *parts: int | str) -> int:
     """A seed that is a pure function of the run's seed and, say, the step: what makes a resumed run exact."""
     digest = hashlib.sha256(repr((seed, *parts)).encode()).digest()
@@ -78,22 +74,27 @@ def sample(
 ) -> list[Rollout]:
     """`count` answers to each prompt, those of one prompt side by side. float32, so that the training forward finds the
     same log-probabilities. An answer ends where the context is full: a last token that no longer fits beside its prompt
-    could be drawn, but not scored."""
-    repeated = [prompt for prompt in prompts for _ in range(count)]
-    completions = generate(
-        model,
-        repeated,
-        Sampling(max_new_tokens, {tokenizer.end}, temperature=temperature),
-        seed=seed,
-        dtype=torch.float32,
-    )
+    could be drawn, but not scored. Several processes share the prompts, and each gets all answers: an answer's random
+    numbers are those of (seed, its place), whichever process samples it."""
     context = model.config.max_position_embeddings
-    rollouts = []
-    for prompt, done in zip(repeated, completions, strict=True):
-        room = context - len(prompt)
-        fits = len(done.ids) <= room
-        rollouts.append(Rollout(prompt, done.ids[:room], done.logprobs[:room], done.finished and fits))
-    return rollouts
+
+    def answer(numbered: Sequence[tuple[int, list[int]]]) -> list[list[Rollout]]:
+        repeated = [(prompt, number * count + i) for number, prompt in numbered for i in range(count)]
+        completions = generate(
+            model,
+            [prompt for prompt, _ in repeated],
+            Sampling(max_new_tokens, {tokenizer.end}, temperature=temperature),
+            seed=[(seed, place) for _, place in repeated],
+            dtype=torch.float32,
+        )
+        rollouts = []
+        for (prompt, _), done in zip(repeated, completions, strict=True):
+            room = context - len(prompt)
+            fits = len(done.ids) <= room
+            rollouts.append(Rollout(prompt, done.ids[:room], done.logprobs[:room], done.finished and fits))
+        return [rollouts[i : i + count] for i in range(0, len(rollouts), count)]
+
+    return [rollout for group in share_out(list(enumerate(prompts)), answer) for rollout in group]
 
 
 def answer_ids(messages: list[dict], text: str, finished: bool, tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
@@ -109,20 +110,20 @@ def answer_ids(messages: list[dict], text: str, finished: bool, tokenizer: Token
     return prompt, answer if finished else answer[:-1]
 
 
-def batches(sequences: Sequence[tuple[list[int], list[int]]], pad: int, where: torch.device) -> Iterator[Batch]:
+def batches(sequences: Sequence[tuple[list[int], list[int]]], pad: int, device: torch.device) -> Iterator[Batch]:
     """(prompt, answer) pairs in batches of similar length, at most TOKENS_AT_ONCE each, shortest first."""
     order = sorted(range(len(sequences)), key=lambda i: (sum(map(len, sequences[i])), i))
     rows: list[int] = []
     for i in order:
         if rows and (len(rows) + 1) * sum(map(len, sequences[i])) > TOKENS_AT_ONCE:
-            yield collate(sequences, rows, pad, where)
+            yield collate(sequences, rows, pad, device)
             rows = []
         rows.append(i)
     if rows:
-        yield collate(sequences, rows, pad, where)
+        yield collate(sequences, rows, pad, device)
 
 
-def collate(sequences: Sequence[tuple[list[int], list[int]]], rows: list[int], pad: int, where: torch.device) -> Batch:
+def collate(sequences: Sequence[tuple[list[int], list[int]]], rows: list[int], pad: int, device: torch.device) -> Batch:
     """These rows as one padded batch. Padding stands right of everything, where causal attention never looks."""
     T = max(sum(map(len, sequences[i])) for i in rows)
     A = max(len(sequences[i][1]) for i in rows)
@@ -135,7 +136,7 @@ def collate(sequences: Sequence[tuple[list[int], list[int]]], rows: list[int], p
         places[row, : len(answer)] = torch.arange(len(answer)) + len(prompt) - 1
         targets[row, : len(answer)] = torch.tensor(answer)
         mask[row, : len(answer)] = True
-    return Batch(rows, *(t.to(where) for t in (ids, places, targets, mask)))
+    return Batch(rows, *(t.to(device) for t in (ids, places, targets, mask)))
 
 
 def answer_hidden(model: Transformer, batch: Batch) -> Tensor:
@@ -175,15 +176,18 @@ def table_of(rows: list[Tensor], mask: Tensor) -> Tensor:
 
 @torch.no_grad()
 def score(model: Transformer, rollouts: Sequence[Rollout], pad: int, temperature: float = 1.0) -> list[Tensor]:
-    """Log-probabilities of each rollout's answer under `model`, by the training forward."""
-    sequences = [(r.prompt, r.answer) for r in rollouts]
-    where = next(model.parameters()).device
-    found: list[Tensor] = [torch.empty(0)] * len(rollouts)
-    for batch in batches(sequences, pad, where):
-        logprobs = token_logprobs(model, answer_hidden(model, batch), batch, temperature)
-        for row, i in enumerate(batch.rows):
-            found[i] = logprobs[row, : len(sequences[i][1])].cpu()
-    return found
+    """Log-probabilities of each rollout's answer under `model`, by the training forward. Several processes share them."""
+    device = next(model.parameters()).device
+
+    def score_part(sequences: Sequence[tuple[list[int], list[int]]]) -> list[Tensor]:
+        scores: list[Tensor] = [torch.empty(0)] * len(sequences)
+        for batch in batches(sequences, pad, device):
+            logprobs = token_logprobs(model, answer_hidden(model, batch), batch, temperature)
+            for row, i in enumerate(batch.rows):
+                scores[i] = logprobs[row, : len(sequences[i][1])].cpu()
+        return scores
+
+    return share_out([(rollout.prompt, rollout.answer) for rollout in rollouts], score_part)
 
 
 def rollout_difference(rollouts: Sequence[Rollout], logprobs: Sequence[Tensor]) -> float:

@@ -14,37 +14,28 @@ from urllib.parse import urlsplit
 import numpy as np
 from pydantic import PositiveInt
 
-from crawl2chat.curation.quality import Drop
+from crawl2chat.curation.drop import Drop
 from crawl2chat.parameters import Params
 
-_SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*://")
-_SPLIT = re.compile(r"[^a-zA-Z0-9]+")
+SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*://")
+NOT_ALPHANUMERIC = re.compile(r"[^a-zA-Z0-9]+")
 
 
 class AddressParams(Params):
     """What the URL filter refuses."""
 
-    integrated_lists: bool = True  # datatrove's domains, URLs and words
-    domains: tuple[str, ...] = ()  # own domains, subdomains included
-    words: tuple[str, ...] = ()  # own words; one in a URL is enough
-    soft_words: PositiveInt = 2  # so many doubtful words make a bad one
-    file_types: tuple[str, ...] = (
-        ".pdf",
-        ".jpg",
-        ".jpeg",
-        ".png",
-        ".gif",
-        ".zip",
-        ".exe",
-        ".mp3",
-        ".mp4",
-        ".css",
-        ".js",
-        ".xml",
-    )
+    # datatrove's domains, URLs and words.
+    integrated_lists: bool = True
+    # Own domains, subdomains included.
+    domains: tuple[str, ...] = ()
+    # Own words; one in a URL is enough.
+    words: tuple[str, ...] = ()
+    # So many doubtful words make a bad one.
+    soft_words: PositiveInt = 2
+    file_types: tuple[str, ...] = tuple(".pdf .jpg .jpeg .png .gif .zip .exe .mp3 .mp4 .css .js .xml".split())
 
 
-def _assets() -> Path:
+def assets_folder() -> Path:
     from datatrove.utils._import_utils import ASSETS_PATH
 
     return Path(ASSETS_PATH)
@@ -53,36 +44,36 @@ def _assets() -> Path:
 def build_lists(folder: Path, own: Path | None = None, integrated: bool = True) -> Path:
     """Write the lists below `folder` as sorted hashes, once; returns `folder`.
 
-    `own` is a folder of one's own lists: text files, packed or not, with a domain or a URL a line (a line with a `/` behind
-    its host is a URL and blocks what begins with it); `#` starts a comment, and of several words, as in a hosts file, the
-    last counts.
+    `own` is a folder of one's own lists: text files, packed or not, with a domain or a URL a line (a line with a `/`
+    behind its host is a URL and blocks what begins with it); `#` starts a comment, and of several words, as in a hosts
+    file, the last counts.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / "complete").exists():
         return folder
-    found: dict[str, list[np.ndarray]] = {"domains": [_hashed([])], "urls": [_hashed([])]}
+    found: dict[str, list[np.ndarray]] = {"domains": [hash_lines([])], "urls": [hash_lines([])]}
     if integrated:
-        with tarfile.open(_assets() / "url_filterblacklistsv0_3_0.tar.gz", "r|gz") as archive:
+        with tarfile.open(assets_folder() / "url_filterblacklistsv0_3_0.tar.gz", "r|gz") as archive:
             for member in archive:
                 if (name := member.name.split("/")[-1]) in found:
-                    found[name].append(_hashed(archive.extractfile(member).read().split()))
-    hosts, pages = _own(own) if own else ([], [])
-    found["domains"].append(_hashed(hosts))
-    for name, lists in (found | {"own_urls": [_hashed(pages)]}).items():
+                    found[name].append(hash_lines(archive.extractfile(member).read().split()))
+    hosts, pages = own_lists(own) if own else ([], [])
+    found["domains"].append(hash_lines(hosts))
+    for name, lists in (found | {"own_urls": [hash_lines(pages)]}).items():
         np.save(folder / f"{name}.npy", np.unique(np.concatenate(lists)))
     (folder / "complete").touch()
     return folder
 
 
-def _hashed(lines: list[bytes]) -> np.ndarray:
+def hash_lines(lines: list[bytes]) -> np.ndarray:
     from xxhash import xxh3_64_intdigest
 
     return np.fromiter(map(xxh3_64_intdigest, lines), np.uint64, len(lines))
 
 
-def _own(folder: Path) -> tuple[list[bytes], list[bytes]]:
+def own_lists(folder: Path) -> tuple[list[bytes], list[bytes]]:
     """The domains and the URLs (without scheme and `www.`) of one's own lists."""
-    from crawl2chat.curation.records import open_binary
+    from crawl2chat.curation.reading.files import open_binary
 
     hosts, pages = [], []
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "about.json"):
@@ -97,16 +88,16 @@ def _own(folder: Path) -> tuple[list[bytes], list[bytes]]:
 
 def bare(url: str) -> str:
     """A URL without its scheme and `www.`, the host in lower case."""
-    host, slash, rest = _SCHEME.sub("", url).partition("/")
+    host, slash, rest = SCHEME.sub("", url).partition("/")
     return host.lower().removeprefix("www.") + slash + rest
 
 
-def _words(name: str) -> frozenset[str]:
-    lines = (_assets() / name).read_text().splitlines()
-    return frozenset(_SPLIT.sub("", line).lower() for line in lines if line and not line.startswith("#"))
+def listed_words(name: str) -> frozenset[str]:
+    lines = (assets_folder() / name).read_text().splitlines()
+    return frozenset(NOT_ALPHANUMERIC.sub("", line).lower() for line in lines if line and not line.startswith("#"))
 
 
-def _beginnings(url: str) -> list[str]:
+def beginnings_of(url: str) -> list[str]:
     """The URL without its scheme, and what it says up to each `/`, `?` and `#`."""
     whole = bare(url)
     return [whole, *(whole[: match.start()] for match in re.finditer(r"[/?#]", whole))]
@@ -126,15 +117,15 @@ class AddressFilter:
 
     @cached_property
     def _hard(self) -> frozenset[str]:
-        return frozenset(self.params.words) | (_words("banned_words.txt") if self._integrated else frozenset())
+        return frozenset(self.params.words) | (listed_words("banned_words.txt") if self._integrated else frozenset())
 
     @cached_property
     def _soft(self) -> frozenset[str]:
-        return _words("soft_banned_words.txt") if self._integrated else frozenset()
+        return listed_words("soft_banned_words.txt") if self._integrated else frozenset()
 
     @cached_property
     def _parts(self) -> re.Pattern | None:
-        parts = sorted(_words("banned_subwords.txt")) if self._integrated else []
+        parts = sorted(listed_words("banned_subwords.txt")) if self._integrated else []
         return re.compile("|".join(map(re.escape, parts))) if parts else None
 
     def __getstate__(self) -> dict:
@@ -160,15 +151,23 @@ class AddressFilter:
             domain = ".".join(labels[start:])
             if domain in self.own or self._listed("domains", domain):
                 return Drop("blocked_domain", domain)
-        if self._listed("urls", url) or any(self._listed("own_urls", start) for start in _beginnings(url)):
+        if self._listed("urls", url) or any(self._listed("own_urls", start) for start in beginnings_of(url)):
             return Drop("blocked_url", url[:200])
         if parts.path.lower().endswith(self.params.file_types):
             return Drop("file_type", parts.path.rsplit(".", 1)[-1])
-        words = set(_SPLIT.split(url))
+        words = set(NOT_ALPHANUMERIC.split(url))
         if found := sorted(words & self._hard):
             return Drop("blocked_word", found[0])
         if len(found := sorted(words & self._soft)) >= self.params.soft_words:
             return Drop("blocked_words", " ".join(found))
-        if self._parts and (match := self._parts.search(_SPLIT.sub("", url).lower())):
+        if self._parts and (match := self._parts.search(NOT_ALPHANUMERIC.sub("", url).lower())):
             return Drop("blocked_subword", match.group())
         return None
+
+
+def domain_of(url: str) -> str:
+    """The host in lower case, without `www.`; empty where there is none."""
+    try:
+        return (urlsplit(url).hostname or "").lower().removeprefix("www.")
+    except ValueError:
+        return ""

@@ -1,8 +1,8 @@
-"""An optional quality classifier, trained in the pipeline from samples of good and bad text: fastText over words and pairs.
+"""An optional quality classifier, trained from samples of good and bad text: fastText over words and pairs.
 
 In: texts of both kinds, chosen from one's own files (`quality/` of the inputs) or from the crawl itself by domain or
-source. Out: a model, and for each document the probability that it is like the good ones. One thread and a seed: the same
-samples give the same bytes. Source: Li et al. 2024 (DCLM), which keeps the best tenth by such a score.
+source. Out: a model, and for each document the probability that it is like the good ones. One thread and a seed: the
+same samples give the same bytes. Source: Li et al. 2024 (DCLM), which keeps the best tenth by such a score.
 """
 
 import heapq
@@ -17,7 +17,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, PositiveInt, model_validator
 
-from crawl2chat.curation.execution import documents_in
+from crawl2chat.curation.documents import documents_in
+from crawl2chat.curation.reading.any_file import read_file
+from crawl2chat.curation.reading.records import Found
 from crawl2chat.errors import UserError
 from crawl2chat.parameters import Params, Share
 
@@ -48,42 +50,42 @@ class ClassifierParams(Params):
 def train(documents: Path, samples: Path, params: ClassifierParams, work: Path) -> tuple[Path, dict[str, Any]]:
     """Train on the chosen texts; returns the model's file and its scores on held-out samples."""
     work.mkdir(parents=True, exist_ok=True)
-    positive = _choose(texts(params.positive, documents, samples), params.max_samples)
+    positive = choose(texts(params.positive, documents, samples), params.max_samples)
     others = params.negative or ("source:*",)
     unlike = {key for key, _ in positive}
-    negative = _choose(
+    negative = choose(
         ((key, text) for key, text in texts(others, documents, samples) if key not in unlike),
         params.max_samples if params.negative else len(positive),
     )
     for name, found in (("positive", positive), ("negative", negative)):
         if len(found) < LEAST:
             raise UserError(
-                f"filter: {len(found)} {name} samples for the classifier, at least {LEAST} are needed; "
-                f"change filter.classifier.{name} or put texts into quality/ of your inputs."
+                f"{len(found)} {name} samples for the classifier, at least {LEAST} are needed; "
+                f"change `{name}` or put texts into quality/ of your inputs."
             )
     rows = [("good", *row) for row in positive] + [("bad", *row) for row in negative]
-    rows.sort(key=lambda row: _hash(row[1]))  # both kinds in turn, in an order that only the samples decide
-    learned, held = work / "samples.txt", rows[::HELD_OUT]
-    with learned.open("w", encoding="utf-8") as file:
+    rows.sort(key=lambda row: hash_of(row[1]))  # both kinds in turn, in an order that only the samples decide
+    samples_file, held_out = work / "samples.txt", rows[::HELD_OUT]
+    with samples_file.open("w", encoding="utf-8") as file:
         file.writelines(f"__label__{label} {text}\n" for n, (label, _, text) in enumerate(rows) if n % HELD_OUT)
     path = work / "model.bin"
     options = {"epoch": params.epochs, "dim": params.dimensions, "bucket": params.buckets}
-    _learn(learned, path, options)
-    right = sum((score(text, path) >= 0.5) == (label == "good") for label, _, text in held)
-    if right <= len(held) / 2:
+    learn(samples_file, path, options)
+    right = sum((score(text, path) >= 0.5) == (label == "good") for label, _, text in held_out)
+    if right <= len(held_out) / 2:
         raise UserError(
-            f"filter: the classifier is right on {right} of {len(held)} held-out samples, no better than chance; "
-            "give it more samples or raise filter.classifier.epochs."
+            f"The classifier is right on {right} of {len(held_out)} held-out samples, no better than chance; "
+            "give it more samples or raise `epochs`."
         )
     return path, {
         "positives": len(positive),
         "negatives": len(negative),
-        "held_out": len(held),
-        "accuracy": right / len(held),
+        "held_out": len(held_out),
+        "accuracy": right / len(held_out),
     }
 
 
-def _learn(samples: Path, model: Path, options: dict[str, int]) -> None:
+def learn(samples: Path, model: Path, options: dict[str, int]) -> None:
     """Run fastText in a process of its own, whose fresh memory is all zero: with one thread fastText 0.9.2 fills but a
     tenth of its matrix and takes the rest as it finds it, which would be different every time, or not a number.
     """
@@ -94,28 +96,28 @@ def _learn(samples: Path, model: Path, options: dict[str, int]) -> None:
         ".save_model(model)"
     )
     # glibc fills memory that is handed out with the complement of this byte
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code, str(samples), str(aside), json.dumps(options)],
         env=os.environ | {"MALLOC_PERTURB_": "255"},
         capture_output=True,
         text=True,
     )
-    if done.returncode:
+    if process.returncode:
         raise UserError(
-            f"filter: fastText could not learn from the samples ({done.stderr.strip().splitlines()[-1]}); "
-            "change filter.classifier."
+            f"fastText could not learn from the samples ({process.stderr.strip().splitlines()[-1]}); "
+            "change the samples or the parameters of the classifier."
         )
     os.replace(aside, model)
 
 
 def score(text: str, model: Path) -> float:
     """The probability that a text is a good one."""
-    labels, scores = _model(str(model)).predict(flat(text), k=2)
+    labels, scores = load_model(str(model)).predict(flat(text), k=2)
     return min(1.0, float(dict(zip(labels, scores, strict=True))["__label__good"]))
 
 
 @lru_cache(1)
-def _model(path: str) -> Any:
+def load_model(path: str) -> Any:
     from fasttext.FastText import _FastText
 
     return _FastText(path)
@@ -132,7 +134,7 @@ def texts(choices: Iterable[str], documents: Path, samples: Path) -> Iterator[tu
     for choice in choices:
         kind, _, name = choice.partition(":")
         if kind == "samples":
-            yield from _files(samples / name, samples)
+            yield from texts_in(samples / name, samples)
         else:
             wanted[kind].add(name)
     if any(wanted.values()):
@@ -142,13 +144,10 @@ def texts(choices: Iterable[str], documents: Path, samples: Path) -> Iterator[tu
                 yield document["id"], flat(document["text"])
 
 
-def _files(path: Path, samples: Path) -> Iterator[tuple[str, str]]:
-    from crawl2chat.curation.records import Found, read_file
-
+def texts_in(path: Path, samples: Path) -> Iterator[tuple[str, str]]:
     if not path.exists():
         raise UserError(
-            f"filter: quality/{path.relative_to(samples)} is not among your inputs; put it there or change "
-            "filter.classifier."
+            f"quality/{path.relative_to(samples)} is not among your inputs; put it there or change filter.classifier."
         )
     for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
         for record in read_file(file, 1 << 25):
@@ -156,13 +155,13 @@ def _files(path: Path, samples: Path) -> Iterator[tuple[str, str]]:
                 yield f"{file.relative_to(samples).as_posix()} {record.id}", flat(record.text)
 
 
-def _choose(found: Iterable[tuple[str, str]], most: int) -> list[tuple[str, str]]:
+def choose(found: Iterable[tuple[str, str]], most: int) -> list[tuple[str, str]]:
     """At most so many (key, text), those with the smallest hashes: the same ones in whatever order they come."""
-    hashed = ((_hash(key), key, text) for key, text in found if text)
+    hashed = ((hash_of(key), key, text) for key, text in found if text)
     return [(key, text) for _, key, text in heapq.nsmallest(most, hashed)]
 
 
-def _hash(key: str) -> int:
+def hash_of(key: str) -> int:
     from xxhash import xxh3_64_intdigest
 
     return xxh3_64_intdigest(key)

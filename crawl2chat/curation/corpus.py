@@ -1,8 +1,8 @@
 """The dataset: one row a document, checked before it is written.
 
-In: shards of curated documents. Out: `documents-*.parquet` with the columns of `COLUMNS`, and the rows that broke a check
-with the column and the check they broke. Checks look at the data, not only at types: hashes are those of the texts, dates
-are dates, no id comes twice. Documents pass in batches, so that memory does not grow with the corpus.
+In: shards of curated documents. Out: `documents-*.parquet` with the columns of `COLUMNS`, and the rows that broke a
+check with the column and the check they broke. Checks look at the data, not only at types: hashes are those of the
+texts, dates are dates, no id comes twice. Documents pass in batches, so that memory does not grow with the corpus.
 """
 
 import hashlib
@@ -14,44 +14,27 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from crawl2chat.curation.documents import documents_of
+
 # What the filters measured; null where a rule's parameters leave the measure out.
-MEASURES = (
-    "duplicate_lines",
-    "duplicate_line_characters",
-    "top_2_gram",
-    "duplicate_5_grams",
-    "mean_word_length",
-    "alphabetic_words",
-    "stop_words",
-    "bullet_lines",
-    "ellipsis_lines",
-    "sentences",
-    "line_punctuation",
-    "short_lines",
-    "duplicate_characters",
-    "new_lines",
-    "quality",
+MEASURES = tuple(
+    "duplicate_lines duplicate_line_characters top_2_gram duplicate_5_grams mean_word_length alphabetic_words "
+    "stop_words bullet_lines ellipsis_lines sentences line_punctuation short_lines duplicate_characters new_lines "
+    "quality".split()
 )
+# Of the measures, those that are shares.
+SHARES = set(
+    "duplicate_lines duplicate_line_characters alphabetic_words bullet_lines ellipsis_lines line_punctuation "
+    "short_lines duplicate_characters quality".split()
+)
+NUMBERS = ("words", "cluster", "cluster_size", "personal", "offset")
 COLUMNS = (
-    "id",
-    "url",
-    "domain",
-    "title",
-    "date",
-    "source",
-    "language",
-    "language_score",
+    *"id url domain title date source language language_score".split(),
     *MEASURES,
-    "words",
-    "cluster",
-    "cluster_size",
-    "personal",
-    "text",
-    "sha256",
-    "file",
-    "offset",
+    *"words cluster cluster_size personal text sha256 file offset".split(),
 )
-BATCH = 1_000  # documents in memory at a time, and rows in a row group
+# Documents in memory at a time, and rows in a row group.
+BATCH = 1_000
 
 
 def row(document: dict[str, Any]) -> dict[str, Any]:
@@ -98,7 +81,7 @@ class Identities:
         self.database.close()
 
 
-def _schema(new: list[bool]):
+def schema(new: list[bool]) -> Any:
     """What a batch of rows must be like; `new` says of each whether its id comes for the first time."""
     import pandera.polars as pa
     import polars as pl
@@ -107,82 +90,42 @@ def _schema(new: list[bool]):
         """A check of one column that may look at the others."""
         return pa.Check(lambda data: data.lazyframe.select(rule()), name=name)
 
-    shares = {
-        "duplicate_lines",
-        "duplicate_line_characters",
-        "alphabetic_words",
-        "bullet_lines",
-        "ellipsis_lines",
-        "line_punctuation",
-        "short_lines",
-        "duplicate_characters",
-        "quality",
+    text, number, share, matches = pl.String, pl.Int64, pa.Check.in_range(0.0, 1.0), pa.Check.str_matches
+    url, date, cluster = pl.col("url"), pl.col("date"), pl.col("cluster")
+    hashed = pl.col("text").map_elements(sha256, text, skip_nulls=False)
+    host = url.str.extract(r"^[a-z][a-z0-9+.-]*://(?:[^/@]*@)?(?:www\.)?([^/:?#]+)")
+    host_is_domain = host.is_null() | (host.str.to_lowercase() == pl.col("domain"))
+    calendar_date = date.str.contains(r"^\d{4}-\d\d-\d\d$") & date.str.to_date("%Y-%m-%d", strict=False).is_not_null()
+    is_new = check("unique", lambda: pl.lit(pl.Series(new)))
+    no_null = check("no_null_character", lambda: ~pl.col("text").str.contains("\0", literal=True))
+    columns = {
+        "id": (text, [pa.Check.str_length(min_value=1), is_new]),
+        "url": (text, matches(r"^$|^[a-z][a-z0-9+.-]*:")),
+        "domain": (text, [matches(r"^[^/\s]*$"), check("domain_of_url", lambda: host_is_domain)]),
+        "title": (text,),
+        "date": (text, check("calendar_date", lambda: (date == "") | calendar_date)),
+        "source": (text,),
+        "language": (text, matches(r"^[a-z]{2,3}$")),
+        "language_score": (pl.Float64, share),
+        **{name: (pl.Float64, share if name in SHARES else pa.Check.ge(0.0)) for name in MEASURES},
+        "words": (number, pa.Check.ge(1)),
+        "cluster": (number, pa.Check.ge(-1)),
+        "cluster_size": (number, check("size_of_cluster", lambda: (cluster >= 0) == (pl.col("cluster_size") >= 2))),
+        "personal": (number, pa.Check.ge(0)),
+        "text": (text, [matches(r"\S"), no_null]),
+        "sha256": (text, check("sha256_of_text", lambda: hashed == pl.col("sha256"))),
+        "file": (text, pa.Check.str_length(min_value=1)),
+        "offset": (number, pa.Check.ge(-1)),
     }
-    hashed = pl.col("text").map_elements(sha256, pl.String, skip_nulls=False)
-    host = pl.col("url").str.extract(r"^[a-z][a-z0-9+.-]*://(?:[^/@]*@)?(?:www\.)?([^/:?#]+)")
     return pa.DataFrameSchema(
-        {
-            "id": pa.Column(
-                pl.String, [pa.Check.str_length(min_value=1), check("unique", lambda: pl.lit(pl.Series(new)))]
-            ),
-            "url": pa.Column(pl.String, pa.Check.str_matches(r"^$|^[a-z][a-z0-9+.-]*:")),
-            "domain": pa.Column(
-                pl.String,
-                [
-                    pa.Check.str_matches(r"^[^/\s]*$"),
-                    check("domain_of_url", lambda: host.is_null() | (host.str.to_lowercase() == pl.col("domain"))),
-                ],
-            ),
-            "title": pa.Column(pl.String),
-            "date": pa.Column(
-                pl.String,
-                check(
-                    "calendar_date",
-                    lambda: (
-                        (pl.col("date") == "")
-                        | (
-                            pl.col("date").str.contains(r"^\d{4}-\d\d-\d\d$")
-                            & pl.col("date").str.to_date("%Y-%m-%d", strict=False).is_not_null()
-                        )
-                    ),
-                ),
-            ),
-            "source": pa.Column(pl.String),
-            "language": pa.Column(pl.String, pa.Check.str_matches(r"^[a-z]{2,3}$")),
-            "language_score": pa.Column(pl.Float64, pa.Check.in_range(0.0, 1.0)),
-            **{
-                name: pa.Column(
-                    pl.Float64, pa.Check.in_range(0.0, 1.0) if name in shares else pa.Check.ge(0.0), nullable=True
-                )
-                for name in MEASURES
-            },
-            "words": pa.Column(pl.Int64, pa.Check.ge(1)),
-            "cluster": pa.Column(pl.Int64, pa.Check.ge(-1)),
-            "cluster_size": pa.Column(
-                pl.Int64, check("size_of_cluster", lambda: (pl.col("cluster") >= 0) == (pl.col("cluster_size") >= 2))
-            ),
-            "personal": pa.Column(pl.Int64, pa.Check.ge(0)),
-            "text": pa.Column(
-                pl.String,
-                [
-                    pa.Check.str_matches(r"\S"),
-                    check("no_null_character", lambda: ~pl.col("text").str.contains("\0", literal=True)),
-                ],
-            ),
-            "sha256": pa.Column(pl.String, check("sha256_of_text", lambda: hashed == pl.col("sha256"))),
-            "file": pa.Column(pl.String, pa.Check.str_length(min_value=1)),
-            "offset": pa.Column(pl.Int64, pa.Check.ge(-1)),
-        },
-        strict=True,
+        {name: pa.Column(*column, nullable=name in MEASURES) for name, column in columns.items()}, strict=True
     )
 
 
 def frame_of(rows: list[dict[str, Any]]) -> Any:
     import polars as pl
 
-    types = dict.fromkeys(("language_score", *MEASURES), pl.Float64) | dict.fromkeys(
-        ("words", "cluster", "cluster_size", "personal", "offset"), pl.Int64
-    )
+    types = dict.fromkeys(("language_score", *MEASURES), pl.Float64) | dict.fromkeys(NUMBERS, pl.Int64)
     return pl.DataFrame(rows, schema={name: types.get(name, pl.String) for name in COLUMNS})
 
 
@@ -198,7 +141,7 @@ def validated(rows: list[dict[str, Any]], new: list[bool]) -> tuple[Any, list[di
     if frame.is_empty():
         return frame, []
     try:
-        return _schema(new).validate(frame, lazy=True), []
+        return schema(new).validate(frame, lazy=True), []
     except pandera.errors.SchemaErrors as errors:
         cases = errors.failure_cases.to_dicts()
     if any(case["index"] is None for case in cases):  # the frame as a whole is wrong
@@ -227,15 +170,13 @@ def write(
     import pyarrow.parquet as pq
     from datatrove.utils.batching import batched
 
-    from crawl2chat.curation.execution import read_jsonl_zst
-
     count = 0
     with closing(Identities(ids)) as identities:
         for shard in shards:
             number = shard.name.split(".")[0]
-            schema = frame_of([]).to_arrow().schema
-            with pq.ParquetWriter(out / f"documents-{number}.parquet", schema, compression="zstd") as file:
-                for documents in batched(read_jsonl_zst(shard), BATCH):
+            columns = frame_of([]).to_arrow().schema
+            with pq.ParquetWriter(out / f"documents-{number}.parquet", columns, compression="zstd") as file:
+                for documents in batched(documents_of(shard), BATCH):
                     rows = [row(document) for document in documents]
                     frame, failures = validated(rows, identities.new(r["id"] for r in rows))
                     for index, broken in groupby(failures, key=itemgetter("row")):

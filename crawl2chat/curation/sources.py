@@ -1,10 +1,10 @@
 """Collects a person's own files, from this machine or from s3 and http servers, into the layout of a crawl.
 
-In: a folder with any of `crawl/`, `text/` (documents), `chat/`, `preferences/`, `verifiable/`, or with documents only; a
-single file; a pattern; a list file (`*.paths`, as Common Crawl's `warc.paths.gz`) whose lines are files, patterns or
-addresses. Out: `pages/`, `chat/`, `preferences/`, `verifiable/`, each with the files as found or, where there are none, an
-`about.json` that says so. Files are copied, never linked from the input: an out may be made read-only. Where a rate or a
-limit leaves records out, a file keeps the others byte for byte.
+In: a folder with any of `crawl/`, `text/` (documents), `chat/`, `preferences/`, `verifiable/`, or with documents only;
+a single file; a pattern; a list file (`*.paths`, as Common Crawl's `warc.paths.gz`) whose lines are files, patterns or
+addresses. Out: `pages/`, `chat/`, `preferences/`, `verifiable/`, each with the files as found or, where there are none,
+an `about.json` that says so. Files are copied, never linked from the input: an out may be made read-only. Where a rate
+or a limit leaves records out, a file keeps the others byte for byte.
 """
 
 import hashlib
@@ -16,25 +16,26 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import zstandard
 from pydantic import Field
 
-from crawl2chat.curation.records import COMPRESSIONS, Found, Lost, compression, kind_of, open_binary, read_file
+from crawl2chat.curation.reading.any_file import read_file
+from crawl2chat.curation.reading.files import compression, kind_of, open_binary, without_compression
+from crawl2chat.curation.reading.records import Found, Lost
 from crawl2chat.errors import UserError
-from crawl2chat.parameters import Params
+from crawl2chat.parameters import Params, Share
 
 DOCUMENTS, OTHERS = ("crawl", "text"), ("chat", "preferences", "verifiable", "blocklists", "quality")
 LIST = ".paths"
 ATTEMPTS, PAUSE = 3, 1.0  # at a server that does not answer, and the seconds between them
 MAX_BYTES = 1 << 25  # of one record, when records are counted
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-
-Share = Annotated[float, Field(ge=0, le=1)]
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 class CollectParams(Params):
@@ -62,9 +63,9 @@ class Source:
 def collect(inputs: Path, out: Path, params: CollectParams, seed: int, work: Path | None = None) -> dict[str, Any]:
     """Bring what is usable from `inputs` to `out`; returns counts of files, bytes, records and documents.
 
-    Downloads stay in `work` until the stage is done, so that a killed run fetches only what is missing.
+    Downloads stay in `work` until all is done, so that a killed run fetches only what is missing.
     """
-    found = list(_sources(inputs, params))
+    found = list(sources_of(inputs, params))
     documents = [source for source in found if kind_of(Path(source.name))]
     if not documents:
         raise UserError(
@@ -74,21 +75,21 @@ def collect(inputs: Path, out: Path, params: CollectParams, seed: int, work: Pat
     counts: Counter[str] = Counter(files=0, pages=0, unused_files=len(found) - len(documents))
     lost: Counter[str] = Counter()
     schema = ""  # of a table without texts, to tell when nothing else is there
-    for source in _chosen(documents, params, seed):
+    for source in choose(documents, params, seed):
         left = params.max_documents - counts["pages"] if params.max_documents else None
         if left == 0:
             break
-        path, target = _local(source, params, work or out / "fetched"), out / "pages" / source.name
+        path, target = local_copy(source, params, work or out / "fetched"), out / "pages" / source.name
         target.parent.mkdir(parents=True, exist_ok=True)
-        taken = _take(path, target, _share(source.name, params, seed), left)
+        taken = copy_records(path, target, sampler(source.name, params, seed), left)
         counts.update(files=taken.written, pages=taken.documents, records_left_out=taken.left_out)
         lost.update(taken.lost)
         schema = schema or taken.schema
     shutil.rmtree(out / "fetched", ignore_errors=True)
     if not counts["pages"]:
-        raise UserError(schema or _nothing(inputs, lost))
+        raise UserError(schema or no_documents(inputs, lost))
     counts["bytes"] = sum(path.stat().st_size for path in (out / "pages").rglob("*") if path.is_file())
-    counts.update(_collect_others(inputs, out))
+    counts.update(collect_others(inputs, out))
     return {**{key: counts[key] for key in sorted(counts)}, "lost": dict(sorted(lost.items()))}
 
 
@@ -98,7 +99,7 @@ def about(folder: Path, kind: str) -> None:
     (folder / "about.json").write_text(json.dumps({"kind": kind}) + "\n")
 
 
-def _collect_others(inputs: Path, out: Path) -> Counter[str]:
+def collect_others(inputs: Path, out: Path) -> Counter[str]:
     counts: Counter[str] = Counter()
     for kind in OTHERS:
         (out / kind).mkdir(parents=True)
@@ -113,18 +114,20 @@ def _collect_others(inputs: Path, out: Path) -> Counter[str]:
     return counts
 
 
-def _nothing(inputs: Path, lost: Counter[str]) -> str:
+def no_documents(inputs: Path, lost: Counter[str]) -> str:
     reason = f", most records for '{lost.most_common(1)[0][0]}'" if lost else ""
-    return f"The files of {inputs.name} hold no document{reason}; docs/own-data.md says what is read."
+    return (
+        f"The files of {inputs.name} hold no document{reason}; records of WARC, JSONL, Parquet, text and HTML are read."
+    )
 
 
 # ---- which files
 
 
-def _sources(inputs: Path, params: CollectParams) -> Iterator[Source]:
+def sources_of(inputs: Path, params: CollectParams) -> Iterator[Source]:
     """Every file that the input names, list files expanded, under names that differ."""
     seen: Counter[str] = Counter()
-    for source in _named(inputs, params):
+    for source in sources_named_by(inputs, params):
         seen[source.name] += 1
         again = seen[source.name]
         path = PurePosixPath(source.name)
@@ -132,107 +135,101 @@ def _sources(inputs: Path, params: CollectParams) -> Iterator[Source]:
         yield Source(name, source.address, source.named_by)
 
 
-def _named(inputs: Path, params: CollectParams) -> Iterator[Source]:
+def sources_named_by(inputs: Path, params: CollectParams) -> Iterator[Source]:
     if inputs.is_file():
         files, base = [inputs], inputs.parent
     elif inputs.is_dir():
         roots = [inputs / name for name in DOCUMENTS if (inputs / name).is_dir()]
         if not roots and not any((inputs / name).is_dir() for name in OTHERS):
             roots = [inputs]
-        lists = [path for path in inputs.iterdir() if _is_list(path.name)] if inputs not in roots else []
+        lists = [path for path in inputs.iterdir() if is_list(path.name)] if inputs not in roots else []
         files = sorted({*lists, *(path for root in roots for path in root.rglob("*") if path.is_file())})
         base = inputs
-    elif _is_pattern(str(inputs)):
-        yield from _expand(str(inputs), "", "crawl.inputs", params)
+    elif is_pattern(str(inputs)):
+        yield from expand(str(inputs), "", "inputs", params)
         return
     else:
-        raise UserError(
-            f"The input {inputs.name} does not exist; set crawl.inputs in params.yaml to your folder or file."
-        )
+        raise UserError(f"The input {inputs.name} does not exist; name your folder or file as `inputs`.")
     for path in files:
-        if _is_list(path.name):
-            yield from _listed(path, params)
+        if is_list(path.name):
+            yield from sources_listed_in(path, params)
         elif path.name != "README.md":
             yield Source(path.relative_to(base).as_posix(), str(path), inputs.name)
 
 
-def _is_list(name: str) -> bool:
-    for suffix in COMPRESSIONS:
-        name = name.removesuffix(suffix)
-    return name.endswith(LIST)
+def is_list(name: str) -> bool:
+    return without_compression(name).endswith(LIST)
 
 
-def _is_pattern(address: str) -> bool:
+def is_pattern(address: str) -> bool:
     return "*" in address or "[" in address  # a question mark is rather part of an address
 
 
-def _listed(file: Path, params: CollectParams) -> Iterator[Source]:
+def sources_listed_in(file: Path, params: CollectParams) -> Iterator[Source]:
     with open_binary(file) as stream:
         lines = stream.read().decode("utf-8", "replace").splitlines()
     for number, line in enumerate(map(str.strip, lines), 1):
         if not line or line.startswith("#"):
             continue
         place = f"{file.name}:{number}"
-        if _ADDRESS.match(line) or line.startswith("/"):
-            yield from _expand(line, "", place, params)
+        if ADDRESS.match(line) or line.startswith("/"):
+            yield from expand(line, "", place, params)
         elif params.prefix:
-            yield from _expand(params.prefix.rstrip("/") + "/" + line, line, place, params)
+            yield from expand(params.prefix.rstrip("/") + "/" + line, line, place, params)
         else:
-            yield from _expand(str(file.resolve().parent / line), line, place, params)
+            yield from expand(str(file.resolve().parent / line), line, place, params)
 
 
-def _expand(address: str, name: str, place: str, params: CollectParams) -> Iterator[Source]:
+def expand(address: str, name: str, place: str, params: CollectParams) -> Iterator[Source]:
     """The files behind a path or an address, which may be a pattern or a folder. `name` is how a list calls it."""
-    if _ADDRESS.match(address) and not _is_pattern(address) and not address.endswith("/"):
-        yield Source(_clean(name or _without_scheme(address)), address, place)
+    if ADDRESS.match(address) and not is_pattern(address) and not address.endswith("/"):
+        yield Source(safe_name(name or without_scheme(address)), address, place)
         return
-    with _sentences(address, place):
-        system, path = _system(address, params)
+    with one_sentence(address, place):
+        system, path = file_system(address, params)
         root = path
-        if _is_pattern(path):
+        if is_pattern(path):
             root = re.split(r"[*\[]", path)[0].rpartition("/")[0]
             found = [one for one in sorted(system.glob(path)) if not system.isdir(one)]
             if not found:
-                raise UserError(f"{place}: the pattern {_shown(address)} matches no file; mend or remove it.")
+                raise UserError(f"{place}: the pattern {short_address(address)} matches no file; mend or remove it.")
         elif system.isdir(path):
             found = sorted(system.find(path))
         else:
             found = [path]
             if not system.exists(path):
-                raise UserError(
-                    f"{place}: there is no file {_shown(address)}; mend the line, or set crawl.collect.prefix."
-                )
+                raise UserError(f"{place}: there is no file {short_address(address)}; mend the line, or set `prefix`.")
     for one in found:
-        if _ADDRESS.match(address):
-            yield Source(_clean(_without_scheme(one)), system.unstrip_protocol(one), place)
+        if ADDRESS.match(address):
+            yield Source(safe_name(without_scheme(one)), system.unstrip_protocol(one), place)
         else:  # no path of this machine becomes part of a name
             own = os.path.relpath(one, root) if one != root else name or os.path.basename(one)
-            yield Source(_clean(own), one, place)
+            yield Source(safe_name(own), one, place)
 
 
-def _shown(address: str) -> str:
-    return address if _ADDRESS.match(address) else os.path.basename(address)
+def short_address(address: str) -> str:
+    return address if ADDRESS.match(address) else os.path.basename(address)
 
 
-def _without_scheme(address: str) -> str:
-    return _ADDRESS.sub("", address)
+def without_scheme(address: str) -> str:
+    return ADDRESS.sub("", address)
 
 
-def _clean(name: str) -> str:
+def safe_name(name: str) -> str:
     """A name that any file system takes: no way up, no query, none but plain characters."""
     parts = [part for part in name.split("?")[0].split("/") if part not in ("", ".", "..")]
     return re.sub(r"[^\w./+=@-]", "_", "/".join(parts))
 
 
-def _chosen(documents: list[Source], params: CollectParams, seed: int) -> Iterator[Source]:
+def choose(documents: list[Source], params: CollectParams, seed: int) -> Iterator[Source]:
     """Files until a limit is reached: in order of their names, or of their hashes where there is a limit."""
     limited = params.max_files or params.max_megabytes or params.max_documents
-    order = sorted(documents, key=lambda source: (_chance(seed, source.name) if limited else 0.0, source.name))
+    order = sorted(documents, key=lambda source: (chance(seed, source.name) if limited else 0.0, source.name))
     total = 0
     for source in order[: params.max_files or None]:
         if params.max_megabytes:
-            with _sentences(source.address, source.named_by):
-                system, path = _system(source.address, params)
+            with one_sentence(source.address, source.named_by):
+                system, path = file_system(source.address, params)
                 size = int(system.info(path).get("size") or 0)
             if total and total + size > params.max_megabytes * 2**20:
                 continue
@@ -240,7 +237,7 @@ def _chosen(documents: list[Source], params: CollectParams, seed: int) -> Iterat
         yield source
 
 
-def _chance(seed: int, *parts: object) -> float:
+def chance(seed: int, *parts: object) -> float:
     """A number in [0, 1) that is the same whenever the same thing is asked."""
     digest = hashlib.sha256("\n".join(map(str, (seed, *parts))).encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
@@ -249,17 +246,17 @@ def _chance(seed: int, *parts: object) -> float:
 # ---- from where they lie to here
 
 
-def _system(address: str, params: CollectParams) -> tuple[Any, str]:
+def file_system(address: str, params: CollectParams) -> tuple[Any, str]:
     """fsspec's file system for an address, and the path in it."""
     from fsspec.core import url_to_fs
 
-    protocol = address.split("://")[0] if _ADDRESS.match(address) else "file"
+    protocol = address.split("://")[0] if ADDRESS.match(address) else "file"
     return url_to_fs(address, **params.storage.get(protocol, {}))
 
 
-def _local(source: Source, params: CollectParams, folder: Path) -> Path:
+def local_copy(source: Source, params: CollectParams, folder: Path) -> Path:
     """The file on this machine, downloaded unless an earlier run has it."""
-    if not _ADDRESS.match(source.address):
+    if not ADDRESS.match(source.address):
         return Path(source.address)
     path = folder / source.name
     if path.exists():
@@ -268,11 +265,11 @@ def _local(source: Source, params: CollectParams, folder: Path) -> Path:
     partial = path.with_name(f".{path.name}.partial")
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            with _sentences(source.address, source.named_by):
-                system, remote = _system(source.address, params)
+            with one_sentence(source.address, source.named_by):
+                system, remote = file_system(source.address, params)
                 system.get_file(remote, str(partial))
             break
-        except _TryAgain as error:
+        except NoAnswer as error:
             if attempt == ATTEMPTS:
                 raise UserError(str(error)) from None
             time.sleep(PAUSE * attempt)
@@ -280,32 +277,28 @@ def _local(source: Source, params: CollectParams, folder: Path) -> Path:
     return path
 
 
-class _TryAgain(UserError):
+class NoAnswer(UserError):
     """What may pass: a server that does not answer."""
 
 
-class _sentences:
+@contextmanager
+def one_sentence(address: str, place: str) -> Iterator[None]:
     """Turns what goes wrong with an address into one sentence."""
-
-    def __init__(self, address: str, place: str):
-        self.address, self.place = _shown(address), place
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if not isinstance(error, Exception) or isinstance(error, UserError):
-            return
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        where, host = f"{place}: {short_address(address)}", urlsplit(address).netloc
         chain = f"{type(error).__name__} {type(error.__cause__).__name__} {error}"
         status = getattr(error, "status", None)
-        where, host = f"{self.place}: {self.address}", urlsplit(self.address).netloc
         if isinstance(error, ImportError):
-            extra = "pip install '.[s3]'" if self.address.startswith("s3") else f"install it ({error})"
+            extra = "pip install '.[s3]'" if address.startswith("s3") else f"install it ({error})"
             raise UserError(f"{where} needs a package that is not there: {extra}.") from None
         if "Credential" in chain or isinstance(error, PermissionError) or status in (401, 403):
             raise UserError(
                 f"{where} is refused for want of credentials: set them as the provider's tools expect "
-                "(for s3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), or crawl.collect.storage: {s3: {anon: true}} "
+                "(for s3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), or `storage` to {s3: {anon: true}} "
                 "where everybody may read."
             ) from None
         if isinstance(error, FileNotFoundError) or status == 404:
@@ -313,17 +306,18 @@ class _sentences:
         if isinstance(error, ValueError) and "protocol" in str(error).lower():
             raise UserError(f"{where} has a protocol that nothing here reads; use s3:// or https://.") from None
         if isinstance(error, (OSError, TimeoutError)) or "Client" in chain or "Connect" in chain:
-            raise _TryAgain(
+            raise NoAnswer(
                 f"{where} cannot be read ({type(error).__name__}): the host {host} does not answer as it should; "
                 "check the address and the network, and run again."
             ) from None
+        raise
 
 
 # ---- which records
 
 
 @dataclass
-class _Taken:
+class Taken:
     """What one file gave."""
 
     documents: int
@@ -333,7 +327,7 @@ class _Taken:
     written: bool
 
 
-def _share(name: str, params: CollectParams, seed: int) -> Callable[[Found | Lost], bool]:
+def sampler(name: str, params: CollectParams, seed: int) -> Callable[[Found | Lost], bool]:
     """Whether a record of the file is among the share that is taken."""
     paths = sorted((path for path in params.rates if "=" not in path and name.startswith(path)), key=len)
     rate = params.rates[paths[-1]] if paths else 1.0
@@ -346,14 +340,14 @@ def _share(name: str, params: CollectParams, seed: int) -> Callable[[Found | Los
             known["domain"] = urlsplit(known["url"]).netloc if known.get("url") else ""
             for field, value, part in fields:
                 share *= part if str(known.get(field, "")) == value else 1.0
-        return share >= 1.0 or _chance(seed, name, record.id or record.place) < share
+        return share >= 1.0 or chance(seed, name, record.id or record.place) < share
 
     return wanted
 
 
-def _take(path: Path, target: Path, wanted: Callable[[Found | Lost], bool], left: int | None) -> _Taken:
+def copy_records(path: Path, target: Path, wanted: Callable[[Found | Lost], bool], left: int | None) -> Taken:
     """Copy the wanted records of `path` to `target`; all of it, byte for byte, where all are wanted."""
-    taken = _Taken(0, 0, Counter(), "", False)
+    taken = Taken(0, 0, Counter(), "", False)
     choice: dict[int, bool] = {}  # place → whether it is wanted
     for record in read_file(path, MAX_BYTES):
         full = left is not None and taken.documents >= left
@@ -375,15 +369,13 @@ def _take(path: Path, target: Path, wanted: Callable[[Found | Lost], bool], left
     if all(choice.values()):
         shutil.copyfile(path, target)
     elif taken.written:
-        _cut(path, target, choice)
+        copy_chosen(path, target, choice)
     return taken
 
 
-def _cut(path: Path, target: Path, choice: dict[int, bool]) -> None:
+def copy_chosen(path: Path, target: Path, choice: dict[int, bool]) -> None:
     """The records of `path` whose places are chosen."""
-    plain = target.name
-    for suffix in COMPRESSIONS:
-        plain = plain.removesuffix(suffix)
+    plain = without_compression(target.name)
     kind = kind_of(path)
     if kind in ("jsonl", "text"):
         with open_binary(path) as lines, zstandard.open(target.with_name(f"{plain}.zst"), "wb") as out:
@@ -391,12 +383,12 @@ def _cut(path: Path, target: Path, choice: dict[int, bool]) -> None:
                 if choice.get(number):
                     out.write(line)
     elif kind == "parquet":
-        _cut_table(path, target, choice)
+        copy_rows(path, target, choice)
     elif kind == "warc":
-        _cut_archive(path, target, plain, choice)
+        copy_archive_records(path, target, plain, choice)
 
 
-def _cut_table(path: Path, target: Path, choice: dict[int, bool]) -> None:
+def copy_rows(path: Path, target: Path, choice: dict[int, bool]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -408,7 +400,7 @@ def _cut_table(path: Path, target: Path, choice: dict[int, bool]) -> None:
             number += len(batch)
 
 
-def _cut_archive(path: Path, target: Path, plain: str, choice: dict[int, bool]) -> None:
+def copy_archive_records(path: Path, target: Path, plain: str, choice: dict[int, bool]) -> None:
     """Runs of bytes from one record's place to the next; out of a stream around all records they come unpacked."""
     places = sorted(place for place in choice if place >= 0)
     with path.open("rb") as raw:

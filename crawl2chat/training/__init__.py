@@ -1,1 +1,1 @@
-"""What pretraining, fine-tuning and reward modelling share: batch order, the Lightning module, checkpoints, callbacks."""
+"""What all training shares: batch order, devices, the loop, checkpoints; and training by gradient descent on batches."""

@@ -1,14 +1,14 @@
 """Checkpoints of a training run: a model folder that opens by itself (config.json, model.safetensors), with the optimizers'
 tensors and the run's state beside it. Written aside and renamed, so that a kill leaves a whole checkpoint or none. A
-damaged newest one is removed with a sentence, and the one before it is used. Nothing unpickles, and nothing tells on how
-many devices it was made: each tensor is whole, one process writes, and any number may go on from it.
+damaged newest one is put aside with a sentence, and the one before it is used. Nothing unpickles, and nothing depends on how
+many devices wrote it: each tensor is whole, one process writes, and any number may go on from it.
 """
 
 import hashlib
 import json
+import logging
 import os
 import shutil
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,17 @@ from torch import Tensor, nn
 
 from crawl2chat.errors import UserError
 
+logger = logging.getLogger(__name__)
 WEIGHTS, OPTIMIZERS, STATE = "model.safetensors", "optimizers.safetensors", "state.json"
 
 
-def whole(tensor: Tensor) -> Tensor:
+def whole_tensor(tensor: Tensor) -> Tensor:
     """The tensor on the CPU; one that is cut over devices is put together, in which all of them take part."""
     tensor = tensor.detach()
     return (tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor).cpu().contiguous()
 
 
-def cut_like(tensor: Tensor, like: Tensor) -> Tensor:
+def sharded_like(tensor: Tensor, like: Tensor) -> Tensor:
     """A whole tensor on the device of `like`, and cut over devices if that is."""
     tensor = tensor.to(like.device)
     if not hasattr(like, "full_tensor") or tensor.shape != like.shape:
@@ -48,14 +49,14 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
         for name, tensor in weights.items():
             missing = own[name].shape[0] - len(tensor) if tensor.ndim else 0
             padded = torch.cat([tensor, tensor.new_zeros(missing, *tensor.shape[1:])]) if missing else tensor
-            own[name].copy_(cut_like(padded, own[name]))
+            own[name].copy_(sharded_like(padded, own[name]))
 
 
 def gathered(tensors: Iterable[tuple[str, Tensor]], keep: bool) -> dict[str, Tensor]:
     """Whole tensors by name; nothing where they are not to be kept, though every process has to take part."""
     found = {}
     for name, tensor in tensors:
-        tensor = whole(tensor)
+        tensor = whole_tensor(tensor)
         if keep:
             found[name] = tensor
     return found
@@ -85,7 +86,7 @@ def restore_optimizers(
         weight_name, key = name.rsplit("/", 1)
         weight = weights[weight_name]
         # AdamW counts its steps in a CPU tensor unless it is fused on a device, where it moves the count itself.
-        owner[id(weight)].state[weight][key] = cut_like(tensor, weight)
+        owner[id(weight)].state[weight][key] = sharded_like(tensor, weight)
 
 
 def save_checkpoint(
@@ -149,19 +150,25 @@ def digest(path: Path) -> str:
 
 
 def newest_sound(folder: Path) -> Path | None:
-    """The newest checkpoint whose files are what was written. Damaged ones are removed, each with a sentence."""
+    """The newest checkpoint whose files are what was written. Damaged ones are put aside, each with a sentence."""
     for path in reversed(saved(folder)):
         try:
             for name, expected in json.loads((path / STATE).read_text())["sha256"].items():
                 if digest(path / name) != expected:
                     raise ValueError(f"{name} is not what was written")
             return path
-        except Exception as error:  # whatever is wrong with a checkpoint, the one before it may be sound
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:  # unreadable, or no such JSON
             others = len(saved(folder)) > 1
             instead = "using the one before it" if others else "none is left, starting from the beginning"
-            print(f"checkpoint {path.name} is damaged ({error}); {instead}", file=sys.stderr)
-            shutil.rmtree(path)
+            kept = put_aside(path)
+            logger.warning("checkpoint %s is damaged (%s) and is now %s; %s", path.name, error, kept.name, instead)
     return None
+
+
+def put_aside(path: Path) -> Path:
+    """Renames a checkpoint that is not to be used, and returns its new place."""
+    earlier = len(list(path.parent.glob(f"damaged-{path.name}*")))
+    return path.rename(path.with_name(f"damaged-{path.name}" + (f"-{earlier}" if earlier else "")))
 
 
 def load_checkpoint(path: Path, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, Any]:

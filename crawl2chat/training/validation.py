@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import nn
 
 from crawl2chat.training.batches import Rows
+from crawl2chat.training.ranks import rank_and_world, total
 
 
 @torch.no_grad()
@@ -21,12 +21,12 @@ def validate(
     devices share the rows; empty ones make the shares equal, as a model cut over devices needs all at every forward pass.
     """
     device = next(model.parameters()).device
-    world = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    rank, world = rank_and_world()
     nats, tokens, size = 0.0, 0, 0
     chosen: Sequence[list[int]] = rows.rows[:most_rows]
     if world > 1:
         share = -(-len(chosen) // world)
-        chosen = chosen[dist.get_rank() :: world]
+        chosen = chosen[rank::world]
         chosen = [*chosen, *[[]] * (share - len(chosen))]
     for first in range(0, len(chosen), batch_rows):
         filled = [rows.fill(pieces) for pieces in chosen[first : first + batch_rows]]
@@ -36,8 +36,5 @@ def validate(
         nats += float((losses * supervised).sum())
         tokens += int(supervised.sum())
         size += int((token_bytes[targets] * supervised).sum())
-    if world > 1:
-        sums = torch.tensor([nats, tokens, size], dtype=torch.float64, device=device)
-        dist.all_reduce(sums)
-        nats, tokens, size = sums.tolist()
+    nats, tokens, size = total(torch.tensor([nats, tokens, size], dtype=torch.float64)).tolist()
     return {"val_loss": nats / max(1, tokens), "val_bpb": nats / math.log(2) / max(1, size)}

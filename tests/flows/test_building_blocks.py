@@ -1,6 +1,7 @@
 """The flow's parts without Prefect: the graph from dvc.yaml, overrides, workspaces, the summary."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from crawl2chat.errors import UserError
 from flows.dag import read_dag
 from flows.overrides import nested, overlay, read_settings
 from flows.stage_process import changes, judge
-from flows.summary import evaluation_table, key_numbers, terminal, unreadable, write_readme
+from flows.summary import evaluation_table, key_numbers, stage_rows, terminal, unreadable, write_readme
 from flows.workspace import main as workspace
 from flows.workspace import prepare
+from stages.files import read_yaml, write_json
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,7 +26,7 @@ def test_the_graph_is_that_of_dvc_yaml(toys: Path) -> None:
 def test_the_real_graph_has_every_stage_after_what_it_reads() -> None:
     upstream = read_dag(ROOT).upstream
     order = list(upstream)
-    assert len(order) == 17 and order[0] == "crawl" and order[-1] == "report"
+    assert set(order) == set(read_yaml(ROOT / "dvc.yaml")["stages"]) and order[0] == "crawl" and order[-1] == "report"
     assert all(order.index(dep) < order.index(stage) for stage, deps in upstream.items() for dep in deps)
     assert upstream["rlhf"] == ("crawl", "tokenize", "conversations", "reason", "preferences", "reward")
 
@@ -76,12 +78,14 @@ def test_a_workspace_leaves_the_project_alone(toys: Path, command) -> None:
     (toys / "crawl2chat").mkdir()
     (toys / "inputs").mkdir()
     (toys / "inputs/README.md").write_text("")
+    (toys / "machine.yaml").write_text("workers: 1\n")
     before = {path: path.read_bytes() for path in toys.rglob("*") if path.is_file() and ".dvc/tmp" not in str(path)}
     folder = toys / "workspaces" / "other"
     prepare(toys, folder, toys / "profiles/other.yaml", None, {"second.steps": 2})
     (folder / "crawl2chat").rmdir()  # the toys use the installed one
     assert command(folder, "dvc", "repro", "-q").returncode == 0
     assert (folder / "data/first/text").read_text() == "xxxxx7"
+    assert (folder / "machine.yaml").read_text() == "workers: 1\n"
     assert json.loads((folder / "metrics/second.json").read_text())["steps"] == 2
     assert {path: path.read_bytes() for path in before} == before
     assert command(toys, "dvc", "status").stdout.strip() == "Data and pipelines are up to date."
@@ -106,6 +110,22 @@ def test_a_mistake_in_the_call_is_one_sentence(arguments, sentence: str, tmp_pat
     assert workspace(arguments) == 1
     error = capsys.readouterr().err
     assert sentence in error and error.count("\n") == 1
+
+
+def test_a_workspace_reads_own_files_beside_the_projects_model_and_vocabulary(toys: Path) -> None:
+    for name in ("profiles/own.yaml", "inputs/crawl/project.txt", "inputs/model/config.json", "mine/own.txt"):
+        (toys / name).parent.mkdir(parents=True, exist_ok=True)
+        (toys / name).write_text("")
+    (toys / "crawl2chat").mkdir()
+
+    def inputs(given: str | None) -> set[str]:
+        folder = toys / "workspaces" / "own"
+        prepare(toys, folder, toys / "profiles/own.yaml", given, {})
+        top = folder / "inputs"
+        return {file.relative_to(top).as_posix() for name in top.iterdir() for file in name.iterdir()}
+
+    assert inputs(str(toys / "mine")) == {"crawl/own.txt", "model/config.json"}
+    assert inputs(None) == {"crawl/project.txt", "model/config.json"}
 
 
 def test_whatever_names_files_becomes_a_folder_of_links(tmp_path: Path) -> None:
@@ -150,6 +170,14 @@ def test_the_summary_shows_key_numbers_with_intervals(toys: Path) -> None:
     assert "first" in terminal(toys) and "letters 3,000" in terminal(toys) and "make chat" in terminal(toys)
 
 
+def test_the_summary_shows_what_the_last_run_took(toys: Path) -> None:
+    write_json(toys / "metrics/first.json", {"letters": 3000})
+    write_json(toys / ".work/last/first.json", {"seconds": 12.34, "facts": {"cost": 0.004}})
+    assert stage_rows(toys, {"first": {"letters": 3000}}) == [("first", "12.3", "letters 3,000, cost 0.004")]
+    pretrain = {"parameters": 10, "val_bpb": 0.5} | {"tokens_per_second": 21000.0, "cost": 0.004}
+    assert key_numbers("pretrain", pretrain)[2:] == ["tokens_per_second 21,000", "cost 0.004"]
+
+
 def test_the_readmes_table_is_replaced_between_its_marks(toys: Path) -> None:
     (toys / "metrics").mkdir()
     (toys / "metrics/first.json").write_text('{"letters": 3000}')
@@ -164,7 +192,12 @@ def test_the_readmes_table_is_replaced_between_its_marks(toys: Path) -> None:
     assert text[:start] == readme[:start]
 
 
-@pytest.mark.parametrize("target", ["all", "test", "real", "chat", "ui"])
+def test_the_readmes_picture_has_every_stage() -> None:
+    picture = (ROOT / "README.md").read_text().partition("```mermaid")[2].partition("```")[0]
+    assert not [stage for stage in read_yaml(ROOT / "dvc.yaml")["stages"] if not re.search(rf"\b{stage}\b", picture)]
+
+
+@pytest.mark.parametrize("target", ["all", "develop", "test", "lint", "real", "chat", "ui", "cuda", "lock"])
 def test_make_knows_its_targets(target: str) -> None:
     done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -16,7 +16,8 @@ from crawl2chat.errors import UserError
 from flows import stage_process
 from flows.miniseries import PLACE, check, main, plan, prepare, read_depths, study, sweep, terminal
 from flows.stage_process import Result
-from stages.files import read_yaml
+from stages.files import read_yaml, write_json
+from stages.settings import read_machine
 
 ROOT = Path(__file__).parents[2]
 TOY = {f"pretrain.{key}": value for key, value in TINY.items() if key != "batch_rows"}
@@ -38,9 +39,10 @@ def in_process(depth: int, folder: Path, env: dict[str, str]) -> Result:
     numbers = plan(folder, depth)
     loss = 200 * numbers["flops"] ** -0.15
     metrics = {key: numbers[key] for key in ("parameters", "train_tokens", "flops")}
-    metrics |= {"val_loss": loss, "val_bpb": loss / 2, "device_hours": depth / 3600, "cost": 0.5}
-    (folder / "metrics").mkdir(exist_ok=True)
-    (folder / "metrics" / "pretrain.json").write_text(json.dumps(metrics))
+    metrics |= {"val_loss": loss, "val_bpb": loss / 2}
+    write_json(folder / "metrics" / "pretrain.json", metrics)
+    note = {"seconds": 1.0, "facts": {"device_hours": depth / 3600, "cost": 0.5}}
+    write_json(folder / ".work" / "last" / "pretrain.json", note)
     return Result("Ran", "first run")
 
 
@@ -79,6 +81,15 @@ def test_the_depth_decides_what_params_yaml_says_of_another_model(root: Path, tm
         prepare(tmp_path, 3, {"pretrain.adam_lr": 1.0})
 
 
+def test_a_depth_runs_where_the_project_says_that_pretraining_does(root: Path, tmp_path: Path) -> None:
+    for name in ("crawl2chat", "stages", "dvc.yaml", "params.yaml", ".dvcignore", ".dvc", "data", "models"):
+        (tmp_path / name).symlink_to(root / name)
+    (tmp_path / "machine.yaml").write_text("accelerator: cpu\npretrain: {devices: 2}\nsft: {devices: 1}\n")
+    folder = prepare(tmp_path, 1, {})
+    assert read_yaml(folder / "machine.yaml") == {"accelerator": "cpu", "pretrain": {"devices": 2}}
+    assert read_machine("pretrain", folder, ["pretrain"]).devices == 2
+
+
 def test_the_law_is_told_with_prediction_and_measurement(root: Path) -> None:
     rows, _ = sweep(root, [1, 2, 3, 4], {"pretrain.tokens_per_parameter": 3.0}, in_process, {})
     found = study(root, rows)
@@ -89,9 +100,12 @@ def test_the_law_is_told_with_prediction_and_measurement(root: Path) -> None:
     assert found["next"]["loss"] == pytest.approx(200 * found["next"]["flops"] ** -0.15, rel=1e-6)
     place = root / PLACE
     assert json.loads((place / "law.json").read_text()) == found
-    assert [row["depth"] for row in csv.DictReader((place / "runs.csv").open())] == ["1", "2", "3", "4"]
+    runs = list(csv.DictReader((place / "runs.csv").open()))
+    assert [(row["depth"], float(row["device_seconds"]), row["cost"]) for row in runs] == [
+        (str(depth), pytest.approx(depth), "0.5") for depth in (1, 2, 3, 4)
+    ]
     page = (place / "index.html").read_text()
-    assert page.count("<svg") == 3 and "Depth 4 was foretold by the smaller ones" in page
+    assert page.count("<svg") == 3 and "Depth 4, predicted by the smaller ones" in page
     text = terminal(rows, found)
     assert "is read up to" in text and "past 4 times a law for fresh text promises too much" in text
 

@@ -8,6 +8,7 @@ import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
 from crawl2chat.alignment.replay import Replay
+from crawl2chat.machine import Machine
 from crawl2chat.model.folder import save_model
 from crawl2chat.model.network import ModelConfig, Transformer
 from crawl2chat.tokens.splits import split_pattern
@@ -15,6 +16,7 @@ from crawl2chat.tokens.tokenizer import SPECIALS
 from crawl2chat.tokens.tokenizer import Tokenizer as OurTokenizer
 from crawl2chat.tracking import Tracker
 
+CPU = Machine(accelerator="cpu", devices=1)
 LETTERS = "abcdefghijklmnop"
 
 

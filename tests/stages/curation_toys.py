@@ -7,26 +7,28 @@ from random import Random
 from typing import Any
 
 from crawl2chat.curation.addresses import AddressParams
-from crawl2chat.curation.execution import ExecutionParams
-from crawl2chat.curation.quality import RepetitionParams
+from crawl2chat.curation.repetition import RepetitionParams
+from crawl2chat.curation.report.inputs import ReportParams
 from crawl2chat.curation.sources import OTHERS, about
+from crawl2chat.machine import Machine
 from crawl2chat.tinyweb import defects
 from crawl2chat.tinyweb.pages import Page
 from crawl2chat.tinyweb.site import BLOCKED_DOMAINS, WebParams, write_web
 from crawl2chat.tracking import Tracker
+from stages.curation_report import curation_report
 from stages.deduplicate import DeduplicateParams, deduplicate
 from stages.extract import ExtractParams, extract
 from stages.filter import FilterParams, filter
 
-ALONE = ExecutionParams(tasks=3, workers=1)
+ALONE = Machine(workers=1)
 ADDRESSES = AddressParams(integrated_lists=False, domains=tuple(BLOCKED_DOMAINS), words=("viagra", "webcam"))
-EXTRACT = ExtractParams(addresses=ADDRESSES, execution=ALONE)
+EXTRACT = ExtractParams(addresses=ADDRESSES, tasks=3)
 # Sentences from a small bank repeat themselves more than people do.
 FILTER = FilterParams(
     repetition=RepetitionParams(duplicate_grams=((5, 0.36), (6, 0.32), (7, 0.29), (8, 0.27), (9, 0.25), (10, 0.23))),
-    execution=ALONE,
+    tasks=3,
 )
-DEDUPLICATE = DeduplicateParams(execution=ALONE)
+DEDUPLICATE = DeduplicateParams(tasks=3)
 
 
 def tiny_crawl(out: Path, pages: int = 60) -> Path:
@@ -47,8 +49,7 @@ def tiny_crawl(out: Path, pages: int = 60) -> Path:
 
 
 def curate(crawl: Path, out: Path, workers: int = 1) -> dict[str, dict[str, Any]]:
-    """The three curation stages one after the other; metrics by stage."""
-    execution = ExecutionParams(tasks=3, workers=workers)
+    """The three curation stages and their report, one after the other; metrics by stage."""
     removed, truth = out / "removed", crawl / "truth"
     removed.mkdir(parents=True, exist_ok=True)
 
@@ -60,10 +61,11 @@ def curate(crawl: Path, out: Path, workers: int = 1) -> dict[str, dict[str, Any]
             "out_removed": removed / stage,
             "tracker": Tracker(),
             "work": work,
-            "params": params.model_copy(update={"execution": execution}),
+            "params": params,
+            "machine": Machine(workers=workers),
         }
 
-    return {
+    metrics = {
         "extract": extract(
             pages=crawl / "pages",
             blocklists=crawl / "blocklists",
@@ -79,13 +81,22 @@ def curate(crawl: Path, out: Path, workers: int = 1) -> dict[str, dict[str, Any]
             chat=crawl / "chat",
             preferences=crawl / "preferences",
             out=out / "corpus",
-            extracted=out / "extracted",
-            removed_extract=removed / "extract",
-            removed_filter=removed / "filter",
-            out_report=out / "report",
             **arguments("deduplicate", DEDUPLICATE),
         ),
     }
+    (out / "deduplicate.json").write_text(json.dumps(metrics["deduplicate"]))
+    curation_report(
+        extracted=out / "extracted",
+        filtered=out / "filtered",
+        corpus=out / "corpus",
+        **{f"removed_{stage}": removed / stage for stage in metrics},
+        truth=truth,
+        scores=out / "deduplicate.json",
+        out=out / "report",
+        params=ReportParams(),
+        tracker=Tracker(),
+    )
+    return metrics
 
 
 def digest(*folders: Path) -> str:

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from crawl2chat.curation import report as curation
+from crawl2chat.curation.report.write import write
 
 
 def share(key: str, value: float, n: int = 250) -> dict[str, Any]:
@@ -136,7 +136,7 @@ CURATION: dict[str, list[dict[str, Any]]] = {
 
 
 def write_plots(folder: Path) -> Path:
-    curation.write(CURATION, folder / "curation")
+    write(CURATION, folder / "curation")
     for stage in ("pretrain", "sft", "reward"):
         rows = [{"step": step, "train_loss": 1 + 5 * math.exp(-step / 150)} for step in range(10, 801, 10)]
         rows += [{"step": 800, "val_loss": 1.1, "val_bpb": 1.0}] if stage != "reward" else []

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from curation_toys import DEDUPLICATE, EXTRACT, curate, digest, jsonl, tiny_crawl
+from curation_toys import ALONE, DEDUPLICATE, EXTRACT, curate, digest, jsonl, tiny_crawl
 
-from crawl2chat.curation import report
 from crawl2chat.curation.contamination import ContaminationParams
-from crawl2chat.curation.execution import documents_in
+from crawl2chat.curation.documents import documents_in
 from crawl2chat.curation.personal import KINDS
+from crawl2chat.curation.report import chapter
 from crawl2chat.errors import UserError
 from crawl2chat.tracking import Tracker
 from stages.deduplicate import deduplicate
@@ -72,20 +72,16 @@ def test_spans_are_cut_where_documents_are_to_stay(curated: tuple[Path, dict], c
     jsonl(tmp_path / "chat" / "own.jsonl", said)
     params = DEDUPLICATE.model_copy(update={"contamination": ContaminationParams(remove="span")})
     (tmp_path / "work").mkdir()
-    gone = curated[0] / "removed"
     metrics = deduplicate(
         curated[0] / "filtered",
         crawl / "tasks",
         tmp_path / "chat",
         crawl / "preferences",
         crawl / "truth",
-        curated[0] / "extracted",
-        gone / "extract",
-        gone / "filter",
         tmp_path / "out",
         tmp_path / "removed",
-        tmp_path / "report",
         params,
+        ALONE,
         Tracker(),
         tmp_path / "work",
     )
@@ -112,7 +108,7 @@ def test_corpus_rows_are_complete(curated: tuple[Path, dict]) -> None:
 
 def test_the_report_tells_what_the_stages_did(curated: tuple[Path, dict]) -> None:
     out, metrics = curated
-    tables, figures = report.read(out / "report")
+    tables, figures = chapter.read(out / "report")
     left = {row["block"]: row["documents"] for row in tables["waterfall"]}
     for stage, block in {"extract": "extract", "filter": "fineweb", "deduplicate": "schema"}.items():
         assert left[block] == metrics[stage]["documents"]
@@ -146,6 +142,7 @@ def test_killed_between_shards_it_redoes_only_the_rest(crawl: Path, curated: tup
             tmp_path / "out",
             tmp_path / "removed",
             EXTRACT,
+            ALONE,
             Tracker(),
             work,
         )
@@ -168,7 +165,6 @@ def test_too_many_invalid_rows_stop_the_stage(
     real = corpus.row
     monkeypatch.setattr(corpus, "row", lambda document: real(document) | {"date": "yesterday"})
     (tmp_path / "work").mkdir()
-    gone = curated[0] / "removed"
     with pytest.raises(UserError, match=r"\d+ of \d+ rows break the corpus schema.*column 'date'"):
         deduplicate(
             curated[0] / "filtered",
@@ -176,13 +172,10 @@ def test_too_many_invalid_rows_stop_the_stage(
             crawl / "chat",
             crawl / "preferences",
             crawl / "truth",
-            curated[0] / "extracted",
-            gone / "extract",
-            gone / "filter",
             tmp_path / "out",
             tmp_path / "removed",
-            tmp_path / "report",
             DEDUPLICATE,
+            ALONE,
             Tracker(),
             tmp_path / "work",
         )

@@ -1,5 +1,6 @@
-"""Two processes train what one would: the same batches, and the same losses and weights within rounding. One process goes
-on from two processes' checkpoint and the other way round. A stage on several devices speaks and publishes once."""
+"""Two processes train what one would: the same batches or rollouts, and the same losses, advantages and weights within
+rounding. One process goes on from two processes' checkpoint and the other way round. A stage on several devices prints and
+publishes once."""
 
 import csv
 import json
@@ -11,9 +12,13 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from distributed_toy import STEPS, run
+from distributed_toy import STEPS, reinforce, run, world_of
 from safetensors.torch import load_file
 from training_toys import SHAPE, TINY, make_tokenizer, make_tokens
+
+from crawl2chat.errors import UserError
+from crawl2chat.machine import Machine
+from crawl2chat.training.fabric import start_fabric
 
 ROOT = Path(__file__).parents[2]
 # Two processes add the same numbers in another order. Muon and AdamW enlarge that where gradients are next to nothing, as
@@ -36,11 +41,13 @@ def torchrun(folder: Path, *command: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> Path:
-    """The folder of one run by this process and four by two."""
+    """The folder of runs by this process and by two."""
     folder = tmp_path_factory.mktemp("distributed")
     make_tokens(folder / "tokens", make_tokenizer(folder / "tokenizer"))
     run(folder, "one", 0, devices=1)
     run(folder, "grown", 0, stop=4, devices=1, checkpoint_every=4)
+    world_of(folder)
+    reinforce(folder, "one", 0, devices=1)
     done = torchrun(folder, str(ROOT / "tests/stages/distributed_toy.py"), str(folder))
     assert done.returncode == 0, done.stderr
     (folder / "stderr").write_text(done.stderr)
@@ -88,10 +95,46 @@ def test_two_processes_go_on_where_one_was_with_the_model_cut_over_them(runs) ->
     close(runs / "grown", runs / "one")
 
 
-def project(folder: Path, inputs: Path, **changes) -> Path:
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["reason", "rlhf"])
+def test_two_processes_reinforce_what_one_would(runs, stage: str) -> None:
+    """Rollouts, rewards and with them the advantages of the first step are equal; what follows from sums is close."""
+    one, two = (json.loads((runs / f"{name}-{stage}/measured0.json").read_text()) for name in ("one", "two"))
+    exact = {
+        "reason": ("reward", "accuracy", "format", "length", "finished", "zero_variance"),
+        "rlhf": ("length", "finished"),
+    }
+    assert len(one["rows"]) == len(two["rows"]) >= 3
+    assert all(one["rows"][0][key] == two["rows"][0][key] for key in exact[stage])
+    for row, other in zip(one["rows"], two["rows"], strict=True):
+        assert list(row) == list(other)
+        assert other == pytest.approx(row, rel=1e-3, abs=1e-4)
+    weights, others = (load_file(runs / f"{name}-{stage}/rank0/model.safetensors") for name in ("one", "two"))
+    apart = {name: float((w - others[name]).norm() / w.norm()) for name, w in weights.items()}
+    assert max(apart.values()) < 1e-3, apart
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["reason", "rlhf"])
+def test_every_process_ends_with_the_same_policy_and_the_same_numbers(runs, stage: str) -> None:
+    folder = runs / f"two-{stage}"
+    one, other = (load_file(folder / f"rank{rank}/model.safetensors") for rank in (0, 1))
+    assert all(torch.equal(weight, other[name]) for name, weight in one.items())
+    assert (folder / "measured0.json").read_bytes() == (folder / "measured1.json").read_bytes()
+    assert (folder / "curve0.csv").read_bytes() == (folder / "curve1.csv").read_bytes()
+
+
+def test_reinforcement_learning_refuses_to_cut_a_model_over_devices() -> None:
+    with pytest.raises(UserError, match="strategy is fsdp2 and reinforcement learning keeps the whole model"):
+        start_fabric(Machine(accelerator="cpu", devices=2, strategy="fsdp2"))
+
+
+def project(folder: Path, inputs: Path, **machine) -> Path:
     """A project with this one's pretrain stage alone."""
     folder.mkdir()
-    params = {**TINY, **SHAPE, "steps": 4, "devices": "auto", "strategy": "ddp", **changes}
+    params = {**TINY, **SHAPE, "steps": 4}
+    where = {"accelerator": "cpu", "precision": "32-true", "compile": "off", "strategy": "ddp", **machine}
+    (folder / "machine.yaml").write_text(yaml.safe_dump({"pretrain": where}))
     (folder / "params.yaml").write_text(yaml.safe_dump({"seed": 1, "pretrain": params}))
     (folder / "dvc.yaml").write_text("stages:\n  pretrain:\n    cmd: python -m stages pretrain\n")
     (folder / "none").mkdir()
@@ -123,17 +166,6 @@ def test_a_stage_on_two_devices_speaks_and_publishes_once(runs, tmp_path, comman
     ]
     assert json.loads((folder / "metrics/pretrain.json").read_text())["steps"] == 4
     assert not list((folder / ".work/pretrain").iterdir())  # nothing is left of either process
-
-
-def test_another_number_of_devices_finds_the_same_checkpoints() -> None:
-    from stages.pretrain import PretrainParams, pretrain
-    from stages.runner import Call, fingerprint
-
-    def of(**changes) -> str:
-        return fingerprint(Call("pretrain", pretrain, {}, {}, PretrainParams(**changes), 1, frozenset()), {})
-
-    assert of(devices=8, num_nodes=2, strategy="fsdp2", micro_rows=1) == of()
-    assert of(batch_rows=8) != of()
 
 
 def test_the_rank_is_known_however_the_process_was_started() -> None:

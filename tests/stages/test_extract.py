@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from curation_toys import EXTRACT, jsonl, tiny_crawl
+from curation_toys import ALONE, EXTRACT, jsonl, tiny_crawl
 
-from crawl2chat.curation.execution import documents_in
+from crawl2chat.curation.documents import documents_in
 from crawl2chat.errors import UserError
 from crawl2chat.tinyweb.archive import Answer, WarcFile
 from crawl2chat.tracking import Tracker
@@ -19,7 +19,7 @@ def run(pages: Path, root: Path, **update: Any) -> dict[str, Any]:
     work.mkdir(exist_ok=True)
     crawl, params = pages.parent, EXTRACT.model_copy(update=update)
     return extract(
-        pages, crawl / "blocklists", crawl / "truth", root / "out", root / "removed", params, Tracker(), work
+        pages, crawl / "blocklists", crawl / "truth", root / "out", root / "removed", params, ALONE, Tracker(), work
     )
 
 
@@ -122,7 +122,7 @@ def test_a_page_that_crashes_or_hangs_takes_nothing_else_along(tmp_path: Path, m
             raise RuntimeError("broken markup")
         return html
 
-    monkeypatch.setattr("crawl2chat.curation.blocks.extract", extract_or_worse)
+    monkeypatch.setattr("crawl2chat.curation.pages.extract", extract_or_worse)
     (tmp_path / "pages").mkdir()
     words = ("fine", "bomb", "sleep", "raise", "good")
     with WarcFile(tmp_path / "pages" / "a.warc.gz") as archive:

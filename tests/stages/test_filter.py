@@ -4,17 +4,17 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from curation_toys import FILTER, curate, jsonl, tiny_crawl
+from curation_toys import ALONE, FILTER, curate, jsonl, tiny_crawl
 
 from crawl2chat.curation.classifier import ClassifierParams, score, train
-from crawl2chat.curation.execution import documents_in
+from crawl2chat.curation.documents import documents_in
 from crawl2chat.curation.quality import GopherParams
 from crawl2chat.errors import UserError
 from crawl2chat.tracking import Tracker
 from stages.deduplicate import DeduplicateParams
 from stages.extract import ExtractParams
 from stages.filter import FilterParams, filter
-from stages.runner import validate
+from stages.settings import validate
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,7 @@ def test_a_limit_that_drops_everything_is_named(curated: tuple[Path, dict], tmp_
             tmp_path / "out",
             tmp_path / "removed",
             params,
+            ALONE,
             Tracker(),
             tmp_path,
         )
@@ -67,6 +68,7 @@ def test_missing_documents_are_named(tmp_path: Path) -> None:
             tmp_path / "out",
             tmp_path / "removed",
             FILTER,
+            ALONE,
             Tracker(),
             tmp_path,
         )
@@ -96,6 +98,7 @@ def test_a_classifier_learns_from_samples_and_drops_what_is_like_the_bad_ones(
         tmp_path / "out",
         tmp_path / "removed",
         FILTER.model_copy(update={"classifier": params}),
+        ALONE,
         Tracker(),
         tmp_path / "work",
     )
@@ -133,8 +136,7 @@ def test_samples_that_are_missing_or_too_few_are_named(curated: tuple[Path, dict
         ({"language": {"min_score": 2}}, "filter.language.min_score: input should be less than or equal to 1"),
         ({"classifier": {"positive": ["good"]}}, "filter.classifier.positive.0: string should match pattern"),
         ({"classifier": {"negative": ["samples:bad"]}}, "filter.classifier: negative samples need positive ones"),
-        ({"execution": {"tasks": 0}}, "filter.execution.tasks: input should be greater than 0 (found 0)"),
-        ({"execution": {"executor": "spark"}}, "filter.execution.executor: input should be 'local', 'slurm' or 'ray'"),
+        ({"tasks": 0}, "filter.tasks: input should be greater than 0 (found 0)"),
     ],
 )
 def test_a_parameter_out_of_range_is_told_with_key_and_bound(section: dict, sentence: str) -> None:

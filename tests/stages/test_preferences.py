@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from alignment_toys import contents, make_world, write
+from alignment_toys import CPU, contents, make_world, write
 
 from crawl2chat.alignment.preferences import gold_pairs, read_prompts, read_rankings
 from crawl2chat.errors import UserError
@@ -28,6 +28,7 @@ def run(world, out, seed=1, **changes):
         world["chat"],
         out,
         PreferencesParams(**SMALL | changes),
+        CPU,
         seed,
         Tracker(),
         out.parent / "work",

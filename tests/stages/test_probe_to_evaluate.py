@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars
 import pytest
-from training_toys import make_tokenizer, make_tokens
+from training_toys import CPU, make_tokenizer, make_tokens
 
 from crawl2chat.errors import UserError
 from crawl2chat.jsonl import read_jsonl, write_jsonl
@@ -50,7 +50,7 @@ def probed(place: Path) -> Path:
 
 def ask(place: Path, out: Path, tasks: Path, corpus: Path, params: ProbeParams) -> dict:
     tables = out.with_name(f"{out.name}-tables")
-    return probe(place / "base", tasks, corpus, place / "tokens", out, tables, params, 1, Tracker())
+    return probe(place / "base", tasks, corpus, place / "tokens", out, tables, params, CPU, 1, Tracker())
 
 
 def test_probe_asks_every_fact_and_a_random_model_knows_hardly_any(place, probed):
@@ -142,7 +142,7 @@ def test_evaluate_gives_every_model_the_same_keys_with_intervals(place, probed, 
     base = place / "base"
     params = EvaluateParams(per_skill=4, max_new_tokens=4, validation_rows=2, samples=3)
     metrics = evaluate(
-        base, base, base, base, place / "tasks", probed, place / "tokens", tmp_path / "out", params, 1, Tracker()
+        base, base, base, base, place / "tasks", probed, place / "tokens", tmp_path / "out", params, CPU, 1, Tracker()
     )
     assert list(metrics) == ["base", "sft", "reasoner", "chat"]
     assert len({tuple(sorted(numbers)) for numbers in metrics.values()}) == 1

@@ -1,8 +1,10 @@
 """Verifiable RL on a toy skill: what must move it, what must not, and that a killed run ends with the same bytes."""
 
+from uuid import uuid4
+
 import pytest
 import torch
-from alignment_toys import KillAt, Killed, contents, make_replay, make_world
+from alignment_toys import CPU, KillAt, Killed, contents, make_replay, make_world
 
 from crawl2chat.alignment import grpo
 from crawl2chat.alignment.grpo import GRPOParams, Judged
@@ -11,6 +13,7 @@ from crawl2chat.errors import UserError
 from crawl2chat.model.folder import load_model
 from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.tracking import Tracker
+from crawl2chat.training.fabric import start_fabric
 from stages.reason import ReasonParams, reason
 
 SMALL = {
@@ -39,9 +42,8 @@ def run(world, folder, params=SMALL, tracker=None):
     folder.mkdir(exist_ok=True)
     inputs = {"sft": world["policy"], **{name: world[name] for name in ("tasks", "conversations", "tokens")}}
     outs = {"out": folder / "out", "out_curve": folder / "curve.csv"}
-    return reason(
-        **inputs, **outs, params=ReasonParams(**params), seed=1, tracker=tracker or Tracker(), work=folder / "work"
-    )
+    own = {"machine": CPU, "seed": 1, "tracker": tracker or Tracker(), "work": folder / "work"}
+    return reason(**inputs, **outs, params=ReasonParams(**params), **own)
 
 
 def loop(world, reward, steps=8, **changes):
@@ -54,8 +56,8 @@ def loop(world, reward, steps=8, **changes):
     prompts = [prompt_ids(task, tokenizer) for task in tasks]
     replay = make_replay(world, tokenizer, conversations=0, windows=0)
     judge = lambda i, rollout: Judged(reward(rollout.text(tokenizer)), False, False)  # noqa: E731
-    work = world["policy"].parent / "none"
-    curve = grpo.train(policy, prompts, judge, tokenizer, replay, params, 1, Tracker(), work)
+    work = world["policy"].parent / uuid4().hex
+    curve = grpo.train(start_fabric(CPU), policy, prompts, judge, tokenizer, replay, params, 1, Tracker(), work)
     return before, policy, curve
 
 

@@ -6,7 +6,8 @@ import pytest
 from report_inputs import LOCK, METRICS, write_metrics, write_plots
 
 from crawl2chat.tracking import Tracker
-from stages.report import ReportParams, report
+from stages.files import read_yaml
+from stages.report import STAGES, ReportParams, report
 
 
 def make(folder: Path, metrics: dict, plots: bool = True, lock: str = LOCK) -> str:
@@ -41,6 +42,11 @@ def test_what_pretraining_costs_here_and_at_the_talks_sizes(page: str) -> None:
     assert "On one H100, 40 % of 989 TFLOP/s, $2.00 an hour" in page
     assert "<td>gpt2-1558m, its own tokens</td>" in page and "$442" in page
     assert "6.0e+13" in page
+
+
+def test_every_stage_has_a_chapter_in_the_order_of_the_pipeline() -> None:
+    pipeline = list(read_yaml(Path(__file__).parents[2] / "dvc.yaml")["stages"])
+    assert [stage for stage in STAGES if stage in pipeline] == pipeline
 
 
 def test_nothing_is_fetched_from_elsewhere(page: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from alignment_toys import contents, make_world, write
+from alignment_toys import CPU, contents, make_world, write
 
 from crawl2chat.alignment.reward_model import load_reward_model
 from crawl2chat.alignment.reward_training import make_batch, ranking_loss, tokenise
@@ -58,6 +58,7 @@ def run(world, folder, preferences, **changes):
         folder / "out",
         folder / "curve.csv",
         RewardParams(**SMALL | changes),
+        CPU,
         1,
         Tracker(),
         folder / "work",

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from alignment_toys import KillAt, Killed, contents, make_replay, make_world
+from alignment_toys import CPU, KillAt, Killed, contents, make_replay, make_world
 
 from crawl2chat.alignment import ppo
 from crawl2chat.alignment.losses import AdaptiveKL
@@ -14,6 +14,7 @@ from crawl2chat.errors import UserError
 from crawl2chat.model.folder import load_model
 from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.tracking import Tracker
+from crawl2chat.training.fabric import start_fabric
 from stages.rlhf import RLHFParams, rlhf
 
 SMALL = {
@@ -64,6 +65,7 @@ def run(world, folder, tracker=None, **changes):
         out=folder / "out",
         out_curve=folder / "curve.csv",
         params=RLHFParams(**SMALL | changes),
+        machine=CPU,
         seed=1,
         tracker=tracker or Tracker(),
         work=folder / "work",
@@ -161,6 +163,7 @@ def test_the_opposite_reward_lowers_the_score(world, tmp_path):
     tokenizer, actor, _, prompts, params = parts(world, replay_weight=0.0, save_every=1000)
     seven = likes_seven(tokenizer)
     curve, _ = ppo.train(
+        start_fabric(CPU),
         actor.policy,
         prompts,
         lambda rollouts: -seven(rollouts),

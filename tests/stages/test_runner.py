@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from crawl2chat.errors import UserError
-from stages import runner
+from crawl2chat.machine import Machine
+from stages import runner, settings
 from stages.files import discard, publish
 from stages.hashes import md5
 
@@ -69,7 +70,7 @@ def test_scientific_notation_is_a_number(toys: Path, parameters) -> None:
     parameters(second="{rates: {learning: 3e-4}}")
     sys.path.insert(0, str(toys))
     try:
-        section, _ = runner.read_parameters("second", toys, ["first", "second", "third"])
+        section, _ = settings.read_parameters("second", toys, ["first", "second", "third"])
     finally:
         sys.path.remove(str(toys))
     assert section["rates"]["learning"] == 3e-4
@@ -80,9 +81,12 @@ def test_scientific_notation_is_a_number(toys: Path, parameters) -> None:
     [
         ([], "name a stage; the stages are first, second, third"),
         (["fist"], "no stage is called 'fist'"),
-        (["first", "--aut", "x"], "first takes no --aut; it takes --out"),
-        (["first"], "first also needs --out"),
-        (["first", "--out"], "--out needs a path"),
+        (
+            ["first", "--out", "x", "--aut", "x"],
+            "unrecognized arguments: --aut x. usage: python -m stages first [-h] --out PATH",
+        ),
+        (["first"], "the following arguments are required: --out"),
+        (["first", "--out"], "argument --out: expected one argument"),
         (SECOND, "--source data/first does not exist; run `dvc repro second`"),
     ],
 )
@@ -198,3 +202,39 @@ def test_work_that_is_done_is_whole_or_gone(tmp_path: Path, monkeypatch: pytest.
     (work / "documents").mkdir(parents=True)
     discard(work)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_machine_is_what_the_file_says_for_all_stages_and_for_this_one(toys: Path) -> None:
+    stages = ["first", "second", "third"]
+    assert settings.read_machine("first", toys, stages) == Machine()
+    (toys / "machine.yaml").write_text("workers: 3\nsecond: {workers: 5, executor: slurm}\n")
+    assert settings.read_machine("first", toys, stages) == Machine(workers=3)
+    assert settings.read_machine("second", toys, stages) == Machine(workers=5, executor="slurm")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("wokers: 3", "machine.yaml: wokers is unknown; did you mean workers? Allowed: executor, workers"),
+        ("first: {wokers: 3}", "machine.yaml: first.wokers is unknown; did you mean first.workers?"),
+        ("workers: 0", "machine.yaml: workers"),
+        ("first: 3", "machine.yaml: first must be a section of keys and values, not 3"),
+    ],
+)
+def test_a_mistake_in_machine_yaml_is_one_sentence_that_names_it(toys: Path, command, text: str, sentence: str) -> None:
+    (toys / "machine.yaml").write_text(text)
+    done = command(toys, "stages", *FIRST)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert sentence in done.stderr
+
+
+def test_the_machine_makes_no_stage_stale_and_no_checkpoint_foreign(toys: Path, command) -> None:
+    assert command(toys, "dvc", "repro", "-q", "first").returncode == 0
+    (toys / "machine.yaml").write_text("workers: 3\n")
+    done = command(toys, "dvc", "status", "first")
+    assert "up to date" in done.stdout
+    calls = [
+        runner.Call("first", print, {}, {}, None, 1, machine, frozenset())
+        for machine in (Machine(), Machine(workers=3))
+    ]
+    assert len({runner.fingerprint(call, {}) for call in calls}) == 1

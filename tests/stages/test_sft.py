@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_toys import SHAPE, TINY, conversation, make_conversations, make_tokenizer, make_tokens
+from training_toys import CPU, SHAPE, TINY, conversation, make_conversations, make_tokenizer, make_tokens
 
 from crawl2chat.errors import UserError
 from crawl2chat.model.folder import load_model, save_model
@@ -38,6 +38,7 @@ def run(inputs: dict[str, Path], folder: Path, **changes) -> dict:
         out=folder / "out",
         out_curve=folder / "curve.csv",
         params=params,
+        machine=CPU,
         seed=1,
         tracker=Tracker(),
         work=folder / "work",

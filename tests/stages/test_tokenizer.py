@@ -120,7 +120,7 @@ def test_near_duplicates_share_their_split(tmp_path: Path) -> None:
     ],
 )
 def test_a_parameter_out_of_range(section: dict[str, object], sentence: str) -> None:
-    from stages.runner import validate
+    from stages.settings import validate
 
     with pytest.raises(UserError, match=sentence):
         validate("tokenizer", TokenizerParams, section)

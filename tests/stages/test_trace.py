@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 from curation_toys import curate, tiny_crawl
 
-from crawl2chat.curation.execution import documents_in
-from crawl2chat.curation.trace import main
+from crawl2chat.curation.documents import documents_in
 from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.tokens.training import train
 from stages.tokenize import TokenizeParams, tokenize
+from stages.trace import main
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_a_kept_page_is_followed_to_its_tokens(project: Path, capsys: pytest.Cap
     row = pl.read_parquet(project / "data" / "corpus" / "*.parquet").row(7, named=True)
     told = traced(project, row["url"], capsys)
     assert told[""] == row["id"]
-    assert told["read"].startswith(f"✓data/crawl/pages/{row['file']}, record at byte {row['offset']:,}")
+    assert told["read"].startswith(f"✓{project}/data/crawl/pages/{row['file']}, record at byte {row['offset']:,}")
     assert all(told[step].startswith("✓") for step in told if step)
     assert f"mean_word_length {row['mean_word_length']:.4g} (at least 3 and at most 10)" in told["gopher"]
     assert f"line_punctuation {row['line_punctuation']:.4g} (at least 0.12)" in told["fineweb"]

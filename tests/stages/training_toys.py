@@ -4,22 +4,20 @@ import json
 import random
 from pathlib import Path
 
+from crawl2chat.machine import Machine
 from crawl2chat.tokens import shards, training
 from crawl2chat.tokens.tokenizer import Tokenizer
 
-NOTHING = Path(__file__).parents[2] / "pretrained"  # no model to start from
+NOTHING = Path(__file__).parents[2] / "inputs" / "model"  # no model to start from
 TINY = {
     "batch_rows": 4,
-    "compile": "off",
-    "precision": "32-true",
-    "accelerator": "cpu",
-    "devices": 1,
     "log_every": 2,
     "checkpoint_every": 3,
     "evaluate_every": 5,
     "validation_rows": 8,
     "sample_tokens": 4,
 }
+CPU = Machine(accelerator="cpu", devices=1, precision="32-true", compile="off")
 SHAPE = {
     "context": 48,
     "hidden_size": 24,

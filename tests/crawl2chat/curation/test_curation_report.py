@@ -9,10 +9,13 @@ import polars as pl
 import pytest
 import zstandard
 
-from crawl2chat.curation import report
 from crawl2chat.curation.language import LanguageParams
-from crawl2chat.curation.quality import C4Params, FineWebParams, GopherParams, RepetitionParams
-from crawl2chat.curation.report import Folders, ReportParams, Sample, collect, write
+from crawl2chat.curation.quality import C4Params, FineWebParams, GopherParams
+from crawl2chat.curation.repetition import RepetitionParams
+from crawl2chat.curation.report import chapter, summaries
+from crawl2chat.curation.report.collect import collect
+from crawl2chat.curation.report.inputs import Folders, ReportParams
+from crawl2chat.curation.report.write import write
 
 PARAMS = ReportParams(samples=2, clusters=3, domains=4, characters=40)
 BLOCKS = {
@@ -129,7 +132,7 @@ def test_the_waterfall_counts_documents_bytes_and_words_after_each_block(tables:
 def test_a_long_text_in_parts_came_from_one_page(tmp_path: Path) -> None:
     parts = [document(f"book#{n}", "a chapter", offset=7) for n in range(3)]
     shards(tmp_path / "extracted", [*parts, document("next", "a page", offset=8)], 1)
-    texts, pages = report.read_extracted(tmp_path / "extracted")
+    texts, pages = summaries.read_extracted(tmp_path / "extracted")
     assert (texts.documents, pages.documents, pages.bytes) == (4, 2, 2_000)
 
 
@@ -204,17 +207,17 @@ def test_the_page_is_whole_by_itself_and_page_text_is_no_markup(written: Path) -
 
 
 def test_what_is_written_is_read_again(tables: dict, written: Path, tmp_path: Path) -> None:
-    found, figures = report.read(written)
+    found, figures = chapter.read(written)
     assert found == {name: rows for name, rows in tables.items() if rows}
     assert "waterfall" in figures
     with (written / "waterfall.csv").open(newline="") as file:
         assert [row["block"] for row in csv.DictReader(file)][0] == "pages"
-    assert report.read(tmp_path / "nothing") == ({}, {})
+    assert chapter.read(tmp_path / "nothing") == ({}, {})
 
 
 def test_samples_are_bounded_and_drawn_by_keys_alone() -> None:
     keys = [f"document {n}" for n in range(1_000)]
-    forwards, backwards = Sample(10), Sample(10)
+    forwards, backwards = summaries.Sample(10), summaries.Sample(10)
     for key in keys:
         forwards.add(key, key)
     for key in reversed(keys):
@@ -224,8 +227,8 @@ def test_samples_are_bounded_and_drawn_by_keys_alone() -> None:
 
 
 def test_the_frequent_domains_survive_when_the_rare_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "DOMAINS_IN_MEMORY", 50)
-    census = report.Census()
+    monkeypatch.setattr(summaries, "DOMAINS_IN_MEMORY", 50)
+    census = summaries.Census()
     for n in range(2_000):
         census.add("en", f"rare{n}.example", "text", kept=True)
         census.add("en", "often.example", "text", kept=n % 2 == 0)

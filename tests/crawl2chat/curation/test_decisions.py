@@ -1,4 +1,4 @@
-"""Addresses, extraction, language, personal data, contamination and the corpus schema: single decisions on known input."""
+"""Addresses, extraction, language, personal data, contamination, corpus schema: single decisions on known input."""
 
 import os
 from pathlib import Path
@@ -211,8 +211,9 @@ def test_extraction_of_real_articles_is_as_good_as_trafilatura() -> None:
 
     from resiliparse.extract.html2text import extract_plain_text
 
-    from crawl2chat.curation.records import Found, read_file
-    from crawl2chat.curation.score import word_f1
+    from crawl2chat.curation.extraction_score import word_f1
+    from crawl2chat.curation.reading.any_file import read_file
+    from crawl2chat.curation.reading.records import Found
 
     if not (folder := os.environ.get("CRAWL2CHAT_REAL_DATA")):
         pytest.skip("CRAWL2CHAT_REAL_DATA names no folder")

@@ -12,9 +12,13 @@ from typing import Any
 import pytest
 from datatrove.data import Document
 
-from crawl2chat.curation import blocks, slurm
-from crawl2chat.curation.execution import ExecutionParams, RayParams, SlurmParams, documents_in, execute
+from crawl2chat.curation.blocks import Block, Removed, writer
+from crawl2chat.curation.documents import documents_in
+from crawl2chat.curation.drop import Drop
+from crawl2chat.curation.engines import slurm
+from crawl2chat.curation.execution import execute
 from crawl2chat.errors import UserError
+from crawl2chat.machine import Machine, RayParams, SlurmParams
 
 ROOT = Path(__file__).parents[3]
 # A cluster of one machine: sbatch runs every task of the array at once, so that the queue is always empty.
@@ -34,11 +38,11 @@ echo "Submitted batch job 7"
 }
 
 
-class Numbers(blocks.Block):
+class Numbers(Block):
     """Ten documents a shard; every third is dropped."""
 
     def __init__(self, removed: Path):
-        super().__init__("read", removed)
+        super().__init__("read", Removed(removed, "extract"))
 
     def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         for number in range(10):
@@ -47,13 +51,13 @@ class Numbers(blocks.Block):
             if number % 3:
                 yield document
             else:
-                self.drop(document, blocks.Drop("third", number), rank)
+                self.drop(document, Drop("third", number), rank)
         self.close()
 
 
 def run(work: Path, tasks: int = 3, **how: Any) -> dict[str, dict[str, float]]:
-    pipeline = [Numbers(work / "removed"), blocks.writer(work / "documents")]
-    return execute("numbers", pipeline, work, ExecutionParams(tasks=tasks, **how))
+    pipeline = [Numbers(work / "removed"), writer(work / "documents")]
+    return execute("numbers", pipeline, work, Machine(**how), tasks)
 
 
 def shards(work: Path) -> dict[str, bytes]:
@@ -149,7 +153,7 @@ def test_a_slurm_task_that_fails_is_named_with_its_log(tmp_path: Path, cluster: 
 
 def test_a_job_that_slurm_refuses_is_told_in_a_sentence(tmp_path: Path, cluster: Path) -> None:
     (cluster / "sbatch").write_text("#!/bin/bash\necho 'invalid partition specified'; exit 1")
-    with pytest.raises(UserError, match="sbatch .*invalid partition specified.*check execution.slurm"):
+    with pytest.raises(UserError, match="sbatch .*invalid partition specified.*check the machine.s settings of slurm"):
         run(tmp_path, executor="slurm")
 
 
@@ -176,10 +180,10 @@ def test_workers_die_with_their_parent(tmp_path: Path) -> None:
     """Else a worker would go on writing the shard that the next run redoes."""
     code = (
         "import os, sys, time\nfrom pathlib import Path\n"
-        "from crawl2chat.curation.execution import ExecutionParams, execute\n"
+        "from crawl2chat.curation.execution import execute\nfrom crawl2chat.machine import Machine\n"
         "def wait(data, rank=0, world_size=1):\n    import os, sys, time; from pathlib import Path\n"
         "    Path(sys.argv[1], f'{rank}.pid').write_text(str(os.getpid())); time.sleep(60)\n"
-        "execute('wait', [wait], Path(sys.argv[1]), ExecutionParams(tasks=2, workers=2))\n"
+        "execute('wait', [wait], Path(sys.argv[1]), Machine(workers=2), 2)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT)
     try:

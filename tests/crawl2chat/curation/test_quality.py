@@ -3,7 +3,10 @@
 import pytest
 
 from crawl2chat.curation import quality
-from crawl2chat.curation.quality import C4Params, Drop, FineWebParams, GopherParams, Grams, RepetitionParams
+from crawl2chat.curation.drop import Drop
+from crawl2chat.curation.quality import C4Params, FineWebParams, GopherParams
+from crawl2chat.curation.repetition import Grams, RepetitionParams, repetition
+from crawl2chat.curation.words import Words, words_by_line, words_of
 
 GOOD = (
     "The old mill by the river had been closed for many years before anybody thought of opening it again. "
@@ -37,7 +40,7 @@ def test_duplicate_grams_count_each_stretch_once() -> None:
     ],
 )
 def test_repetition_names_the_first_broken_rule(text: str, reason: str | None) -> None:
-    drop = quality.repetition(text, quality.words_of(text), RepetitionParams())
+    drop = repetition(text, words_of(text), RepetitionParams())
     assert (drop.reason if drop else None) == reason
 
 
@@ -56,12 +59,12 @@ def test_repetition_names_the_first_broken_rule(text: str, reason: str | None) -
     ],
 )
 def test_gopher_names_the_first_broken_rule(text: str, reason: str | None) -> None:
-    drop = quality.gopher(text, quality.words_of(text), GopherParams())
+    drop = quality.gopher(text, words_of(text), GopherParams())
     assert (drop.reason if drop else None) == reason
 
 
 def c4(text: str, **limits: object) -> tuple[str, int] | Drop:
-    return quality.c4(text, quality.words_by_line(text), C4Params(**limits))
+    return quality.c4(text, words_by_line(text), C4Params(**limits))
 
 
 def test_c4_removes_lines_and_keeps_the_rest() -> None:
@@ -70,7 +73,7 @@ def test_c4_removes_lines_and_keeps_the_rest() -> None:
     )
     kept, words = c4(text)
     assert kept == GOOD + "\nA last line stays here."
-    assert words == len(quality.words_of(GOOD)) + len(quality.words_of("A last line[12] stays here."))
+    assert words == len(words_of(GOOD)) + len(words_of("A last line[12] stays here."))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +98,7 @@ def test_c4_drops_documents(text: str, drop: Drop) -> None:
     ],
 )
 def test_fineweb_names_the_first_broken_rule(text: str, reason: str | None) -> None:
-    drop = quality.fineweb(text, len(quality.words_of(text)), FineWebParams())
+    drop = quality.fineweb(text, len(words_of(text)), FineWebParams())
     assert (drop.reason if drop else None) == reason
 
 
@@ -137,9 +140,7 @@ def test_same_decisions_as_datatrove() -> None:
 
 
 def _ours(text: str) -> str | None:
-    if quality.repetition(text, quality.words_of(text), RepetitionParams()) or quality.gopher(
-        text, quality.words_of(text), GopherParams()
-    ):
+    if repetition(text, words_of(text), RepetitionParams()) or quality.gopher(text, words_of(text), GopherParams()):
         return None
     result = c4(text)
     if isinstance(result, Drop) or quality.fineweb(*result, FineWebParams()):
@@ -149,7 +150,8 @@ def _ours(text: str) -> str | None:
 
 PIECES = (
     "don't cannot Gonna U.S. Dr. etc. e.g., (well-known) 10km 3,000.50 $5m C++ A. PhD. it's 'tis :-) ;) John's, end.\" "
-    "http://a.b/c?d=e&f=g me@x.org --- ... …so what?! 12:30pm rock'n'roll naïve “quoted” résumé. 日本語。 I'm I. WORD. WORD, "
+    "http://a.b/c?d=e&f=g me@x.org --- ... …so what?! 12:30pm rock'n'roll naïve “quoted” résumé. 日本語。 I'm I. WORD. "
+    "WORD, "
     "a.m. a.m., N.Y. and/or x=y [12] #tag @you 50% -5 5°C ¿qué? l'été &amp; ok; yes: no! Im dont Nov. Nov"
 )
 
@@ -159,32 +161,28 @@ def test_words_are_spacys_in_whatever_order_they_come() -> None:
 
     import spacy
 
-    from crawl2chat.curation.quality import _Words
-
     tokenizer, pieces = spacy.blank("en").tokenizer, PIECES.split() * 2
     for seed in range(20):
         random.Random(seed).shuffle(pieces)
         if seed % 5 == 0:
-            _Words._words.clear()
+            Words._words.clear()
         lines = [" ".join(pieces[:30]), "", "\t" + "  ".join(pieces[30:50]) + " ", " ".join(pieces[50:])]
         expected = [[token.text for token in tokenizer(line) if token.text.strip()] for line in lines]
-        assert list(quality.words_by_line("\n".join(lines))) == expected
+        assert list(words_by_line("\n".join(lines))) == expected
 
 
 def test_memory_of_words_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    from crawl2chat.curation.quality import _Words
-
-    monkeypatch.setattr(_Words, "LARGEST", 100)
+    monkeypatch.setattr(Words, "LARGEST", 100)
     for start in range(0, 1000, 50):
         text = " ".join(f"word{n}" for n in range(start, start + 50))
-        assert quality.words_of(text) == text.split()
-    assert len(_Words._words) <= 150
+        assert words_of(text) == text.split()
+    assert len(Words._words) <= 150
 
 
 def test_a_long_row_of_brackets_ends() -> None:
     """spaCy alone needs minutes for each of these."""
     for row in ("(" * 20_000, ".," * 10_000, "\"'" * 10_000):
-        words = quality.words_of(f"Before {row} after.")
+        words = words_of(f"Before {row} after.")
         assert "".join(words) == f"Before{row}after." and words[0] == "Before"
 
 
@@ -201,7 +199,7 @@ def test_gram_counts_are_datatroves() -> None:
             for _ in range(rng.randrange(30))
             for word in (rng.choice(phrases) if rng.random() < 0.5 else [f"{rng.randrange(200)}y"])
         ]
-        grams = quality.Grams(words)
+        grams = Grams(words)
         for n in (2, 3, 4):
             every = get_n_grams(words, n)
             assert grams.top_characters(n) == (find_top_duplicate(every) if every else 0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crawl2chat.curation import score
+from crawl2chat.curation import deduplication_score, extraction_score, score
 from crawl2chat.curation.duplicates import MinhashParams
 
 
@@ -53,7 +53,7 @@ def test_found_pairs_stand_beside_the_minhash_curve() -> None:
     for cluster, similarity in enumerate((0.75, 0.75, 0.95)):
         truth[f"o{cluster}"] = row(cluster=cluster)
         truth[f"c{cluster}"] = row("drop", "deduplicate", cluster=cluster, similarity=similarity)
-    metrics = score.duplicates({"c0", "o2"}, set(truth), truth, params=MinhashParams())
+    metrics = deduplication_score.duplicates({"c0", "o2"}, set(truth), truth, params=MinhashParams())
     table = metrics["duplicate_recall_by_similarity"]
     assert table["0.7"]["found"] == 0.5 and table["0.7"]["n"] == 2
     assert table["0.7"]["expected"] == pytest.approx(0.77, abs=0.005)  # 1 - (1 - .75^8)^14
@@ -63,8 +63,8 @@ def test_found_pairs_stand_beside_the_minhash_curve() -> None:
 
 def test_half_a_page_taken_for_a_copy_is_a_wrong_drop() -> None:
     truth = {"o": row(cluster=0), "c": row("keep", cluster=0, similarity=0.4), "p": row()}
-    assert score.duplicates({"c"}, set(truth), truth)["duplicate_precision"] == 0.0
-    assert score.duplicates({"p"}, set(truth), truth)["duplicate_precision"] == 0.0
+    assert deduplication_score.duplicates({"c"}, set(truth), truth)["duplicate_precision"] == 0.0
+    assert deduplication_score.duplicates({"p"}, set(truth), truth)["duplicate_precision"] == 0.0
 
 
 def test_similarity_is_that_of_the_shingles_minhash_reads() -> None:
@@ -72,7 +72,7 @@ def test_similarity_is_that_of_the_shingles_minhash_reads() -> None:
         "a": "One, two: three four five six seven eight nine ten!",
         "b": "one two three four five six seven eight nine eleven",
     }
-    jaccard = score.similarity(texts, MinhashParams())
+    jaccard = deduplication_score.similarity(texts, MinhashParams())
     assert jaccard("a", "a") == 1.0 and jaccard("a", "b") == pytest.approx(5 / 7)
 
 
@@ -84,7 +84,7 @@ def test_personal_data_is_counted_by_kind_and_lookalikes_by_span() -> None:
         "b": row(lookalikes=[{"kind": "version", "value": "1.2.3.4"}, {"kind": "date", "value": "2020-01-02"}]),
         "c": row(),
     }
-    metrics = score.personal_data(before, after, truth)
+    metrics = deduplication_score.personal_data(before, after, truth)
     assert metrics["pii_recall"] == 0.5 and metrics["pii_recall_by_kind"]["email"] == {"recall": 1.0, "n": 1}
     assert metrics["pii_clean_touched_share"] == 0.5 and metrics["pii_clean_touched_share_n"] == 2
     assert metrics["pii_clean_touched_by_kind"]["version"] == {"touched": 1.0, "n": 1}
@@ -101,6 +101,6 @@ def test_extraction_is_scored_by_the_way_a_page_was_served() -> None:
         "transfer": "gzip",
     }
     truth = {"a": row(text="one two", **served), "b": row(text="one two", **{**served, "layout": "wiki"})}
-    tables = score.extraction_by_form([("a", "one two"), ("b", "one three")], truth)["f1_by_form"]
+    tables = extraction_score.extraction_by_form([("a", "one two"), ("b", "one three")], truth)["f1_by_form"]
     assert tables["layout"] == {"blog": {"f1": 1.0, "n": 1}, "wiki": {"f1": 0.5, "n": 1}}
     assert tables["charset"] == {"cp1252/none": {"f1": 0.75, "n": 2}}

@@ -1,4 +1,4 @@
-"""Collecting documents: folders, files, patterns and lists, over disk, http, s3 and memory; shares, limits, sentences."""
+"""Collecting documents: folders, files, patterns, lists, over disk, http, s3 and memory; shares, limits, sentences."""
 
 import gzip
 import json
@@ -15,7 +15,8 @@ import zstandard
 from pydantic import ValidationError
 
 from crawl2chat.curation import sources
-from crawl2chat.curation.records import Found, read_file
+from crawl2chat.curation.reading.any_file import read_file
+from crawl2chat.curation.reading.records import Found
 from crawl2chat.curation.sources import CollectParams, collect
 from crawl2chat.errors import UserError
 from crawl2chat.tinyweb.archive import Answer, WarcFile

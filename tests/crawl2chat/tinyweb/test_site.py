@@ -11,8 +11,9 @@ import pytest
 from warcio.archiveiterator import ArchiveIterator
 
 from crawl2chat.curation.addresses import AddressFilter, AddressParams
-from crawl2chat.curation.personal import _card, _iban
-from crawl2chat.curation.records import Found, read_archive
+from crawl2chat.curation.personal import is_card, is_iban
+from crawl2chat.curation.reading.archives import read_archive
+from crawl2chat.curation.reading.records import Found
 from crawl2chat.tinyweb import defects
 from crawl2chat.tinyweb.archive import Answer, WarcFile, http_message
 from crawl2chat.tinyweb.html import LAYOUTS, render
@@ -161,8 +162,8 @@ def test_each_defect_comes_in_several_intensities_and_its_mildest_stays() -> Non
 def test_lookalikes_resemble_personal_data_and_fail_every_check_sum() -> None:
     rng = Random(6)
     for _ in range(50):
-        assert not _iban(defects.lookalike_value(rng, "iban"))
-        assert not _card(defects.lookalike_value(rng, "card"))
+        assert not is_iban(defects.lookalike_value(rng, "iban"))
+        assert not is_card(defects.lookalike_value(rng, "card"))
     page = defects.lookalike(rng, defects.Draft("T", pages(1)[0].paragraphs, "almanac"))
     assert page.expected == "keep" and not page.personal
     assert all(item["value"] in page.text for item in page.lookalikes) and page.lookalikes
@@ -190,8 +191,8 @@ def test_every_transfer_is_undone_by_the_reader(transfer: str, tmp_path: Path) -
 def test_personal_values_pass_their_check_sums() -> None:
     rng = Random(5)
     for _ in range(50):
-        assert _iban(defects.personal_value(rng, "iban", "Anna Berg"))
-        assert _card(defects.personal_value(rng, "card", "Anna Berg"))
+        assert is_iban(defects.personal_value(rng, "iban", "Anna Berg"))
+        assert is_card(defects.personal_value(rng, "card", "Anna Berg"))
 
 
 def test_good_hosts_are_on_no_blocklist_and_blocked_ones_are_blocked() -> None:

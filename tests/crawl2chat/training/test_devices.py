@@ -6,9 +6,16 @@ import pytest
 import torch
 
 from crawl2chat.errors import UserError
-from crawl2chat.training.devices import PEAK_FLOPS, choose_devices, choose_precision, choose_strategy, peak_flops
-from crawl2chat.training.fit import spike_score
-from crawl2chat.training.settings import TrainingParams
+from crawl2chat.machine import Machine
+from crawl2chat.training.devices import (
+    PEAK_FLOPS,
+    choose_devices,
+    choose_precision,
+    choose_strategy,
+    one_device,
+    peak_flops,
+)
+from crawl2chat.training.supervised import spike_score
 
 GB = 10**9
 
@@ -21,23 +28,33 @@ def gpus(monkeypatch, count: int) -> None:
 @pytest.mark.parametrize(("count", "world"), [(0, 1), (1, 1), (8, 8)])
 def test_auto_takes_every_gpu_or_one_process_on_a_cpu(monkeypatch, count: int, world: int) -> None:
     gpus(monkeypatch, count)
-    assert choose_devices(TrainingParams(), {}) == ("auto", 1, world)
+    assert choose_devices(Machine(), {}) == ("auto", 1, world)
     if count:
-        assert choose_precision(TrainingParams()) == "bf16-mixed"
+        assert choose_precision(Machine()) == "bf16-mixed"
+
+
+def test_a_stage_on_one_device_takes_the_gpu_where_there_is_one(monkeypatch) -> None:
+    gpus(monkeypatch, 2)
+    assert one_device(Machine()).type == one_device(Machine(accelerator="gpu")).type == "cuda"
+    assert one_device(Machine(accelerator="cpu")).type == "cpu"
+    gpus(monkeypatch, 0)
+    assert one_device(Machine()).type == "cpu"
+    with pytest.raises(UserError, match="accelerator is cuda and this machine has none"):
+        one_device(Machine(accelerator="cuda"))
 
 
 def test_torchrun_says_how_many_processes_there_are(monkeypatch) -> None:
     gpus(monkeypatch, 8)
     started = {"LOCAL_WORLD_SIZE": "8", "WORLD_SIZE": "32"}
-    assert choose_devices(TrainingParams(), started) == (8, 4, 32)
+    assert choose_devices(Machine(), started) == (8, 4, 32)
 
 
 def test_more_devices_than_exist_are_refused(monkeypatch) -> None:
     gpus(monkeypatch, 2)
     with pytest.raises(UserError, match="devices is 3 and this machine has 2 CUDA GPUs: lower devices"):
-        choose_devices(TrainingParams(devices=3), {})
+        choose_devices(Machine(devices=3), {})
     with pytest.raises(UserError, match="CPU core"):
-        choose_devices(TrainingParams(devices=(os.cpu_count() or 1) + 1, accelerator="cpu"), {})
+        choose_devices(Machine(devices=(os.cpu_count() or 1) + 1, accelerator="cpu"), {})
 
 
 @pytest.mark.parametrize(

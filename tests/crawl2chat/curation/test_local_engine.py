@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from crawl2chat.curation.pool import WatchedExecutor
+from crawl2chat.curation.engines.local import WatchedExecutor
 from crawl2chat.errors import UserError
 
 
@@ -45,7 +45,7 @@ def test_a_worker_that_dies_costs_nothing(tmp_path: Path) -> None:
 
 
 def test_a_shard_that_always_kills_ends_the_stage_and_the_others_are_kept(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="killed twice .exit code -9. in shard 1, .*lower execution.workers"):
+    with pytest.raises(UserError, match="killed twice .exit code -9. in shard 1, .*lower the number of workers"):
         run(tmp_path, Step(tmp_path, kills="always"))
     assert {path.name for path in tmp_path.glob("done-*")} == ALL - {"done-1"}
     assert run(tmp_path, Step(tmp_path)) == ALL
@@ -60,8 +60,9 @@ SLEEPER = """
 import sys, time
 from pathlib import Path
 from crawl2chat.curation.execution import follow_parent
-from crawl2chat.curation.pool import WatchedExecutor
-from crawl2chat.curation.blocks import Extract
+from crawl2chat.curation.engines.local import WatchedExecutor
+from crawl2chat.curation.blocks import Removed
+from crawl2chat.curation.pages import Extract
 from datatrove.data import Document
 
 def feed(data=None, rank=0, world_size=1):
@@ -71,7 +72,7 @@ def feed(data=None, rank=0, world_size=1):
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    blocks = [follow_parent, feed, Extract("resiliparse", 10.0, 0, folder / "removed")]
+    blocks = [follow_parent, feed, Extract("resiliparse", 10.0, 0, Removed(folder / "removed", "extract"))]
     WatchedExecutor(blocks, tasks=2, workers=2, logging_dir=str(folder / "logs")).run()
 """
 

@@ -1,22 +1,24 @@
-"""The drawings of the report of curation: a function for each table, rows in, SVG out, "" where there is nothing to draw."""
+"""The drawings of the report: a function for each table, rows in, SVG out, "" where there is nothing to draw."""
 
 from itertools import groupby
 from typing import Any
 
-from crawl2chat.curation.records import ORDINARY
+from crawl2chat.curation.reading.records import ORDINARY
 from crawl2chat.page import COLOURS, INK, SOFT, Canvas, short, words
 
 Row = dict[str, Any]
 KEPT, DROPPED = COLOURS["blue"], COLOURS["orange"]  # told apart without red and green
-STAGES = {"extract": COLOURS["purple"], "filter": COLOURS["orange"], "deduplicate": COLOURS["green"]}
+# Of the steps of curation, in their order.
+STEPS = COLOURS["purple"], COLOURS["orange"], COLOURS["green"]
 PANELS = 3  # histograms in a row
 
 
 def draw(tables: dict[str, list[Row]], names: dict[str, str]) -> dict[str, str]:
     """Name → SVG for every table that has rows; `names` says how blocks are called where not by their name."""
+    steps = dict(zip(dict.fromkeys(row["stage"] for row in tables["waterfall"]), STEPS, strict=False))
     drawings = {
-        "waterfall": waterfall(tables["waterfall"], names),
-        "reasons": reasons(tables["reasons"]),
+        "waterfall": waterfall(tables["waterfall"], names, steps),
+        "reasons": reasons(tables["reasons"], steps),
         "precision_recall": precision_recall(tables["precision_recall"]),
         "histograms": histograms(tables["histograms"]),
         "duplicate_recall": duplicate_recall(tables["duplicate_recall"]),
@@ -28,16 +30,16 @@ def draw(tables: dict[str, list[Row]], names: dict[str, str]) -> dict[str, str]:
     return {name: svg for name, svg in drawings.items() if svg}
 
 
-def waterfall(rows: list[Row], called: dict[str, str]) -> str:
+def waterfall(rows: list[Row], names: dict[str, str], steps: dict[str, str]) -> str:
     """Documents, bytes and words that are left after each block, side by side."""
     if not rows:
         return ""
     canvas = Canvas(12, 0.34 * len(rows) + 0.9, ncols=3, sharey=True)
-    names = [called.get(row["block"], words(row["block"])) for row in rows]
+    labels = [names.get(row["block"], words(row["block"])) for row in rows]
     titles = {"documents": "documents", "bytes": "bytes (pale: of HTML)", "words": "words"}
     for axes, (column, title) in zip(canvas.axes, titles.items(), strict=True):
         values = [row[column] or 0 for row in rows]
-        bars = axes.barh(names, values, color=[STAGES[row["stage"]] for row in rows], height=0.68)
+        bars = axes.barh(labels, values, color=[steps[row["stage"]] for row in rows], height=0.68)
         for bar, row in zip(bars, rows, strict=True):
             bar.set_alpha(0.4 if column == "bytes" and row["words"] is None else 1.0)
         axes.bar_label(bars, [short(row[column]) for row in rows], padding=4, fontsize=9, color=SOFT)
@@ -48,8 +50,13 @@ def waterfall(rows: list[Row], called: dict[str, str]) -> str:
         axes.grid(axis="y", visible=False)
     canvas.axes[0].invert_yaxis()
     canvas.figure.tight_layout(w_pad=2)
-    stages = {f"stage {stage}": colour for stage, colour in STAGES.items()}
-    legend(canvas.figure, stages, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 0.01))
+    legend(
+        canvas.figure,
+        {f"stage {step}": colour for step, colour in steps.items()},
+        ncols=3,
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0.01),
+    )
     return canvas.svg()
 
 
@@ -60,7 +67,7 @@ def legend(where: Any, colours: dict[str, str], **placed: Any) -> None:
     where.legend(handles=patches, fontsize=9, **placed)
 
 
-def reasons(rows: list[Row], most: int = 40) -> str:
+def reasons(rows: list[Row], steps: dict[str, str], most: int = 40) -> str:
     """The most frequent reasons, in the order of the blocks; without records that never hold a page."""
     rows = [row for row in rows if row["reason"] not in ORDINARY]
     often = sorted(rows, key=lambda row: -row["documents"])[:most]
@@ -73,15 +80,14 @@ def reasons(rows: list[Row], most: int = 40) -> str:
         f"documents dropped, by block and reason{', the most frequent' * (len(often) == most)}",
     )
     names = [f"{words(row['block'])}: {words(row['reason'].removeprefix(row['block'] + '_'))}" for row in rows]
-    bars = canvas.axes.barh(
-        range(len(rows)), [row["documents"] for row in rows], color=[STAGES[row["stage"]] for row in rows], height=0.7
-    )
+    counts, colours = [row["documents"] for row in rows], [steps[row["stage"]] for row in rows]
+    bars = canvas.axes.barh(range(len(rows)), counts, color=colours, height=0.7)
     canvas.axes.set_yticks(range(len(rows)), names, fontsize=9)
     canvas.axes.bar_label(bars, [short(row["documents"]) for row in rows], padding=4, fontsize=9, color=SOFT)
     canvas.axes.invert_yaxis()
     canvas.axes.grid(axis="y", visible=False)
     present = {row["stage"] for row in rows}
-    legend(canvas.axes, {f"stage {s}": colour for s, colour in STAGES.items() if s in present}, loc="best")
+    legend(canvas.axes, {f"stage {step}": colour for step, colour in steps.items() if step in present}, loc="best")
     return canvas.svg()
 
 
@@ -137,7 +143,7 @@ def histograms(rows: list[Row]) -> str:
 
 
 def histogram(axes: Any, bins: list[Row]) -> None:
-    """One measure: shares of the documents that were measured, so that few dropped and many kept ones can be compared."""
+    """One measure, as shares of the measured documents, so that few dropped and many kept ones can be compared."""
     first = bins[0]
     edges = [row["from"] for row in bins] + [bins[-1]["to"]]
     for name, colour in (("kept", KEPT), ("dropped", DROPPED)):
@@ -168,7 +174,7 @@ def cluster_sizes(rows: list[Row]) -> str:
         return ""
     canvas = Canvas(title="clusters of near-duplicates, by number of pages")
     bars = canvas.axes.bar(
-        [str(row["size"]) for row in rows], [row["clusters"] for row in rows], color=STAGES["deduplicate"]
+        [str(row["size"]) for row in rows], [row["clusters"] for row in rows], color=COLOURS["green"]
     )
     if len(rows) <= 20:
         canvas.axes.bar_label(bars, [short(row["clusters"]) for row in rows], padding=3, fontsize=9, color=SOFT)

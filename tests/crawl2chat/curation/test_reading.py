@@ -14,7 +14,12 @@ import polars as pl
 import pytest
 import zstandard
 
-from crawl2chat.curation.records import Found, Lost, decode_body, decode_text, is_html, kind_of, read_file, unparsable
+from crawl2chat.curation.pages import unparsable
+from crawl2chat.curation.reading.answers import decode_body, is_html
+from crawl2chat.curation.reading.any_file import read_file
+from crawl2chat.curation.reading.charset import decode_text
+from crawl2chat.curation.reading.files import kind_of
+from crawl2chat.curation.reading.records import Found, Lost
 from crawl2chat.tinyweb.archive import Answer, WarcFile
 
 HTML = "<html><head><title>T</title></head><body><p>Hello café.</p></body></html>"

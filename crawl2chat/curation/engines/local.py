@@ -1,16 +1,23 @@
-"""Worker processes for datatrove's local executor that notice when one of them dies.
+"""Shards in processes of this machine, with workers whose death is noticed.
 
-datatrove hands shards to a process pool; when a worker is killed there, by the kernel for want of memory or by a crash in
-native code, its shard is never reported and the pool waits forever. Here a dead worker is seen at once, its shard is done
-again alone, and if that worker dies too the stage ends with a sentence. In: a pipeline. Out: completion markers.
+datatrove hands shards to a process pool; when a worker is killed there, by the kernel for want of memory or by a crash
+in native code, its shard is never reported and the pool waits forever. Here a dead worker is seen at once, its shard is
+done again alone, and if that worker dies too the run ends with a sentence. In: a pipeline. Out: completion markers.
 """
 
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 from datatrove.executor.local import LocalPipelineExecutor
 
 from crawl2chat.errors import UserError
+from crawl2chat.machine import Machine
+
+
+def run(name: str, pipeline: list[Any], tasks: int, logs: Path, machine: Machine) -> None:
+    """Do the unfinished shards; with one worker in this process."""
+    WatchedExecutor(pipeline, tasks=tasks, workers=machine.processes(tasks), logging_dir=str(logs)).run()
 
 
 class WatchedExecutor(LocalPipelineExecutor):
@@ -26,14 +33,17 @@ class WatchedExecutor(LocalPipelineExecutor):
             deaths = self._run(todo, 1)  # alone, so with all the memory there is
             if deaths:
                 raise UserError(
-                    f"A worker was killed twice (exit code {deaths[0]}) in shard {self.get_incomplete_ranks()[0]}, most "
-                    "likely for want of memory: lower execution.workers or raise execution.tasks in params.yaml; finished "
+                    f"A worker was killed twice (exit code {deaths[0]}) in shard {self.get_incomplete_ranks()[0]}, "
+                    "most likely for want of memory: lower the number of workers or raise that of tasks; finished "
                     "shards are kept for the next run."
                 )
 
     def _run(self, ranks: list[int], workers: int) -> list[int]:
-        """Do the shards; the exit codes of workers that died. Each worker has a pipe of its own: nothing is shared that
-        one of them could leave locked, and no process outlives this one."""
+        """Do the shards; the exit codes of workers that died.
+
+        Each worker has a pipe of its own: nothing is shared that one of them could leave locked, and no process
+        outlives this one.
+        """
         import multiprocess
         from multiprocess.connection import wait
 
@@ -42,7 +52,7 @@ class WatchedExecutor(LocalPipelineExecutor):
         running = {}
         for number in range(workers):
             ours, theirs = context.Pipe()
-            process = context.Process(target=_work, args=(self, number, theirs), daemon=True)
+            process = context.Process(target=work_on_shards, args=(self, number, theirs), daemon=True)
             process.start()
             theirs.close()
             running[ours] = process
@@ -64,7 +74,7 @@ class WatchedExecutor(LocalPipelineExecutor):
                 process.terminate()
 
 
-def _work(executor: WatchedExecutor, number: int, pipe: Any) -> None:
+def work_on_shards(executor: WatchedExecutor, number: int, pipe: Any) -> None:
     """Ask for a shard and do it until there is none, each with blocks as they were at the start."""
     pipeline = executor.pipeline
     pipe.send(None)

@@ -1,0 +1,92 @@
+"""What a stage is given: its section of params.yaml and its share of machine.yaml, each validated by its pydantic model.
+
+A key that is unknown, missing or of another type is a UserError that names file and key, what was found and what is allowed.
+"""
+
+import difflib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from crawl2chat.errors import UserError
+from crawl2chat.machine import Machine
+from crawl2chat.parameters import Params
+from stages.files import read_yaml
+
+PARAMS, MACHINE = "params.yaml", "machine.yaml"
+Settings = TypeVar("Settings", bound=Params)
+
+
+def read_parameters(stage: str, root: Path, stages: list[str]) -> tuple[dict[str, Any], int]:
+    """The stage's section of params.yaml and the pipeline's seed."""
+    everything = read_yaml(root / PARAMS)
+    for key in everything:
+        if key not in stages and key != "seed":
+            raise UserError(f"{PARAMS}: {unknown(key, ['seed', *stages])}")
+    if stage not in everything:
+        raise UserError(f"{PARAMS} has no section {stage!r}; add `{stage}: {{}}` to take every default.")
+    seed = everything.get("seed")
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise UserError(f"{PARAMS}: seed must be a whole number, not {seed!r}.")
+    return section_of(PARAMS, stage, everything[stage]), seed
+
+
+def read_machine(stage: str, root: Path, stages: list[str]) -> Machine:
+    """The stage's machine: machine.yaml's keys for all stages, and over them its section for this one."""
+    path = root / MACHINE
+    everything = read_yaml(path) if path.exists() else {}
+    sections = {name: section_of(MACHINE, name, everything.pop(name)) for name in stages if name in everything}
+    validate(stage, Machine, sections.get(stage, {}), MACHINE)
+    return validate("", Machine, everything | sections.get(stage, {}), MACHINE)
+
+
+def section_of(file: str, name: str, value: Any) -> dict[str, Any]:
+    """A section as a dictionary; an empty one is written as nothing or `{}`."""
+    if value is not None and not isinstance(value, dict):
+        raise UserError(f"{file}: {name} must be a section of keys and values, not {value!r}.")
+    return value or {}
+
+
+def validate(section: str, model: type[Settings], values: dict[str, Any], file: str = PARAMS) -> Settings:
+    """The values of a section of `file` (empty: of its top level) as a `model`. UserError names every bad key."""
+    try:
+        # By way of JSON: strict about types, yet lists may become tuples and strings paths or enumerations.
+        return model.model_validate_json(json.dumps(values, default=str), strict=True)
+    except ValidationError as error:
+        raise UserError(f"{file}: " + " ".join(sorted(complaints(section, model, error)))) from None
+
+
+def complaints(section: str, model: type[BaseModel], error: ValidationError) -> Iterator[str]:
+    """One sentence for each bad key."""
+    for problem in error.errors(include_url=False):
+        keys = [*filter(None, [section]), *map(str, problem["loc"])]
+        name = ".".join(keys)
+        if problem["type"] == "extra_forbidden":
+            fields = fields_at(model, problem["loc"][:-1])
+            yield unknown(name, [".".join([*keys[:-1], field]) for field in fields])
+        elif problem["type"] == "missing":
+            yield f"{name} is missing; give it a value."
+        else:
+            text = problem["msg"].removeprefix("Value error, ").rstrip(".")
+            raised_by_us = problem["type"] in ("value_error", "assertion_error")
+            found = "" if raised_by_us else f" (found {problem['input']!r})"
+            yield f"{name}: {text[:1].lower()}{text[1:]}{found}."
+
+
+def fields_at(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
+    """The keys allowed in the nested section that `path` leads to."""
+    for part in path:
+        field = model.model_fields.get(part) if isinstance(part, str) else None
+        kinds = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
+        model = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), model)
+    return list(model.model_fields)
+
+
+def unknown(key: str, allowed: list[str]) -> str:
+    """`a is unknown; did you mean b? Allowed: …`"""
+    near = difflib.get_close_matches(key, allowed, n=1)
+    hint = f"; did you mean {near[0]}?" if near else "."
+    return f"{key} is unknown{hint} Allowed: {', '.join(allowed) or 'nothing'}."
