@@ -3,9 +3,10 @@
     python -m benchmarks.native [--rounds 5] [--steps 20]
 
 On untrained models of the default run's shape, on all threads: a training step (compiled by torch.compile, with and
-without the attention kernel, and as it is without any C++ compiler: no kernel and no torch.compile); the rollouts of a step of `reason` (24 prompts, 8 answers of 80 tokens each, float32); the
-answers of `evaluate` (250 prompts, 64 tokens, greedy); chat (one prompt, 64 tokens), each with and without the decoder.
-A ratio is the time without the kernel over the time with it. The last line is JSON.
+without the attention kernel, and as it is without any C++ compiler: no kernel and no torch.compile); the rollouts of a
+step of `reason` (24 prompts, 8 answers of 80 tokens each, float32); the answers of `evaluate` (250 prompts, 64 tokens,
+greedy); chat (one prompt, 64 tokens), each with and without the decoder. A ratio is the time without the kernel over
+the time with it. The last line is JSON.
 """
 
 import argparse

@@ -2,13 +2,14 @@
 
     python -m benchmarks.pretrain [--data <real data folder>] [--minutes 20] [--external '<command>']
 
-Contestants share the tokenizer, the text, the order of batches, the threads and the time, which they spend in turns of a
-few seconds in one process: `ours` (Muon and AdamW), `adamw` (the same network under AdamW alone) and `gpt2` (transformers'
-GPT-2 of equal size as plain code bases train it: AdamW, weight decay, clipping, cosine). All run compiled and in the
-device's fast precision. `ours` has the rates of the default run; those of the other two are chosen by short trials on this
-text. `trainer` trains our very network, in its transformers form, by transformers' Trainer, for the comparison of speed. An
-external command is run for as many seconds; {train}, {validation} and {seconds} in it become paths of plain text and the
-time, and the last number it prints is taken as its bits per byte. The last line is JSON.
+Contestants share the tokenizer, the text, the order of batches, the threads and the time, which they spend in turns of
+a few seconds in one process: `ours` (Muon and AdamW), `adamw` (the same network under AdamW alone) and `gpt2`
+(transformers' GPT-2 of equal size as plain code bases train it: AdamW, weight decay, clipping, cosine). All run
+compiled and in the device's fast precision. `ours` has the rates of the default run; those of the other two are chosen
+by short trials on this text. `trainer` trains our very network, in its transformers form, by transformers' Trainer, for
+the comparison of speed. An external command is run for as many seconds; {train}, {validation} and {seconds} in it
+become paths of plain text and the time, and the last number it prints is taken as its bits per byte. The last line is
+JSON.
 """
 
 import argparse
@@ -31,7 +32,8 @@ from torch import nn
 
 from benchmarks.measure import show
 from crawl2chat.machine import Machine
-from crawl2chat.model.network import IGNORED, ModelConfig, Transformer, parameter_count
+from crawl2chat.model.config import ModelConfig, parameter_count
+from crawl2chat.model.network import IGNORED, Transformer
 from crawl2chat.model.optimizers import build_optimizers
 from crawl2chat.model.precision import fast_bfloat16
 from crawl2chat.records import Broken, read_records
@@ -268,8 +270,8 @@ def gpt2(text: Text, place: Path, rate: float) -> Contestant:
 
 
 def against_trainer(text: Text, place: Path, steps: int = 30, rounds: int = 3) -> dict[str, float]:
-    """Tokens a second of our stage's own training (Lightning and all) and of transformers' Trainer with our network in its
-    Qwen3 form, the same batches and precision, in turns; the median of the rounds."""
+    """Tokens a second of our stage's own training (Lightning and all) and of transformers' Trainer with our network in
+    its Qwen3 form, the same batches and precision, in turns; the median of the rounds."""
     from transformers import AutoConfig, AutoModelForCausalLM, Trainer, TrainingArguments
 
     from crawl2chat.tracking import Tracker

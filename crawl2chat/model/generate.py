@@ -272,8 +272,8 @@ def generate(
 ) -> list[Completion]:
     """A completion for each prompt, in order.
 
-    `seed` is one number for the whole list, or a seed for each prompt, whose sample then does not depend on its place in
-    the list. `decode` turns ids into text, which stop texts need. `dtype` of the matrices: the fastest unless one is
+    `seed` is one number for the whole list, or a seed for each prompt, whose sample then does not depend on its place
+    in the list. `decode` turns ids into text, which stop texts need. `dtype` of the matrices: the fastest unless one is
     named.
     """
     if not prompts or sampling.max_new_tokens < 1:

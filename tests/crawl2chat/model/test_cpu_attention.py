@@ -6,8 +6,9 @@ import torch.nn.functional as F
 from model_toys import noisy
 from torch import Tensor
 
+from crawl2chat.model.config import ModelConfig
 from crawl2chat.model.cpu import attention
-from crawl2chat.model.network import ModelConfig, document_mask
+from crawl2chat.model.network import document_mask
 
 SHAPES = [(2, 3, 3, 70, 32), (2, 4, 2, 33, 64), (1, 6, 2, 129, 96), (3, 2, 2, 1, 32)]  # B, heads, kv heads, T, head_dim
 
