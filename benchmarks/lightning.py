@@ -1,10 +1,9 @@
 """What the shared loop costs on Lightning Fabric: the same model, optimizers and batches in it and in a bare loop.
 
-`python -m benchmarks.lightning [--blocks 16] [--steps 6] [--compile]`: both train a copy of the default model on random
-tokens in one process. After each block of steps in our loop, with all it does between steps, the bare loop takes as
-many; what else the machine does then falls on both alike. On a CPU the clock counts the process's own CPU time. The
-last line is JSON: `overhead` is the median over blocks of our loop's time over the bare loop's, less 1; aim: at most
-.03.
+`python -m benchmarks.lightning [--blocks 16] [--steps 6] [--compile]`: both train a copy of the default model on random tokens
+in one process. After each block of steps in our loop, with all it does between steps, the bare loop takes as many; what else
+the machine does then falls on both alike. On a CPU the clock counts the process's own CPU time. The last line is JSON:
+`overhead` is the median over blocks of our loop's time over the bare loop's, less 1; aim: at most .03.
 """
 
 import argparse
