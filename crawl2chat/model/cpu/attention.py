@@ -72,7 +72,7 @@ def call(function: str, inputs: Sequence[Tensor], first: Tensor, contiguous: Seq
 
 
 def check(inputs: Sequence[Tensor], first: Tensor) -> None:
-    """ValueError unless shapes and types are those that attend.cpp reads memory by. inputs: q, k, v, and others like q."""
+    """ValueError unless shapes and types are those that attend.cpp reads memory by. inputs: q, k, v, others like q."""
     q, k, v, *like_q = inputs
     if (
         q.ndim == k.ndim == 4
@@ -88,9 +88,8 @@ def check(inputs: Sequence[Tensor], first: Tensor) -> None:
         return
     found = ", ".join(f"{tensor.dtype} {tuple(tensor.shape)}" for tensor in (*inputs, first))
     raise ValueError(
-        "attention needs q (B, heads, T, head_dim), k and v (B, kv heads, T, head_dim), the output and its gradient like "
-        "q, all float32 or all bfloat16, heads a multiple of kv heads, and first places (B, T) in int64; it got "
-        + found
+        "attention needs q (B, heads, T, head_dim), k and v (B, kv heads, T, head_dim), output and gradient like q, all "
+        "float32 or all bfloat16, heads a multiple of kv heads, and first places (B, T) in int64; it got " + found
     )
 
 
