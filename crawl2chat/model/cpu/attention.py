@@ -88,8 +88,8 @@ def check(inputs: Sequence[Tensor], first: Tensor) -> None:
         return
     found = ", ".join(f"{tensor.dtype} {tuple(tensor.shape)}" for tensor in (*inputs, first))
     raise ValueError(
-        "attention needs q (B, heads, T, head_dim), k and v (B, kv heads, T, head_dim), output and gradient like q, all "
-        "float32 or all bfloat16, heads a multiple of kv heads, and first places (B, T) in int64; it got " + found
+        "attention needs q (B, heads, T, head_dim), k and v (B, kv heads, T, head_dim), output and gradient like q, "
+        "all float32 or all bfloat16, heads a multiple of kv heads, first places (B, T) in int64; it got " + found
     )
 
 
