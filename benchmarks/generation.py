@@ -17,9 +17,10 @@ from pathlib import Path
 import torch
 
 from benchmarks.measure import show
+from crawl2chat.model.config import ModelConfig
 from crawl2chat.model.folder import load_model, save_model
 from crawl2chat.model.generate import Sampling, generate
-from crawl2chat.model.network import ModelConfig, Transformer
+from crawl2chat.model.network import Transformer
 from crawl2chat.model.precision import fastest_dtype
 
 # Tokens.

@@ -3,7 +3,7 @@ compiled, through the same `fit` as the stage.
 
 `python -m benchmarks.gpu [--depths 12,20] [--rows 32] [--micro-rows N] [--context 2048] [--profile]`: width is 64 x
 depth, heads of 128, text is random tokens in full windows (causal attention alone, the fast kernel). MFU counts 6 FLOPs
-per matrix weight and token plus attention (crawl2chat.model.network.flops_per_token) against the data sheet's dense
+per matrix weight and token plus attention (crawl2chat.model.config.flops_per_token) against the data sheet's dense
 bfloat16 peak, or a measured one for a GPU that is not in the table. Needs torch, lightning, numpy, pydantic and
 safetensors; no tracker, no scheduler. Last line: {"12": {"tokens_per_second": …, "mfu": …}, "20": …}. Aim: an MFU of
 .55 at depth 20.
@@ -23,7 +23,8 @@ def measure(depth: int, arguments: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     from crawl2chat.machine import Machine
-    from crawl2chat.model.network import ModelConfig, Transformer, flops_per_token, parameter_count
+    from crawl2chat.model.config import ModelConfig, flops_per_token, parameter_count
+    from crawl2chat.model.network import Transformer
     from crawl2chat.tracking import Tracker
     from crawl2chat.training.batches import Batches, Part, Rows, Stream, weighted_loss
     from crawl2chat.training.settings import TrainingParams

@@ -3,9 +3,10 @@
     python -m benchmarks.native [--rounds 5] [--steps 20]
 
 On untrained models of the default run's shape, on all threads: a training step (compiled by torch.compile, with and
-without the attention kernel); the rollouts of a step of `reason` (24 prompts, 8 answers of 80 tokens each, float32); the
-answers of `evaluate` (250 prompts, 64 tokens, greedy); chat (one prompt, 64 tokens), each with and without the decoder.
-A ratio is the time without the kernel over the time with it. The last line is JSON.
+without the attention kernel, and as it is without any C++ compiler: no kernel and no torch.compile); the rollouts of a
+step of `reason` (24 prompts, 8 answers of 80 tokens each, float32); the answers of `evaluate` (250 prompts, 64 tokens,
+greedy); chat (one prompt, 64 tokens), each with and without the decoder. A ratio is the time without the kernel over
+the time with it. The last line is JSON.
 """
 
 import argparse
@@ -36,7 +37,8 @@ def main() -> None:
     options = parser.parse_args()
     model = noisy()
     measured = {
-        "training_step": measure_training(options.steps),
+        "training_step": measure_training(options.steps, compiled=True),
+        "training_step_no_compiler": measure_training(options.steps, compiled=False),
         "reason": measure_decoder(options.rounds, model, 24 * 8, Sampling(80), dtype=torch.float32),
         "evaluate": measure_decoder(options.rounds, model, 250, Sampling(64, temperature=0)),
         "chat": measure_decoder(4 * options.rounds, model, 1, Sampling(64)),
@@ -49,8 +51,9 @@ def main() -> None:
     show(result)
 
 
-def measure_training(steps: int) -> Pair:
-    with_kernel, without = training_step("compiled"), training_step("sdpa")
+def measure_training(steps: int, compiled: bool) -> Pair:
+    """Steps with kernel and torch.compile against steps without the kernel and, if not `compiled`, without both."""
+    with_kernel, without = training_step("compiled", True), training_step("sdpa", compiled)
     for _ in range(3):
         with_kernel()
         without()
@@ -60,7 +63,7 @@ def measure_training(steps: int) -> Pair:
     return pair
 
 
-def training_step(kernel: Kernel) -> Callable[[], None]:
+def training_step(kernel: Kernel, compiled: bool) -> Callable[[], None]:
     """A function that takes one step of pretraining: forward, backward, Muon and AdamW."""
     config, tuned = preset("tiny"), TUNED["tiny"]
     model = Transformer(config, 64)
@@ -74,7 +77,7 @@ def training_step(kernel: Kernel) -> Callable[[], None]:
     ids = torch.randint(config.vocab_size, shape, generator=generator)
     documents = torch.randint(DOCUMENTS, shape, generator=generator).sort(1).values
 
-    @torch.compile(dynamic=False)
+    @torch.compile(dynamic=False, disable=not compiled)
     def loss(model: Transformer) -> torch.Tensor:
         return model.token_losses(model(ids, documents), ids.roll(-1, 1)).mean()
 

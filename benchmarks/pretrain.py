@@ -32,7 +32,8 @@ from torch import nn
 
 from benchmarks.measure import show
 from crawl2chat.machine import Machine
-from crawl2chat.model.network import IGNORED, ModelConfig, Transformer, parameter_count
+from crawl2chat.model.config import ModelConfig, parameter_count
+from crawl2chat.model.network import IGNORED, Transformer
 from crawl2chat.model.optimizers import build_optimizers
 from crawl2chat.model.precision import fast_bfloat16
 from crawl2chat.records import Broken, read_records

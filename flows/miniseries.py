@@ -131,7 +131,7 @@ def corpus(root: Path) -> dict[str, Any]:
 
 def plan(folder: Path, depth: int) -> dict[str, Any]:
     """Parameters, tokens and FLOPs of a depth that has not been run, under the parameters of the one in `folder`."""
-    from crawl2chat.model.network import flops_per_token, parameter_count
+    from crawl2chat.model.config import flops_per_token, parameter_count
     from crawl2chat.model.presets import context_of, recipe, shape
     from stages.pretrain import PretrainParams
 

@@ -28,8 +28,8 @@ def export(chat: Path, evaluation: Path, out: Path, params: ExportParams) -> dic
     """Writes the folder; returns its size."""
     from crawl2chat.chat.conversation import CHAT_TEMPLATE
     from crawl2chat.export.gguf import save_gguf
+    from crawl2chat.model.config import parameter_count
     from crawl2chat.model.folder import load_model, save_model
-    from crawl2chat.model.network import parameter_count
     from crawl2chat.tokens.tokenizer import Tokenizer, transformers_config
 
     model, tokenizer = load_model(chat), Tokenizer.load(chat)

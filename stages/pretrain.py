@@ -72,8 +72,8 @@ def pretrain(
     work: Path,
 ) -> dict[str, Any]:
     """Trains the base model; returns its size and its loss on held-out text."""
+    from crawl2chat.model.config import flops_per_token, parameter_count
     from crawl2chat.model.folder import save_model
-    from crawl2chat.model.network import flops_per_token, parameter_count
     from crawl2chat.model.presets import SHAPE, context_of, recipe
     from crawl2chat.tokens.tokenizer import Tokenizer
     from crawl2chat.training.batches import Batches, Part, Rows, read_tokens, weighted_loss

@@ -47,8 +47,8 @@ def sft(
     """Fine-tunes the base model; returns its loss on held-out conversations and on held-out text."""
     from crawl2chat.chat.conversation import render_prompt
     from crawl2chat.errors import UserError
+    from crawl2chat.model.config import flops_per_token
     from crawl2chat.model.folder import load_model, save_model
-    from crawl2chat.model.network import flops_per_token
     from crawl2chat.tokens.tokenizer import Tokenizer
     from crawl2chat.training.batches import Batches, Part, Rows, read_tokens, weighted_loss
     from crawl2chat.training.conversations import read_conversations, start_special_tokens

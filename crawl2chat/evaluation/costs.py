@@ -8,7 +8,7 @@ H100 at 49 % and $3.50 an hour, $672; the arithmetic gives 180 of the 192 hours,
 from dataclasses import dataclass
 from typing import Any
 
-from crawl2chat.model.network import flops_per_token, parameter_count
+from crawl2chat.model.config import flops_per_token, parameter_count
 from crawl2chat.model.presets import context_of, preset
 
 

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from crawl2chat.errors import UserError
-from crawl2chat.model.network import ModelConfig, Transformer
+from crawl2chat.model.config import ModelConfig
+from crawl2chat.model.network import Transformer
 from crawl2chat.tokens import splits
 
 if TYPE_CHECKING:

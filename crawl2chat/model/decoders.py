@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from crawl2chat.model.config import ModelConfig
 from crawl2chat.model.cpu import decoding
-from crawl2chat.model.network import ModelConfig, Transformer, attention
+from crawl2chat.model.network import Transformer, attention
 
 
 class Decoder(ABC):

@@ -14,7 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from crawl2chat.errors import UserError
-from crawl2chat.model.network import TABLES, ModelConfig, Transformer
+from crawl2chat.model.config import ModelConfig
+from crawl2chat.model.network import TABLES, Transformer
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"

@@ -121,7 +121,8 @@ class Engine:
         decode: Callable[[Sequence[int]], str] | None,
         dtype: torch.dtype | None,
     ) -> None:
-        model = getattr(model, "_orig_mod", model)  # a compiled model's own
+        # Of a model compiled by torch.compile, the plain one.
+        model = getattr(model, "_orig_mod", model)
         self.device = next(model.parameters()).device
         dtype = dtype or fastest_dtype(self.device)
         self.prompts, self.sampling, self.seed, self.decode = prompts, sampling, seed, decode
@@ -140,7 +141,7 @@ class Engine:
                     "encode it with the model's own tokenizer"
                 )
         # The last token is drawn but never read, so a row may hold one token more than the context.
-        self.room = [min(sampling.max_new_tokens, context - len(prompt) + 1) for prompt in prompts]
+        self.limits = [min(sampling.max_new_tokens, context - len(prompt) + 1) for prompt in prompts]
         self.stops = np.zeros(vocabulary, dtype=bool)
         self.stops[sorted(sampling.stop_ids)] = True
         if sampling.stop_texts and decode is None:
@@ -150,16 +151,14 @@ class Engine:
         self.done = [Completion() for _ in prompts]
         # Long prompts first, so that prompts read together are of similar length; equal ones are neighbours.
         self.waiting = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), prompts[i], -i))
-        self.batch_size = min(batch_size, len(prompts))
-        slots = self.batch_size
+        slots = min(batch_size, len(prompts))
         self.decoder = choose_decoder(model, slots, dtype)
         # Of each slot: the request it serves (-1: none), the token drawn last and not yet read, how many tokens are
         # read, drawn, and drawn at most.
         self.request = np.full(slots, -1)
         self.last, self.lengths, self.written, self.limit = (np.zeros(slots, dtype=np.int64) for _ in range(4))
-        self.uniforms = np.zeros((slots, max(self.room, default=0)), dtype=np.float32)
-        self.ids = np.zeros((slots, max(self.room, default=0)), dtype=np.int64)
-        self.logprobs = np.zeros(self.ids.shape, dtype=np.float32)
+        self.ids = np.zeros((slots, max(self.limits, default=0)), dtype=np.int64)
+        self.uniforms, self.logprobs = (np.zeros(self.ids.shape, dtype=np.float32) for _ in range(2))
         # (slots, V): ids of each slot's prompt and text.
         self.seen: Tensor | None = None
         if sampling.repetition_penalty != 1.0:
@@ -192,25 +191,26 @@ class Engine:
     def start(self, slots: np.ndarray) -> None:
         """Reads the prompts of as many waiting requests as there are slots, and draws their first tokens."""
         requests = [self.waiting.pop() for _ in slots]
-        different: dict[tuple[int, ...], int] = {}
-        which = np.array([different.setdefault(tuple(self.prompts[r]), len(different)) for r in requests])
-        readers = slots[np.unique(which, return_index=True)[1]]  # the first slot of each prompt
-        logits = self.decoder.read(list(different), readers)
-        copies = readers[which] != slots
+        distinct: dict[tuple[int, ...], int] = {}
+        prompt_of = np.array([distinct.setdefault(tuple(self.prompts[r]), len(distinct)) for r in requests])
+        # The first slot of each prompt reads it, the others copy.
+        readers = slots[np.unique(prompt_of, return_index=True)[1]]
+        logits = self.decoder.read(list(distinct), readers)
+        copies = readers[prompt_of] != slots
         self.lengths[slots] = [len(self.prompts[r]) for r in requests]
         if copies.any():
-            self.decoder.share(readers[which][copies], slots[copies], int(self.lengths[slots].max()))
+            self.decoder.share(readers[prompt_of][copies], slots[copies], int(self.lengths[slots].max()))
         self.request[slots] = requests
         self.written[slots] = 0
-        self.limit[slots] = [self.room[r] for r in requests]
+        self.limit[slots] = [self.limits[r] for r in requests]
         for slot, r in zip(slots, requests, strict=True):
             if self.sampling.temperature:
                 key = [self.seed, r] if isinstance(self.seed, int) else [self.seed[r]]
-                self.uniforms[slot, : self.room[r]] = np.random.default_rng(key).random(self.room[r])
+                self.uniforms[slot, : self.limits[r]] = np.random.default_rng(key).random(self.limits[r])
             if self.seen is not None:
                 self.seen[slot] = False
                 self.seen[slot, torch.tensor(self.prompts[r], device=self.device)] = True
-        self.draw(logits[torch.from_numpy(which).to(self.device)], slots)
+        self.draw(logits[torch.from_numpy(prompt_of).to(self.device)], slots)
 
     def step(self) -> None:
         """One more token for every busy slot."""
@@ -272,8 +272,8 @@ def generate(
 ) -> list[Completion]:
     """A completion for each prompt, in order.
 
-    `seed` is one number for the whole list, or a seed for each prompt, whose sample then does not depend on its place in
-    the list. `decode` turns ids into text, which stop texts need. `dtype` of the matrices: the fastest unless one is
+    `seed` is one number for the whole list, or a seed for each prompt, whose sample then does not depend on its place
+    in the list. `decode` turns ids into text, which stop texts need. `dtype` of the matrices: the fastest unless one is
     named.
     """
     if not prompts or sampling.max_new_tokens < 1:

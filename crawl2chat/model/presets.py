@@ -21,7 +21,7 @@ from math import log2
 from typing import Any
 
 from crawl2chat.errors import UserError
-from crawl2chat.model.network import ModelConfig, RopeScaling
+from crawl2chat.model.config import ModelConfig, RopeScaling
 
 MUON_OVER_ADAMW = 6.25
 # The parts of a ModelConfig that a person may set.

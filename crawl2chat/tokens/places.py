@@ -4,7 +4,6 @@ In: the folders of the corpus, its tokens and their tokenizer, and the parameter
 ordered.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from crawl2chat.errors import UserError
 from crawl2chat.tokens.corpus import read
+from crawl2chat.tokens.reading import read_split
 from crawl2chat.tokens.shards import Entry, chance, split_of
 
 SPLITS = ("train", "val")
@@ -31,7 +31,8 @@ class TokenPlaces:
         return (self.tokens / "meta.json").exists()
 
     def of(self, key: str, text: str) -> tuple[str, int, int, int, int] | None:
-        """Split, start, end (not included) of a document, its number and of how many; None in tokens of another corpus."""
+        """Split, start, end (not included) of a document, its number and how many there are; None in tokens of another
+        corpus."""
         for split in SPLITS:
             ids, bounds = self.order(split), self.bounds(split)
             if key in ids and len(ids) + 1 == len(bounds):
@@ -59,8 +60,8 @@ class TokenPlaces:
 
     def bounds(self, split: str) -> np.ndarray:
         """Where each document of a split begins, and at the end where the last one ends."""
-        meta = json.loads((self.tokens / "meta.json").read_text())
-        return np.append(np.load(self.tokens / f"{split}.idx.npy"), meta[split]["tokens"])
+        ids, starts, _ = read_split(self.tokens, split)
+        return np.append(starts, len(ids))
 
     def decoded(self, split: str, start: int, end: int) -> str | None:
         """The text that the tokens stand for, without the bos before it; None where there is no tokenizer."""
@@ -68,6 +69,5 @@ class TokenPlaces:
 
         if not self.tokenizer.is_dir():
             return None
-        meta = json.loads((self.tokens / "meta.json").read_text())
-        ids = np.memmap(self.tokens / f"{split}.bin", meta["dtype"], "r")[start + 1 : end]
+        ids = read_split(self.tokens, split).ids[start + 1 : end]
         return Tokenizer.load(self.tokenizer).decode(ids.tolist())

@@ -43,7 +43,7 @@ def attend_backward(
     """The gradients of q, k and v from that of `attend`'s output."""
     check((q, k, v, out, grad), first)
     if log_sums.shape != q.shape[:3] or log_sums.dtype != torch.float32 or not log_sums.is_contiguous():
-        raise ValueError(f"log_sums must be float32, {tuple(q.shape[:3])} and contiguous, not {shapes(log_sums)}")
+        raise ValueError(f"log_sums must be float32, {tuple(q.shape[:3])} and contiguous, not {tuple(log_sums.shape)}")
     grads = empty_like(q), empty_like(k), empty_like(v)
     call("attend_backward", (q, k, v, out, grad), first, (log_sums, *grads))
     return grads
@@ -72,24 +72,25 @@ def call(function: str, inputs: Sequence[Tensor], first: Tensor, contiguous: Seq
 
 
 def check(inputs: Sequence[Tensor], first: Tensor) -> None:
-    """ValueError unless shapes and types are those that attend.cpp reads memory by."""
+    """ValueError unless shapes and types are those that attend.cpp reads memory by. inputs: q, k, v, others like q."""
     q, k, v, *like_q = inputs
-    if any(tensor.dtype != q.dtype for tensor in inputs) or q.dtype not in ELEMENTS:
-        types = ", ".join(str(tensor.dtype) for tensor in inputs)
-        raise ValueError(f"q, k and v must all be float32 or all bfloat16, not {types}")
-    if q.ndim != 4 or any(tensor.shape != q.shape for tensor in like_q):
-        raise ValueError(f"q and what belongs to it must be (B, heads, T, head_dim) alike, not {shapes(q, *like_q)}")
-    B, H, T, D = q.shape
-    if k.shape != v.shape or k.ndim != 4 or k.shape[::2] != (B, T) or k.shape[3] != D or not k.shape[1]:
-        raise ValueError(f"k and v must be (B, kv heads, T, head_dim) for a q of {shapes(q)}, not {shapes(k, v)}")
-    if H % k.shape[1]:
-        raise ValueError(f"{H} heads of queries cannot share {k.shape[1]} heads of keys evenly")
-    if first.dtype != torch.long or first.shape != (B, T):
-        raise ValueError(f"first places must be int64 and {(B, T)}, not {first.dtype} and {shapes(first)}")
-
-
-def shapes(*tensors: Tensor) -> str:
-    return " and ".join(str(tuple(tensor.shape)) for tensor in tensors)
+    if (
+        q.ndim == k.ndim == 4
+        and {tensor.shape for tensor in like_q} <= {q.shape}
+        and k.shape == v.shape == (q.shape[0], k.shape[1], *q.shape[2:])
+        and k.shape[1]
+        and q.shape[1] % k.shape[1] == 0
+        and first.shape == (q.shape[0], q.shape[2])
+        and {tensor.dtype for tensor in inputs} == {q.dtype}
+        and q.dtype in ELEMENTS
+        and first.dtype == torch.long
+    ):
+        return
+    found = ", ".join(f"{tensor.dtype} {tuple(tensor.shape)}" for tensor in (*inputs, first))
+    raise ValueError(
+        "attention needs q (B, heads, T, head_dim), k and v (B, kv heads, T, head_dim), output and gradient like q, "
+        "all float32 or all bfloat16, heads a multiple of kv heads, first places (B, T) in int64; it got " + found
+    )
 
 
 @attend.register_fake

@@ -1,14 +1,18 @@
 """A step of generation as compiled code (decode.cpp): the whole network over the newest tokens in one parallel region,
 since calling a kernel costs more than running it at such sizes."""
 
-from typing import Any
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crawl2chat.model.cpu.build import library
+
+# The numbers of a model's shape, in the order that decode.cpp reads them.
+SIZES = (
+    *("hidden_size", "num_attention_heads", "num_key_value_heads", "head_dim"),
+    *("intermediate_size", "vocab_size", "num_hidden_layers"),
+)
 
 
 def fits(model: nn.Module, dtype: torch.dtype) -> bool:
@@ -86,21 +90,9 @@ def decode(
             )
     panel = weights.library.panel
     scores = torch.empty(len(wanted), -(-config.vocab_size // panel) * panel)
-    numbers = [
-        config.hidden_size,
-        config.num_attention_heads,
-        config.num_key_value_heads,
-        config.head_dim,
-        config.intermediate_size,
-        config.vocab_size,
-        config.num_hidden_layers,
-        len(weights.tensors[2]),
-        len(ids),
-        keys.shape[1],
-        keys.shape[3],
-        len(wanted),
-    ]
-    arrays: list[Any] = [array.ctypes.data for array in (ids, positions, slots, wanted)]
+    sizes = [getattr(config, name) for name in SIZES]
+    numbers = [*sizes, len(weights.tensors[2]), len(ids), keys.shape[1], keys.shape[3], len(wanted)]
+    arrays = [array.ctypes.data for array in (ids, positions, slots, wanted)]
     tensors = [tensor.data_ptr() for tensor in (keys, values, scores)]
     weights.library.call("decode", numbers, [*weights.addresses, *arrays, *tensors])
     return scores[:, : config.vocab_size]

@@ -10,8 +10,9 @@ import torch
 from crawl2chat.chat.conversation import CHAT_TEMPLATE
 from crawl2chat.errors import UserError
 from crawl2chat.export.gguf import SPLITS, interleave, save_gguf
+from crawl2chat.model.config import ModelConfig, RopeScaling
 from crawl2chat.model.generate import Sampling, generate
-from crawl2chat.model.network import ModelConfig, RopeScaling, Transformer
+from crawl2chat.model.network import Transformer
 from crawl2chat.tokens.tokenizer import SPECIALS, Tokenizer
 
 sys.path += [str(Path(__file__).parents[2] / "stages"), str(Path(__file__).parents[1] / "model")]

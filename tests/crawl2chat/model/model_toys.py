@@ -2,7 +2,8 @@
 
 import torch
 
-from crawl2chat.model.network import ModelConfig, Transformer
+from crawl2chat.model.config import ModelConfig
+from crawl2chat.model.network import Transformer
 
 
 def noisy(config: ModelConfig, noise: float = 0.1, seed: int = 0, vocab_multiple: int = 1) -> Transformer:

@@ -10,9 +10,9 @@ import pytest
 import torch
 from model_toys import noisy
 
+from crawl2chat.model.config import ModelConfig
 from crawl2chat.model.cpu import attention, build, decoding
 from crawl2chat.model.generate import Sampling, generate
-from crawl2chat.model.network import ModelConfig
 
 MODEL = ModelConfig(75, 48, 3, 4, 2, 16, 80, 320)
 

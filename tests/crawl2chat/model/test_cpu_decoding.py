@@ -7,9 +7,9 @@ import pytest
 import torch
 from model_toys import noisy
 
+from crawl2chat.model.config import ModelConfig, RopeScaling
 from crawl2chat.model.cpu import decoding
 from crawl2chat.model.decoders import CompiledDecoder, Decoder, TorchDecoder
-from crawl2chat.model.network import ModelConfig, RopeScaling
 
 QWEN = ModelConfig(75, 48, 3, 4, 2, 16, 80, 320)
 SHAPES = {

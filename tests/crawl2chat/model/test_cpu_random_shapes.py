@@ -12,9 +12,10 @@ import pytest
 import torch
 from model_toys import noisy
 
+from crawl2chat.model.config import ModelConfig, RopeScaling
 from crawl2chat.model.cpu import attention, decoding
 from crawl2chat.model.decoders import CompiledDecoder, TorchDecoder
-from crawl2chat.model.network import Kernel, ModelConfig, RopeScaling, Transformer
+from crawl2chat.model.network import Kernel, Transformer
 
 ROOT = Path(__file__).parents[3]
 

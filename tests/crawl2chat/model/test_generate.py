@@ -8,9 +8,10 @@ import torch
 from model_toys import noisy
 
 from crawl2chat.errors import UserError
+from crawl2chat.model.config import ModelConfig
 from crawl2chat.model.cpu import decoding
 from crawl2chat.model.generate import Sampling, generate, stream
-from crawl2chat.model.network import ModelConfig, Transformer
+from crawl2chat.model.network import Transformer
 
 EXACT = {"dtype": torch.float32}
 

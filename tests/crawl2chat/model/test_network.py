@@ -10,8 +10,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from crawl2chat.errors import UserError
 from crawl2chat.model import network
+from crawl2chat.model.config import ModelConfig, RopeScaling, flops_per_token, parameter_count
 from crawl2chat.model.folder import INDEX, WEIGHTS, load_model, save_model, with_vocabulary
-from crawl2chat.model.network import IGNORED, ModelConfig, Transformer, flops_per_token, mean_loss, parameter_count
+from crawl2chat.model.network import IGNORED, Transformer, mean_loss
 from crawl2chat.model.optimizers import build_optimizers
 
 SMALL = ModelConfig(
@@ -185,7 +186,7 @@ def test_llama_3_rope_scaling_is_transformers_own() -> None:
     expected, factor = ROPE_INIT_FUNCTIONS["llama3"](theirs, "cpu")
     plain = 500_000.0 ** (-torch.arange(0, 128, 2).double() / 128)
     scaling = {key: value for key, value in LLAMA_31.items() if key != "rope_type"}
-    ours = network.RopeScaling(**scaling).apply(plain)
+    ours = RopeScaling(**scaling).apply(plain)
     assert factor == 1.0 and torch.allclose(ours.float(), expected, rtol=1e-6, atol=0)
     assert (ours[:28] == plain[:28]).all() and torch.allclose(ours[-20:], plain[-20:] / 8)  # short waves, long waves
 
@@ -193,7 +194,7 @@ def test_llama_3_rope_scaling_is_transformers_own() -> None:
 def test_nine_thousand_tokens_with_stretched_positions_equal_transformers(tmp_path) -> None:
     from transformers import AutoModelForCausalLM
 
-    scaling = network.RopeScaling(8.0, 1.0, 4.0, 2_048)
+    scaling = RopeScaling(8.0, 1.0, 4.0, 2_048)
     shape = {"num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1}
     model = noisy(replace(SMALL, **shape, max_position_embeddings=16_384, qk_norm=False, rope_scaling=scaling))
     save_model(model, tmp_path)

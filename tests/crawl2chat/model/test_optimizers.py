@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from crawl2chat.model.network import ModelConfig, Transformer
+from crawl2chat.model.config import ModelConfig
+from crawl2chat.model.network import Transformer
 from crawl2chat.model.optimizers import Muon, build_optimizers, by_shape, orthogonalize
 
 

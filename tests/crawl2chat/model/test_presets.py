@@ -7,7 +7,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from crawl2chat.errors import UserError
-from crawl2chat.model.network import Transformer, flops_per_token, parameter_count
+from crawl2chat.model.config import flops_per_token, parameter_count
+from crawl2chat.model.network import Transformer
 from crawl2chat.model.presets import (
     PRESETS,
     TUNED,
