@@ -42,20 +42,9 @@ INPUTS = {"data/tokens": "tokenize", "models/tokenizer": "tokenizer"}
 AXES = {"flops": "compute, FLOPs", "parameters": "parameters", "train_tokens": "training tokens"}
 # What the depth decides, unless it is set on the command line; what params.yaml says of it is for another model.
 DECIDED = (
-    "context",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "num_key_value_heads",
-    "head_dim",
-    "intermediate_size",
-    "tie_word_embeddings",
-    "batch_rows",
-    "epochs",
-    "steps",
-    "muon_lr",
-    "adamw_lr",
-)
+    "context hidden_size num_hidden_layers num_attention_heads num_key_value_heads head_dim intermediate_size "
+    "tie_word_embeddings batch_rows epochs steps muon_lr adamw_lr"
+).split()
 # Passes over the same text that are nearly worth as many over fresh text (Muennighoff et al. 2023).
 REPEATS = 4
 

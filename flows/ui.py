@@ -52,20 +52,8 @@ def start_prefect(root: Path, port: int) -> subprocess.Popen[bytes]:
 
 def start_mlflow(root: Path, port: int) -> subprocess.Popen[bytes]:
     """MLflow's UI on the embedded store, or on the one that MLFLOW_TRACKING_URI names."""
-    command = [
-        "mlflow",
-        "server",
-        "--backend-store-uri",
-        tracking_uri(root),
-        "--host",
-        HOST,
-        "--port",
-        str(port),
-        "--artifacts-destination",
-        str(root / "mlartifacts"),
-        "--workers",
-        "1",
-    ]
+    command = ["mlflow", "server", "--backend-store-uri", tracking_uri(root), "--host", HOST, "--port", str(port)]
+    command += ["--artifacts-destination", str(root / "mlartifacts"), "--workers", "1"]
     # Background jobs of MLflow's own are not used here, and each would be a process more.
     return start(command, root, root / ".work" / "mlflow.log", MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
 

@@ -22,25 +22,9 @@ from stages.files import read_yaml
 MODELS = {"base": "base", "sft": "assistant", "reasoner": "reasoner", "chat": "chat"}
 # The exam's rows are grouped by the beginnings of their names: knowledge, honesty, sums, tools, self, text, others.
 TOPICS = (
-    "fact",
-    "recall",
-    "pattern",
-    "refusal",
-    "false_refusal",
-    "arithmetic",
-    "addition",
-    "subtraction",
-    "multiplication",
-    "word_problem",
-    "tool",
-    "craft",
-    "identity",
-    "system",
-    "ending",
-    "val_bpb",
-    "gold",
-    "arena",
-)
+    "fact recall pattern refusal false_refusal arithmetic addition subtraction multiplication word_problem tool "
+    "craft identity system ending val_bpb gold arena"
+).split()
 
 
 class ReportParams(Params):
