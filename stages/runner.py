@@ -13,6 +13,7 @@ import hashlib
 import importlib
 import inspect
 import json
+import logging
 import math
 import os
 import resource
@@ -25,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
+from crawl2chat import logs
 from crawl2chat.errors import UserError
 from crawl2chat.machine import Machine
 from crawl2chat.parameters import Params
@@ -34,14 +36,18 @@ from stages.hashes import dependency_hashes
 from stages.mlflow_tracker import MlflowTracker, RunTracker
 from stages.settings import read_machine, read_parameters, validate
 
+logger = logging.getLogger(__name__)
+
 
 def main(arguments: list[str]) -> int:
     """Run the stage that `arguments` name; 0, or 1 after one sentence about what the user can mend."""
+    first = rank_of(os.environ) == 0
     try:
+        logs.configure(quiet=not first)
         run(arguments, Path.cwd())
     except UserError as error:
-        if rank_of(os.environ) == 0:
-            print(f"error: {error}", file=sys.stderr)
+        if first:
+            logger.error(error)
         return 1
     return 0
 
@@ -88,8 +94,8 @@ def run(arguments: list[str], root: Path) -> dict[str, Any]:
     tracker.finish(metrics, [str(path) for path in outs])
     discard(work)
     seconds = time.perf_counter() - started
-    remember(root, call.stage, seconds, tracker.run_id)
-    print(f"{call.stage}: {seconds:.1f} s · {highlights(metrics)}", flush=True)
+    remember(root, call.stage, seconds, tracker)
+    logger.info("%s: %.1f s · %s", call.stage, seconds, highlights(metrics))
     return metrics
 
 
@@ -218,9 +224,14 @@ def highlights(metrics: dict[str, Any], most: int = 6) -> str:
     )
 
 
-def remember(root: Path, stage: str, seconds: float, run_id: str | None) -> None:
+def remember(root: Path, stage: str, seconds: float, tracker: RunTracker) -> None:
     """Note how the stage's last run went, for the summary: git-ignored, as times are not results."""
     # Linux counts in KiB, macOS in bytes.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    note = {"seconds": round(seconds, 1), "peak_bytes": peak, "mlflow_run": run_id}
+    note = {
+        "seconds": round(seconds, 1),
+        "peak_bytes": peak,
+        "mlflow_run": tracker.run_id,
+        "facts": clean(tracker.kept_facts),
+    }
     write_json(root / ".work" / "last" / f"{stage}.json", note)
