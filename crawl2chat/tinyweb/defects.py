@@ -62,149 +62,77 @@ class Draft:
 
 
 SUBJECTS = (
-    "The old mill",
-    "A quiet harbour",
-    "The night train",
-    "Our street",
-    "The spring market",
-    "A wooden bridge",
-    "The town council",
-    "An early frost",
-    "The reading room",
-    "A lost umbrella",
-    "The brass band",
-    "The ferry office",
-    "A basket of pears",
-    "The long winter",
-    "The school garden",
-    "A borrowed ladder",
-    "The village clock",
-    "The post boat",
-)
+    "The old mill|A quiet harbour|The night train|Our street|The spring market|A wooden bridge|The town council|"
+    "An early frost|The reading room|A lost umbrella|The brass band|The ferry office|A basket of pears|"
+    "The long winter|The school garden|A borrowed ladder|The village clock|The post boat"
+).split("|")
 VERBS = (
-    "was closed for a week because of",
-    "had little to do with",
-    "reminded everybody of",
-    "changed its plans after",
-    "was painted green to honour",
-    "kept the neighbours awake with",
-    "was older than",
-    "stood right behind",
-    "became famous for",
-    "was moved to make room for",
-    "lost its roof during",
-    "owed a great deal to",
-)
+    "was closed for a week because of|had little to do with|reminded everybody of|changed its plans after|"
+    "was painted green to honour|kept the neighbours awake with|was older than|stood right behind|became famous for|"
+    "was moved to make room for|lost its roof during|owed a great deal to"
+).split("|")
 OBJECTS = (
-    "the heavy rain that fell on Tuesday",
-    "a letter that nobody had signed",
-    "the smell of fresh bread",
-    "a rumour about the railway",
-    "the new lamps along the quay",
-    "an argument over the fence",
-    "the visit of a travelling circus",
-    "a crate of green apples",
-    "the sound of the bells",
-    "the work on the main road",
-    "a story told by the boatman",
-    "the colour of the shutters",
-    "the first warm evening",
-    "a drawer full of old maps",
-)
+    "the heavy rain that fell on Tuesday|a letter that nobody had signed|the smell of fresh bread|"
+    "a rumour about the railway|the new lamps along the quay|an argument over the fence|"
+    "the visit of a travelling circus|a crate of green apples|the sound of the bells|the work on the main road|"
+    "a story told by the boatman|the colour of the shutters|the first warm evening|a drawer full of old maps"
+).split("|")
 
 OTHER_LANGUAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "de": (
+        "Der alte Bahnhof|Unsere kleine Stadt|Das Rathaus am Markt|Die Bäckerei nebenan|Ein stiller Garten".split("|"),
         (
-            "Der alte Bahnhof",
-            "Unsere kleine Stadt",
-            "Das Rathaus am Markt",
-            "Die Bäckerei nebenan",
-            "Ein stiller Garten",
-        ),
+            "wurde im vergangenen Jahr wegen|liegt nicht weit von|erinnert viele Leute noch an|verdankt seinen Namen"
+        ).split("|"),
         (
-            "wurde im vergangenen Jahr wegen",
-            "liegt nicht weit von",
-            "erinnert viele Leute noch an",
-            "verdankt seinen Namen",
-        ),
-        (
-            "dem Hochwasser im Frühling geschlossen",
-            "der Brücke über den Fluss",
-            "einem Streit zwischen zwei Nachbarn",
-            "der schönen Aussicht",
-        ),
+            "dem Hochwasser im Frühling geschlossen|der Brücke über den Fluss|"
+            "einem Streit zwischen zwei Nachbarn|der schönen Aussicht"
+        ).split("|"),
     ),
     "fr": (
-        (
-            "La vieille gare",
-            "Notre petite ville",
-            "Le marché du samedi",
-            "La boulangerie du coin",
-            "Un jardin tranquille",
+        "La vieille gare|Notre petite ville|Le marché du samedi|La boulangerie du coin|Un jardin tranquille".split("|"),
+        "se trouve tout près de|doit beaucoup à|a été fermé pendant un mois à cause de|rappelle aux habitants".split(
+            "|"
         ),
         (
-            "se trouve tout près de",
-            "doit beaucoup à",
-            "a été fermé pendant un mois à cause de",
-            "rappelle aux habitants",
-        ),
-        (
-            "la rivière qui traverse la vallée",
-            "les pluies de l'automne dernier",
-            "une querelle entre deux voisins",
-            "l'été de leur enfance",
-        ),
+            "la rivière qui traverse la vallée|les pluies de l'automne dernier|une querelle entre deux voisins|"
+            "l'été de leur enfance"
+        ).split("|"),
     ),
     "es": (
         (
-            "La estación vieja",
-            "Nuestro pequeño pueblo",
-            "El mercado de los sábados",
-            "La panadería de la esquina",
-            "Un jardín tranquilo",
-        ),
+            "La estación vieja|Nuestro pequeño pueblo|El mercado de los sábados|La panadería de la esquina|"
+            "Un jardín tranquilo"
+        ).split("|"),
         ("está muy cerca de", "debe mucho a", "estuvo cerrado un mes por culpa de", "recuerda a los vecinos"),
         (
-            "el río que cruza el valle",
-            "las lluvias del otoño pasado",
-            "una pelea entre dos hermanos",
-            "los veranos de su infancia",
-        ),
+            "el río que cruza el valle|las lluvias del otoño pasado|una pelea entre dos hermanos|"
+            "los veranos de su infancia"
+        ).split("|"),
     ),
     "it": (
         (
-            "La vecchia stazione",
-            "Il nostro piccolo paese",
-            "Il mercato del sabato",
-            "Il forno all'angolo",
-            "Un giardino tranquillo",
-        ),
+            "La vecchia stazione|Il nostro piccolo paese|Il mercato del sabato|Il forno all'angolo|"
+            "Un giardino tranquillo"
+        ).split("|"),
         ("si trova molto vicino a", "deve molto a", "è rimasto chiuso per un mese a causa di", "ricorda agli abitanti"),
         (
-            "quel fiume che attraversa la valle",
-            "le piogge dello scorso autunno",
-            "una lite tra due vicini",
-            "le estati della loro infanzia",
-        ),
+            "quel fiume che attraversa la valle|le piogge dello scorso autunno|una lite tra due vicini|"
+            "le estati della loro infanzia"
+        ).split("|"),
     ),
     "pl": (
         ("Stary dworzec", "Nasze małe miasto", "Sobotni targ", "Piekarnia na rogu", "Cichy ogród"),
         ("leży bardzo blisko", "wiele zawdzięcza", "był zamknięty przez miesiąc z powodu", "przypomina mieszkańcom"),
-        (
-            "rzeki, która płynie przez dolinę",
-            "jesiennych deszczów",
-            "kłótni dwóch sąsiadów",
-            "letnich dni z dzieciństwa",
+        "rzeki, która płynie przez dolinę|jesiennych deszczów|kłótni dwóch sąsiadów|letnich dni z dzieciństwa".split(
+            "|"
         ),
     ),
     "sv": (
         ("Den gamla stationen", "Vår lilla stad", "Torget på lördagar", "Bageriet på hörnet", "En stilla trädgård"),
         ("ligger inte långt från", "har mycket att tacka", "var stängd en månad på grund av", "påminner invånarna om"),
-        (
-            "ån som rinner genom dalen",
-            "höstens kraftiga regn",
-            "ett gräl mellan två grannar",
-            "barndomens långa somrar",
+        "ån som rinner genom dalen|höstens kraftiga regn|ett gräl mellan två grannar|barndomens långa somrar".split(
+            "|"
         ),
     ),
     "ru": (
@@ -214,18 +142,13 @@ OTHER_LANGUAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ..
     ),
     "el": (
         ("Ο παλιός σταθμός", "Η μικρή μας πόλη", "Η αγορά του Σαββάτου", "Ο φούρνος στη γωνία", "Ένας ήσυχος κήπος"),
-        (
-            "βρίσκεται πολύ κοντά σε",
-            "οφείλει πολλά σε",
-            "έμεινε κλειστός έναν μήνα εξαιτίας",
-            "θυμίζει στους κατοίκους",
+        "βρίσκεται πολύ κοντά σε|οφείλει πολλά σε|έμεινε κλειστός έναν μήνα εξαιτίας|θυμίζει στους κατοίκους".split(
+            "|"
         ),
         (
-            "το ποτάμι που περνά την κοιλάδα",
-            "τις βροχές του φθινοπώρου",
-            "έναν καβγά ανάμεσα σε γείτονες",
-            "τα καλοκαίρια τους",
-        ),
+            "το ποτάμι που περνά την κοιλάδα|τις βροχές του φθινοπώρου|έναν καβγά ανάμεσα σε γείτονες|"
+            "τα καλοκαίρια τους"
+        ).split("|"),
     ),
 }
 

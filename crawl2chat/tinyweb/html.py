@@ -12,27 +12,14 @@ from random import Random
 
 SECTIONS = "Home,News,Travel,Food,Garden,Science,Culture,Sport,Letters,Archive,Maps,Weather,Contact,About".split(",")
 TOPICS = (
-    "the old harbour at night",
-    "ten ways to dry herbs",
-    "a weekend by the river",
-    "what the census missed",
-    "repairing a wooden gate",
-    "the library opens again",
-    "small towns, large markets",
-    "notes from the ferry",
-    "how bakers keep time",
-    "a winter without snow",
-    "the new tram line",
-    "maps of the northern coast",
-)
+    "the old harbour at night|ten ways to dry herbs|a weekend by the river|what the census missed|"
+    "repairing a wooden gate|the library opens again|small towns, large markets|notes from the ferry|"
+    "how bakers keep time|a winter without snow|the new tram line|maps of the northern coast"
+).split("|")
 ADS = (
-    "Advertisement",
-    "Save 30% on garden tools today",
-    "Sponsored: the lamp everyone talks about",
-    "Subscribe now for only 2.99 a month",
-    "Limited offer on hiking boots",
-    "Ad: fresh coffee, delivered",
-)
+    "Advertisement|Save 30% on garden tools today|Sponsored: the lamp everyone talks about|"
+    "Subscribe now for only 2.99 a month|Limited offer on hiking boots|Ad: fresh coffee, delivered"
+).split("|")
 COOKIES = (
     "This site uses cookies. By continuing you accept our cookie policy.",
     "We value your privacy. Accept all cookies or manage your settings.",
