@@ -26,7 +26,7 @@ from crawl2chat.training.batches import Batch
 from crawl2chat.training.checkpoints import gathered, save_weights
 from crawl2chat.training.compiled import maybe_compile, reproducible
 from crawl2chat.training.devices import choose_kernel, peak_flops
-from crawl2chat.training.fabric import Fabric, is_mixed, is_sharded, shard, start_fabric
+from crawl2chat.training.fabric import is_mixed, is_sharded, shard, start_fabric
 from crawl2chat.training.loop import Loop
 from crawl2chat.training.progress import Progress, write_curve
 from crawl2chat.training.settings import SpikeParams, TrainingParams, learning_rate_factor
@@ -95,8 +95,7 @@ class Supervised(Loop):
         rates = {"muon_lr": params.muon_lr, "adamw_lr": params.adamw_lr, "weight_decay": params.weight_decay}
         dtype = torch.bfloat16 if is_mixed(self.fabric) else torch.float32
         self.optimizers = build_optimizers(self.model, **rates, dtype=dtype)
-        self.steps_in_all, self.clip = self.steps, params.gradient_clip
-        self.checkpoint_every, self.keep = params.checkpoint_every, params.keep
+        self.clip, self.checkpoint_every, self.keep = params.gradient_clip, params.checkpoint_every, params.keep
         self.tokens = int(self.batches(0, 0, 1)["ids"].numel())  # of a global batch
         self.flops = self.tokens * self.flops_per_token
         self.peak = self.measure_peak() if self.flops else 0.0  # FLOP/s of all devices together
