@@ -22,9 +22,9 @@ class Pair:
         """Do both once; who goes first changes with every round."""
         results: list[Any] = [None, None]
         for rival in (0, 1) if self.rounds % 2 else (1, 0):
-            began = self.clock()
+            start = self.clock()
             results[rival] = (ours, theirs)[rival]()
-            self.seconds[rival] += self.clock() - began
+            self.seconds[rival] += self.clock() - start
         self.rounds += 1
         return results[0], results[1]
 

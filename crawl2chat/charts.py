@@ -1,6 +1,7 @@
 """Charts of a run: training curves, shares with their intervals, proxy against gold, counts by kind.
 
-In: columns or rows of the tables that a run wrote, as CSV. Out: SVG for a page; an empty string where nothing was measured.
+In: columns or rows of the tables that a run wrote, as CSV. Out: SVG for a page; an empty string where nothing was
+measured.
 """
 
 import csv

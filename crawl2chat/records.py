@@ -17,7 +17,8 @@ from typing import Any
 from crawl2chat.errors import UserError
 
 ENDINGS = tuple(kind + packed for kind in (".json", ".jsonl") for packed in ("", ".gz", ".zst"))
-ABOUT = "about.json"  # what the crawl stage leaves in a folder for which there was no data
+# Stands in a folder that is there only because there was no data for it.
+ABOUT = "about.json"
 
 
 class Broken(Counter[str]):

@@ -5,9 +5,9 @@
 In: data/tokens and models/tokenizer of the project, or of a workspace. Out: sweeps/miniseries/ with a folder for each
 depth, runs.csv, law.json and index.html. All but the largest depth predict the largest, all together predict the next.
 
-Each depth is a DVC project of one stage in a folder of its own. So a finished depth is not run again, a killed one goes on
-from its checkpoint, and models/base stays as it is. DVC's experiments would need committed code, and would put each depth's
-model in the place of the project's. In MLflow each depth is a run of the experiment `pretrain`.
+Each depth is a DVC project of one stage in a folder of its own. So a finished depth is not run again, a killed one goes
+on from its checkpoint, and models/base stays as it is. DVC's experiments would need committed code, and would put each
+depth's model in the place of the project's. In MLflow each depth is a run of the experiment `pretrain`.
 """
 
 # A deployment's entry point has to be a flow, so Prefect is imported at the top here as in flows/pipeline.py.
@@ -157,7 +157,7 @@ def plan(folder: Path, depth: int) -> dict[str, Any]:
 def sweep(
     root: Path, depths: list[int], settings: dict[str, Any], run: Runner, env: dict[str, str]
 ) -> tuple[list[dict[str, Any]], str]:
-    """Run every depth, the smallest first; the rows of those that finished, and the next one's failure ("" for none)."""
+    """Run every depth, the smallest first; the rows of those that finished, and the failure of the next one, or ""."""
     rows = []
     for depth in depths:
         folder = prepare(root, depth, settings)
@@ -270,8 +270,8 @@ def sentences(results: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
             + (f": past {REPEATS} times a law for fresh text promises too much." if most > REPEATS else ".")
         )
     lines.append(
-        "Tokens grow with parameters in this series: the laws of N and D are one law in two units, not those of size at "
-        "unlimited data or of data at unlimited size."
+        "Tokens grow with parameters in this series: the laws of N and D are one law in two units, not those of size "
+        "at unlimited data or of data at unlimited size."
     )
     return lines
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from crawl2chat.errors import UserError
+from stages.settings import merge
 
 
 def overlay(params: Path, changes: dict[str, Any]) -> None:
@@ -23,14 +24,6 @@ def overlay(params: Path, changes: dict[str, Any]) -> None:
     merge(content, changes)
     with params.open("w", encoding="utf-8") as stream:
         yaml.dump(content, stream)
-
-
-def merge(target: Any, changes: dict[str, Any]) -> None:
-    for key, value in changes.items():
-        if isinstance(value, dict) and isinstance(target.get(key), dict):
-            merge(target[key], value)
-        else:
-            target[key] = value
 
 
 def nested(flat: dict[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
     python -m flows.summary [--root <folder>] [--markdown]
 
-In: metrics/<stage>.json, and what the last run took on this machine (seconds, rates, cost), as the runner noted it. Out: a
-table on the terminal; with --markdown, the table of results in README.md, between its two marks.
+In: metrics/<stage>.json, and what the last run took on this machine (seconds, rates, cost), as the runner noted it.
+Out: a table on the terminal; with --markdown, the table of results in README.md, between its two marks.
 """
 
 import argparse

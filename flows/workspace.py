@@ -2,10 +2,10 @@
 
     python -m flows.workspace real --inputs <folder|file|pattern|list|address> [--set pretrain.depth=4]
 
-In: this project's code, dvc.yaml, params.yaml and machine.yaml; profiles/<name>.yaml, laid over the parameters; a folder of
-input files, or whatever else names some. Out: workspaces/<name>/ with its own data, models, metrics, report, DVC cache and
-MLflow store; a table of results and the count of records that could not be read. Run again, it repeats only what a change
-touches.
+In: this project's code, dvc.yaml, params.yaml and machine.yaml; profiles/<name>.yaml, laid over the parameters; a
+folder of input files, or whatever else names some. Out: workspaces/<name>/ with its own data, models, metrics, report,
+DVC cache and MLflow store; a table of results and the count of records that could not be read. Run again, it repeats
+only what a change touches.
 """
 
 import argparse
@@ -84,8 +84,8 @@ def link_machine(project: Path, folder: Path) -> None:
 
 
 def link_inputs(inputs: str, target: Path) -> None:
-    """The folder `target` with the files that `inputs` names: links, so that dvc.lock names no path of this machine and DVC
-    hashes what is behind them; an address becomes a list of one line."""
+    """The folder `target` with the files that `inputs` names: links, so that dvc.lock names no path of this machine and
+    DVC hashes what is behind them; an address becomes a list of one line."""
     path = Path(inputs).expanduser()
     if path.is_dir():
         target.symlink_to(path.resolve(), target_is_directory=True)

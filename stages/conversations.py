@@ -1,16 +1,15 @@
 """Stage conversations: the mixture for supervised fine-tuning.
 
-Reads the probe's results, the tasks and the user's chat data sets; writes train.jsonl and val.jsonl. What the base model
-knows becomes answers, what it does not know becomes refusals, skills become worked examples and tool calls.
+Reads the probe's results, the tasks and the user's chat data sets; writes train.jsonl and val.jsonl. What the base
+model knows becomes answers, what it does not know becomes refusals, skills become worked examples and tool calls.
 """
 
 import random
-import zlib
 from pathlib import Path
 
 from pydantic import Field
 
-from crawl2chat.chat.mixture import Identity
+from crawl2chat.chat.identity import Identity
 from crawl2chat.errors import UserError
 from crawl2chat.parameters import Params
 from crawl2chat.tracking import Tracker
@@ -18,14 +17,19 @@ from crawl2chat.tracking import Tracker
 
 class ConversationsParams(Params):
     facts: int = Field(900, ge=0)
-    styled: float = Field(0.4, ge=0, le=1)  # share of answers that are more than the bare word
+    # Share of answers that are more than the bare word.
+    styled: float = Field(0.4, ge=0, le=1)
     refusals: int = Field(220, ge=0)
-    skills: dict[str, int] = {}  # conversations per skill of the tasks
-    direct: int = Field(300, ge=0)  # sums answered with nothing but the number
+    # Conversations per skill of the tasks.
+    skills: dict[str, int] = {}
+    # Sums answered with nothing but the number.
+    direct: int = Field(300, ge=0)
     identity: int = Field(200, ge=0)
     who: Identity = Identity()
-    datasets: int = Field(3000, ge=0)  # at most this many conversations from data/crawl/chat
-    max_characters: int = Field(2000, ge=1)  # longer conversations of the data sets are left out, and counted
+    # At most this many conversations of the user's data sets.
+    datasets: int = Field(3000, ge=0)
+    # Longer conversations of the data sets are left out, and counted.
+    max_characters: int = Field(2000, ge=1)
     val_share: float = Field(0.03, gt=0, lt=1)
 
 
@@ -35,20 +39,25 @@ def conversations(
     """Mix the conversations; the metrics count them by kind."""
     from crawl2chat.chat import mixture
     from crawl2chat.chat.datasets import read_conversations
-    from crawl2chat.jsonl import read_jsonl, read_tasks, write_jsonl
+    from crawl2chat.jsonl import write_jsonl
+    from crawl2chat.splits import position
+    from crawl2chat.tasks import read_probes, read_tasks
+    from crawl2chat.tinyweb.gold import CLOSING, EMPTY_TALK
+    from crawl2chat.tinyweb.skills import craft_text
 
     rng = random.Random(f"conversations {seed}")
-    probed, known_tasks = read_jsonl(probes / "probes.jsonl"), read_tasks(tasks)
-    strangers = [task for task in known_tasks if task["skill"] == "refusal"]
-    names = [task["entity"].split()[0] for task in strangers if task["split"] == "train"]
+    style = mixture.Style(params.styled, CLOSING, EMPTY_TALK)
+    probed, all_tasks = read_probes(probes / "probes.jsonl"), read_tasks(tasks)
+    unknown = [task for task in all_tasks if task.skill == "refusal"]
+    names = [task.entity.split()[0] for task in unknown if task.split == "train" and task.entity]
     rows = [
-        *mixture.fact_conversations(probed, params.facts, params.styled, rng),
-        *mixture.refusal_conversations(probed, strangers, params.refusals, params.styled, rng),
-        *mixture.direct_conversations(known_tasks, params.direct, rng),
+        *mixture.fact_conversations(probed, params.facts, style, rng),
+        *mixture.refusal_conversations(probed, unknown, params.refusals, style, rng),
+        *mixture.direct_conversations(all_tasks, params.direct, rng),
         *mixture.identity_conversations(params.who, params.identity, names, rng),
     ]
     for skill, count in sorted(params.skills.items()):
-        rows += mixture.skill_conversations(known_tasks, skill, count, params.styled, rng)
+        rows += mixture.skill_conversations(all_tasks, skill, count, style, rng, craft_text)
     found, broken = read_conversations(chat, name=params.who.name, author=params.who.maker)
     short = [row for row in found if sum(len(m["content"]) for m in row["messages"]) <= params.max_characters]
     rng.shuffle(short)
@@ -58,11 +67,11 @@ def conversations(
             "no conversation came together: raise the numbers in the section conversations, or supply chat data."
         )
     rng.shuffle(rows)
-    by_hash = sorted(rows, key=lambda row: (zlib.crc32(row["id"].encode()), row["id"]))
-    held = {row["id"] for row in by_hash[: max(1, round(len(rows) * params.val_share))]}
+    by_hash = sorted((position(row["id"], buckets=2**32), row["id"]) for row in rows)
+    held_out = {name for _, name in by_hash[: max(1, round(len(rows) * params.val_share))]}
     out.mkdir(parents=True)
-    write_jsonl(out / "train.jsonl", [row for row in rows if row["id"] not in held])
-    write_jsonl(out / "val.jsonl", [row for row in rows if row["id"] in held])
+    write_jsonl(out / "train.jsonl", [row for row in rows if row["id"] not in held_out])
+    write_jsonl(out / "val.jsonl", [row for row in rows if row["id"] in held_out])
     tracker.table("conversations", [{"kind": row["kind"], "messages": str(row["messages"])} for row in rows[:200]])
     kinds = sorted({row["kind"] for row in rows})
     return {

@@ -1,7 +1,5 @@
 """Stage crawl: everything the pipeline starts from, by kind: the embedded tiny web, or a person's own files."""
 
-import json
-from collections import defaultdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,15 +44,12 @@ def crawl(inputs: Path, out: Path, params: CrawlParams, seed: int, work: Path | 
 def _write_tasks(out: Path, seed: int) -> int:
     """The verifiable tasks of `out`/verifiable in the common schema, one file a skill."""
     from crawl2chat.curation import sources
-    from crawl2chat.evaluation.datasets import read_tasks
+    from crawl2chat.evaluation.datasets import read_task_sets
+    from crawl2chat.tasks import write_tasks
 
     sources.about(out / "tasks", "tasks")
     if (out / "verifiable" / "about.json").exists():
         return 0
-    tasks = read_tasks(out / "verifiable", seed)
-    by_skill: dict[str, list[str]] = defaultdict(list)
-    for task in tasks:
-        by_skill[task["skill"]].append(json.dumps(task, ensure_ascii=False, sort_keys=True) + "\n")
-    for skill, lines in sorted(by_skill.items()):
-        (out / "tasks" / f"{skill}.jsonl").write_text("".join(lines))
+    tasks = read_task_sets(out / "verifiable", seed)
+    write_tasks(out / "tasks", tasks)
     return len(tasks)

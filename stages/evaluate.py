@@ -9,17 +9,20 @@ from pathlib import Path
 
 from pydantic import Field
 
-from crawl2chat.chat.mixture import Identity
+from crawl2chat.chat.identity import Identity
 from crawl2chat.machine import Machine
 from crawl2chat.parameters import Params
 from crawl2chat.tracking import Tracker
 
 
 class EvaluateParams(Params):
-    per_skill: int = Field(250, ge=1)  # questions of each skill at most
+    # Questions of each skill at most.
+    per_skill: int = Field(250, ge=1)
     max_new_tokens: int = Field(80, ge=1)
-    validation_rows: int = Field(128, ge=1)  # rows of held-out text for bits per byte
-    samples: int = Field(10, ge=0)  # free continuations per model, for people to read
+    # Rows of held-out text for bits per byte.
+    validation_rows: int = Field(128, ge=1)
+    # Answers and free continuations per model, for people to read.
+    samples: int = Field(10, ge=0)
     who: Identity = Identity()
 
 
@@ -41,19 +44,23 @@ def evaluate(
     from crawl2chat.evaluation import suite
     from crawl2chat.evaluation.samples import free_samples
     from crawl2chat.evaluation.statistics import arena
-    from crawl2chat.jsonl import read_jsonl, read_tasks, write_jsonl
+    from crawl2chat.jsonl import write_jsonl
     from crawl2chat.model.folder import load_model
+    from crawl2chat.tasks import read_probes, read_tasks
+    from crawl2chat.tinyweb.gold import gold
     from crawl2chat.tokens.tokenizer import Tokenizer
     from crawl2chat.training.batches import Rows, read_tokens
     from crawl2chat.training.devices import one_device
     from crawl2chat.training.validation import validate
 
-    questions = read_tasks(tasks)
+    all_tasks = read_tasks(tasks)
+    unknown = [task.entity for task in all_tasks if task.skill == "refusal" and task.split == "test" and task.entity]
     exam = suite.Exam(
-        tasks=questions,
-        probes=read_jsonl(probes / "probes.jsonl"),
+        tasks=all_tasks,
+        probes=read_probes(probes / "probes.jsonl"),
+        gold=gold,
         identity=params.who,
-        names=[t["entity"].split()[0] for t in questions if t["skill"] == "refusal" and t["split"] == "test"],
+        names=[name.split()[0] for name in unknown],
         per_skill=params.per_skill,
         max_new_tokens=params.max_new_tokens,
         seed=seed,
@@ -71,12 +78,8 @@ def evaluate(
         samples += free_samples(name, model, tokenizer, rows, params.samples, seed)
     played, players, prompts = suite.games(answers, list(metrics))
     for name, rating in zip(metrics, arena(played, players, prompts, seed), strict=True):
-        metrics[name] |= {
-            "arena": rating.value,
-            "arena_n": rating.n,
-            "arena_low": rating.low,
-            "arena_high": rating.high,
-        }
+        metrics[name] |= {"arena": rating.value, "arena_n": rating.n}
+        metrics[name] |= {"arena_low": rating.low, "arena_high": rating.high}
     out.mkdir(parents=True)
     write_jsonl(out / "answers.jsonl", answers)
     write_jsonl(out / "samples.jsonl", samples)

@@ -24,32 +24,31 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path.name} is not valid YAML{where}: {getattr(error, 'problem', error)}.") from None
 
 
-def publish(written: Path, target: Path) -> None:
+def publish(source: Path, target: Path) -> None:
     """Move a finished out to its place, synced to disk first, so that it is there whole or not at all."""
-    sync(written)
+    sync(source)
     target.parent.mkdir(parents=True, exist_ok=True)
     remove(target)
     try:
-        written.rename(target)
+        source.rename(target)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
         # The out's folder is on another disk: copy beside the target, then rename there.
         beside = target.with_name(f".{target.name}.partial")
         remove(beside)
-        shutil.copytree(written, beside) if written.is_dir() else shutil.copy2(written, beside)
+        shutil.copytree(source, beside) if source.is_dir() else shutil.copy2(source, beside)
         sync(beside)
         beside.rename(target)
     sync_entry(target.parent)
 
 
 def discard(work: Path) -> None:
-    """Delete a folder that is of no more use; killed at any moment, it is whole or gone, never a part of itself that a
-    later run would take for the whole."""
-    gone = work.with_name(f".{work.name}.done")
-    remove(gone)  # of a run that was killed here
-    work.rename(gone)
-    remove(gone)
+    """Delete a folder. Killed at any moment it leaves the whole folder or none, never a part of it."""
+    finished = work.with_name(f".{work.name}.done")
+    remove(finished)  # of a run that was killed here
+    work.rename(finished)
+    remove(finished)
 
 
 def remove(path: Path) -> None:

@@ -51,8 +51,9 @@ def main() -> None:
     try:
         writer = Writer(start)
     except Exception as error:
+        trouble = first_line(error)
         logger.warning(
-            f"MLflow at {start['uri']} cannot be used ({first_line(error)}); this run of {start['stage']} is not tracked."
+            f"MLflow at {start['uri']} cannot be used ({trouble}); this run of {start['stage']} is not tracked."
         )
         for _ in events:  # keep reading, so that the stage never waits for the pipe
             pass

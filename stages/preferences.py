@@ -1,8 +1,9 @@
-"""preferences: prompts with several answers of the policy, and rankings of them, to data/preferences.
+"""Stage preferences: prompts with several answers of the policy, and rankings of them.
 
 Where they come from is `preferences.source`: `rollouts` samples answers to tasks and has them ranked by the simulated
 labeler (gold + noise) or, where `preferences.rankings` names a file, by people; `pairs` reads what people ranked
-elsewhere (hh-rlhf and the like, and Open-Assistant trees among the chat data). The file format is told in crawl2chat/alignment/preferences.py.
+elsewhere (hh-rlhf and the like, and Open-Assistant trees among the chat data). File format:
+crawl2chat/alignment/preferences.py.
 """
 
 from pathlib import Path
@@ -20,14 +21,19 @@ class PreferencesParams(Params):
     """Section `preferences` of params.yaml."""
 
     source: Literal["rollouts", "pairs"] = "rollouts"
-    skills: list[str] = ["addition", "subtraction", "word_problem", "fact", "refusal"]  # of the prompts
+    # Of the prompts.
+    skills: list[str] = ["addition", "subtraction", "word_problem", "fact", "refusal"]
     prompts: int = Field(400, ge=2)
-    candidates: int = Field(5, ge=2)  # answers to each
+    # Answers to each prompt.
+    candidates: int = Field(5, ge=2)
     temperature: float = Field(1.0, gt=0)
     max_new_tokens: int = Field(64, ge=1)
-    flipped: float = Field(0.25, ge=0, lt=0.5)  # share of pairs the simulated labeler gets wrong
-    rankings: str | None = None  # rankings.jsonl by people, of prompts.jsonl as this stage writes it
-    test_share: float = Field(0.25, gt=0, lt=1)  # of the prompts
+    # Share of pairs that the simulated labeler gets wrong.
+    flipped: float = Field(0.25, ge=0, lt=0.5)
+    # rankings.jsonl by people, of prompts.jsonl as this stage writes it.
+    rankings: str | None = None
+    # Of the prompts.
+    test_share: float = Field(0.25, gt=0, lt=1)
 
 
 def preferences(
@@ -47,10 +53,10 @@ def preferences(
     from crawl2chat.jsonl import write_jsonl
 
     if params.source == "pairs":
-        prompts, rankings, metrics = given([pairs, chat], params, seed)
+        prompts, rankings, metrics = published_rankings([pairs, chat], params, seed)
     else:
-        prompts = sampled(policy, tasks, params, machine, seed)
-        rankings, metrics = ranked(prompts, params, seed)
+        prompts = sample_candidates(policy, tasks, params, machine, seed)
+        rankings, metrics = rank_candidates(prompts, params, seed)
     if not rankings:
         raise UserError("preferences: nothing was ranked; raise preferences.prompts or candidates, or add pairs.")
     out.mkdir(parents=True)
@@ -72,11 +78,12 @@ def preferences(
     }
 
 
-def sampled(policy: Path, tasks: Path, params: PreferencesParams, machine: Machine, seed: int) -> list[dict]:
+def sample_candidates(policy: Path, tasks: Path, params: PreferencesParams, machine: Machine, seed: int) -> list[dict]:
     """Prompts with the policy's answers; equal answers are kept once, prompts with a single answer are left out."""
-    from crawl2chat.alignment.preferences import split_of
-    from crawl2chat.alignment.prompts import answer_tasks, messages_of, read_tasks, spread_evenly
+    from crawl2chat.alignment.preferences import prompt_split
+    from crawl2chat.alignment.prompts import answer_tasks, messages_of, spread_evenly
     from crawl2chat.model.folder import load_model
+    from crawl2chat.tasks import read_tasks
     from crawl2chat.tinyweb.gold import gold
     from crawl2chat.tokens.tokenizer import Tokenizer
     from crawl2chat.training.devices import one_device
@@ -99,10 +106,10 @@ def sampled(policy: Path, tasks: Path, params: PreferencesParams, machine: Machi
         if len(different) > 1:
             prompts.append(
                 {
-                    "id": task["id"],
+                    "id": task.id,
                     "messages": messages_of(task),
-                    "task": task,
-                    "split": split_of(messages_of(task), params.test_share),
+                    "task": task.record(),
+                    "split": prompt_split(messages_of(task), params.test_share),
                     "candidates": [
                         {"text": text, "finished": finished, "gold": gold(task, text)} for text, finished in different
                     ],
@@ -111,7 +118,7 @@ def sampled(policy: Path, tasks: Path, params: PreferencesParams, machine: Machi
     return prompts
 
 
-def ranked(prompts: list[dict], params: PreferencesParams, seed: int) -> tuple[list[dict], dict[str, Any]]:
+def rank_candidates(prompts: list[dict], params: PreferencesParams, seed: int) -> tuple[list[dict], dict[str, Any]]:
     """Rankings by people or by the simulated labeler; agreement is that of two simulated labelers with equal noise."""
     import numpy as np
 
@@ -146,11 +153,13 @@ def ranked(prompts: list[dict], params: PreferencesParams, seed: int) -> tuple[l
     }
 
 
-def given(folders: list[Path], params: PreferencesParams, seed: int) -> tuple[list[dict], list[dict], dict[str, Any]]:
+def published_rankings(
+    folders: list[Path], params: PreferencesParams, seed: int
+) -> tuple[list[dict], list[dict], dict[str, Any]]:
     """Rankings as people published them, `prompts` of them drawn from all; what was refused is counted by reason."""
     import numpy as np
 
-    from crawl2chat.alignment.preferences import split_of
+    from crawl2chat.alignment.preferences import prompt_split
     from crawl2chat.alignment.rollouts import derived_seed
     from crawl2chat.chat.preference_sets import read_preferences
 
@@ -162,14 +171,11 @@ def given(folders: list[Path], params: PreferencesParams, seed: int) -> tuple[li
             "id": row["id"],
             "messages": row["messages"],
             "task": None,
-            "split": split_of(row["messages"], params.test_share),
+            "split": prompt_split(row["messages"], params.test_share),
             "candidates": [{"text": text, "finished": True, "gold": None} for text in row["candidates"]],
         }
         for row in rows
     ]
     rankings = [{"prompt_id": row["id"], "order": row["order"], "labeler": row["labeler"]} for row in rows]
-    return (
-        prompts,
-        rankings,
-        {"labeler_agreement": None, "refused": sum(broken.values()), "unreadable": dict(sorted(broken.items()))},
-    )
+    counts = {"refused": sum(broken.values()), "unreadable": dict(sorted(broken.items()))}
+    return prompts, rankings, {"labeler_agreement": None} | counts

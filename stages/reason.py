@@ -46,9 +46,10 @@ def reason(
 ) -> dict[str, Any]:
     """Trains by verifiable rewards; returns accuracy, format and pass@8 before and after, on held-out tasks."""
     from crawl2chat.alignment.grpo import GRPO
-    from crawl2chat.alignment.prompts import judge, prompt_ids, read_tasks
+    from crawl2chat.alignment.prompts import judge, prompt_ids
     from crawl2chat.alignment.replay import Replay
     from crawl2chat.model.folder import load_model, save_model
+    from crawl2chat.tasks import read_tasks
     from crawl2chat.tokens.tokenizer import Tokenizer
     from crawl2chat.training.fabric import start_fabric
     from crawl2chat.training.progress import write_curve
@@ -87,8 +88,9 @@ def measure(policy, tasks: Path, tokenizer, params: ReasonParams, seed: int, whe
     """Held-out answers, sampled as the policy is trained: how many are right, how many show their steps, and how many
     of those that do are right (skill apart from form). The greedy answers' accuracy beside it, and that of the
     neighbours."""
-    from crawl2chat.alignment.prompts import answer_tasks, read_tasks, spread_evenly
+    from crawl2chat.alignment.prompts import answer_tasks, spread_evenly
     from crawl2chat.evaluation.statistics import accuracy
+    from crawl2chat.tasks import read_tasks
 
     size = {"max_new_tokens": params.max_new_tokens, "seed": seed}
     held_out = spread_evenly(read_tasks(tasks, params.skills, ["test"]), params.test, seed)
@@ -102,7 +104,7 @@ def measure(policy, tasks: Path, tokenizer, params: ReasonParams, seed: int, whe
     tracker.table(
         f"samples_{when}",
         [
-            {"prompt": task["prompt"], "answer": rollout.text(tokenizer), "correct": each.correct}
+            {"prompt": task.prompt, "answer": rollout.text(tokenizer), "correct": each.correct}
             for task, rollout, each in list(zip(held_out, rollouts, judged, strict=True))[:20]
         ],
     )
@@ -116,7 +118,7 @@ def measure(policy, tasks: Path, tokenizer, params: ReasonParams, seed: int, whe
     return metrics
 
 
-def eight_samples(policy, practice: list[dict], tokenizer, params: ReasonParams, seed: int, when: str) -> dict:
+def eight_samples(policy, practice: list, tokenizer, params: ReasonParams, seed: int, when: str) -> dict:
     """Eight sampled answers to each of some training prompts: the share solved at least once (pass@8), the share solved
     every time, and the accuracy of a single sample."""
     from crawl2chat.alignment.overoptimisation import pass_at_k

@@ -53,6 +53,7 @@ def rlhf(
     from crawl2chat.alignment.reward_model import load_reward_model, same_tokenizer
     from crawl2chat.alignment.watching import Watcher, control_metrics, outcome
     from crawl2chat.model.folder import load_model, save_model
+    from crawl2chat.tinyweb.gold import gold
     from crawl2chat.tokens.tokenizer import Tokenizer
     from crawl2chat.training.fabric import start_fabric
     from crawl2chat.training.progress import write_curve
@@ -71,7 +72,7 @@ def rlhf(
     def proxy(rollouts):
         return judge.rewards([(rollout.prompt, rollout.answer) for rollout in rollouts], tokenizer.pad)
 
-    watcher = Watcher(start, proxy, tokenizer, params.max_new_tokens, params.temperature, seed)
+    watcher = Watcher(start, proxy, tokenizer, params.max_new_tokens, params.temperature, seed, gold)
     common = {"fabric": fabric, "tokenizer": tokenizer, "replay": replay, "seed": seed}
     common["prompts"] = [prompt.ids for prompt in practice]
     own = {"policy": model, "tracker": tracker, "work": work / "ppo"}
@@ -104,10 +105,11 @@ def rlhf(
 def prompt_sets(preferences: Path, tasks: Path, tokenizer, context: int, params: RLHFParams, seed: int) -> tuple:
     """(to train on, to watch, to test on), by split of the tasks or of the preference prompts."""
     from crawl2chat.alignment.preferences import read_prompts
-    from crawl2chat.alignment.prompts import messages_of, read_tasks, spread_evenly
+    from crawl2chat.alignment.prompts import messages_of, spread_evenly
     from crawl2chat.alignment.watching import Prompt
     from crawl2chat.chat.conversation import render_prompt
     from crawl2chat.errors import UserError
+    from crawl2chat.tasks import read_tasks
 
     if params.prompts == "tasks":
         parts = [read_tasks(tasks, params.skills, [split]) for split in ("train", "dev", "test")]
@@ -117,7 +119,7 @@ def prompt_sets(preferences: Path, tasks: Path, tokenizer, context: int, params:
     else:
         asked = list(read_prompts(preferences / "prompts.jsonl").values())
         train, test = (
-            [(each["messages"], each.get("task")) for each in asked if each["split"] == split]
+            [(each["messages"], each["task"]) for each in asked if each["split"] == split]
             for split in ("train", "test")
         )
         rows = [train, test[: params.watched], test[: params.test]]

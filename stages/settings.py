@@ -4,10 +4,11 @@ A key that is unknown, missing or of another type is a UserError that names file
 """
 
 import difflib
+import importlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 
@@ -41,6 +42,24 @@ def read_machine(stage: str, root: Path, stages: list[str]) -> Machine:
     sections = {name: section_of(MACHINE, name, everything.pop(name)) for name in stages if name in everything}
     validate(stage, Machine, sections.get(stage, {}), MACHINE)
     return validate("", Machine, everything | sections.get(stage, {}), MACHINE)
+
+
+def parameters(root: Path, stage: str, changes: dict[str, Any] | None = None) -> Params:
+    """The stage's parameters as params.yaml has them, with `changes` laid over; what tests and benchmarks start from."""
+    stages = list(read_yaml(root / "dvc.yaml")["stages"])
+    section, _ = read_parameters(stage, root, stages)
+    merge(section, changes or {})
+    function = getattr(importlib.import_module(f"stages.{stage}"), stage)
+    return validate(stage, get_type_hints(function)["params"], section)
+
+
+def merge(target: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Lay `changes` over nested sections, in place."""
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(target.get(key), dict):
+            merge(target[key], value)
+        else:
+            target[key] = value
 
 
 def section_of(file: str, name: str, value: Any) -> dict[str, Any]:

@@ -65,6 +65,7 @@ def second(source: Path, out: Path, out_curve: Path, params: SecondParams, track
     (out / "model.safetensors").write_text((source / "text").read_text())
     out_curve.write_text("step,loss\\n0,1\\n")
     tracker.table("samples", [{"prompt": "a", "answer": "b"}])
+    tracker.facts({"rate": 2.5})
     tracker.model("best", checkpoint, {"val_loss": 0.5}, step=2)
     return {"began": began, "steps": params.steps}
 """,

@@ -23,7 +23,7 @@ KEYS = {
     "curation_report": ["waterfall", "reasons"],
     "tokenizer": ["vocab_size", "bytes_per_token"],
     "tokenize": ["train_tokens", "val_tokens"],
-    "pretrain": ["parameters", "val_bpb", "tokens_per_second"],
+    "pretrain": ["parameters", "val_bpb", "flops"],
     "probe": ["known_fraction", "recall_rare", "recall_frequent"],
     "conversations": ["conversations", "refusals"],
     "sft": ["val_loss"],
@@ -44,6 +44,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("smoke")
     prepare(ROOT, folder, ROOT / "profiles" / "smoke.yaml", None, {})
+    (folder / "machine.yaml").unlink(missing_ok=True)
+    (folder / "machine.yaml").write_text('accelerator: cpu\ncompile: "off"\n')
     done = repro(folder, environment())
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return folder

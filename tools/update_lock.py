@@ -2,7 +2,8 @@
 
     python tools/update_lock.py [--upgrade]
 
-In: pyproject.toml, and the lists as they are: a version stays where it still fits, unless --upgrade asks for the newest.
+In: pyproject.toml, and the lists as they are: a version stays where it still fits, unless --upgrade asks for the
+newest.
 Out: requirements.lock, what `make` installs, and requirements-test.lock, what the extras add to it. Each version stands
 with the hashes of all files that its publisher offers, for every platform and every Python from 3.11 on.
 

@@ -9,15 +9,17 @@
 pairs are dropped. Candidates may be left out. Source: the ranking of K answers in Ouyang et al. 2022 (InstructGPT).
 """
 
-import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
 
 from crawl2chat.errors import UserError
+from crawl2chat.jsonl import numbered_rows
+from crawl2chat.splits import split_of
+from crawl2chat.tasks import parse_task
 
 Order = list[int | list[int]]
 Pair = tuple[int, int]  # (better, worse)
@@ -35,10 +37,9 @@ def gold_pairs(scores: Sequence[float | None]) -> list[Pair]:
     return [(i, j) if scores[i] > scores[j] else (j, i) for i, j in combinations(known, 2) if scores[i] != scores[j]]
 
 
-def split_of(messages: list[dict], test_share: float) -> str:
+def prompt_split(messages: list[dict], test_share: float) -> str:
     """train or test, decided by the prompt alone: the same question never falls on both sides."""
-    digest = hashlib.sha256(json.dumps(messages, sort_keys=True).encode()).digest()
-    return "test" if int.from_bytes(digest[:8], "big") / 2**64 < test_share else "train"
+    return split_of(json.dumps(messages, sort_keys=True), {"test": test_share, "train": 1 - test_share})
 
 
 def noise_for(gold: Sequence[Sequence[float]], flipped: float) -> float:
@@ -79,18 +80,18 @@ def agreement(first: Sequence[Order], second: Sequence[Order]) -> tuple[int, int
 
 
 def read_prompts(path: Path) -> dict[str, dict]:
-    """Prompts by id. Raises UserError for an empty file, repeated ids, or fewer than two candidates."""
+    """Prompts by id, their tasks as records. Raises UserError for an empty file, repeated ids, or a missing part."""
     prompts: dict[str, dict] = {}
-    for number, record in _records(path):
-        where = f"{path} line {number}"
+    for where, record in numbered_rows(path):
         for key in ("id", "messages", "candidates"):
             if not record.get(key):
                 raise UserError(f"{where}: a prompt needs a non-empty {key!r}.")
         if record["id"] in prompts:
             raise UserError(f"{where}: prompt id {record['id']!r} occurs twice; make ids unique.")
-        prompts[record["id"]] = record
+        task = record.get("task")
+        prompts[record["id"]] = record | {"task": parse_task(where, task) if task else None}
     if not prompts:
-        raise UserError(f"{path} holds no prompt: run the preferences stage on tasks or pairs first.")
+        raise UserError(f"{path} holds no prompt: add prompts with candidates.")
     return prompts
 
 
@@ -100,8 +101,8 @@ def read_rankings(path: Path, prompts: dict[str, dict]) -> list[dict]:
     Raises UserError naming the line for an unknown prompt, an unknown candidate or one that is named twice.
     """
     rankings = []
-    for number, record in _records(path):
-        check_ranking(record, prompts, f"{path} line {number}")
+    for where, record in numbered_rows(path):
+        check_ranking(record, prompts, where)
         if pairs(record["order"]):
             rankings.append(record)
     if not rankings:
@@ -117,27 +118,10 @@ def check_ranking(record: dict, prompts: dict[str, dict], where: str) -> None:
     order, count = record.get("order"), len(prompt["candidates"])
     if not isinstance(order, list):
         raise UserError(f"{where}: 'order' must be a list of candidate numbers, best first, found {order!r}.")
-    named = [i for place in order for i in (place if isinstance(place, list) else [place])]
-    for i in named:
+    candidates = [i for place in order for i in (place if isinstance(place, list) else [place])]
+    for i in candidates:
         if not isinstance(i, int) or isinstance(i, bool) or not 0 <= i < count:
             raise UserError(f"{where}: candidate {i!r} is unknown; the prompt has candidates 0 to {count - 1}.")
-    twice = next((a for a, b in pairwise(sorted(named)) if a == b), None)
+    twice = next((a for a, b in pairwise(sorted(candidates)) if a == b), None)
     if twice is not None:
         raise UserError(f"{where}: candidate {twice} is ranked twice; name each candidate once.")
-
-
-def _records(path: Path) -> Iterator[tuple[int, dict]]:
-    """Line number and object of each line that is not blank: a person may have written the file."""
-    if not path.is_file():
-        raise UserError(f"{path} does not exist: give the path of a JSONL file.")
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError(f"{path} line {number} is not JSON ({error.msg}): mend or remove it.") from None
-            if not isinstance(record, dict):
-                raise UserError(f"{path} line {number} is not a JSON object: mend or remove it.")
-            yield number, record

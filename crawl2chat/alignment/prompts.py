@@ -1,55 +1,43 @@
 """Tasks as prompts for a policy, and answers to them judged by the tasks' verifiers.
 
-In: a folder of tasks (JSON lines in the task schema). Out: token ids to sample from, and for each answer whether it is
-right and well formed. An answer that never ends is not right, whatever it contains.
+In: tasks. Out: token ids to sample from, and for each answer whether it is right and well formed. An answer that never
+ends is not right, whatever it contains.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from crawl2chat.alignment.rollouts import Judged, Rollout, derived_seed, sample
 from crawl2chat.chat.conversation import render_prompt
 from crawl2chat.errors import UserError
-from crawl2chat.evaluation.tasks import verify, well_formed
-from crawl2chat.jsonl import read_tasks as read_all
 from crawl2chat.model.network import Transformer
+from crawl2chat.tasks import Task, verify, well_formed
 from crawl2chat.tokens.tokenizer import Tokenizer
 
 
-def read_tasks(folder: Path, skills: Sequence[str], splits: Sequence[str]) -> list[dict]:
-    """Tasks of these skills and splits, in the order of the files. Raises UserError where there are none."""
-    tasks = read_all(folder)
-    chosen = [task for task in tasks if task["skill"] in skills and task["split"] in splits]
-    if not chosen:
-        there = ", ".join(sorted({task["skill"] for task in tasks})) or "none"
-        raise UserError(f"{folder} holds no {' or '.join(splits)} task of {', '.join(skills)}; skills there: {there}.")
-    return chosen
-
-
-def spread_evenly(tasks: list[dict], count: int, seed: int) -> list[dict]:
+def spread_evenly(tasks: Sequence[Task], count: int, seed: int) -> list[Task]:
     """At most `count` tasks, skills in equal numbers as far as they reach, drawn by the seed."""
     generator = np.random.default_rng(derived_seed(seed, "spread"))
-    by_skill: dict[str, list[dict]] = {}
+    by_skill: dict[str, list[Task]] = {}
     for i in generator.permutation(len(tasks)):
-        by_skill.setdefault(tasks[i]["skill"], []).append(tasks[i])
+        by_skill.setdefault(tasks[i].skill, []).append(tasks[i])
     queues = [by_skill[skill] for skill in sorted(by_skill)]
     rounds = max(map(len, queues), default=0)
     mixed = [queue[i] for i in range(rounds) for queue in queues if i < len(queue)]
     return mixed[:count]
 
 
-def messages_of(task: dict) -> list[dict]:
+def messages_of(task: Task) -> list[dict]:
     """The task as a conversation that waits for the assistant."""
-    return [{"role": "user", "content": task["prompt"]}]
+    return [{"role": "user", "content": task.prompt}]
 
 
-def prompt_ids(task: dict, tokenizer: Tokenizer) -> list[int]:
+def prompt_ids(task: Task, tokenizer: Tokenizer) -> list[int]:
     return render_prompt(messages_of(task), tokenizer)
 
 
-def judge(task: dict, rollout: Rollout, tokenizer: Tokenizer) -> Judged:
+def judge(task: Task, rollout: Rollout, tokenizer: Tokenizer) -> Judged:
     """Reward 1 for a right and finished answer, else 0. Form is reported, never rewarded: that pushes up long wrong
     answers. Raises UserError naming the task where its verifier fails."""
     text = rollout.text(tokenizer)
@@ -58,14 +46,14 @@ def judge(task: dict, rollout: Rollout, tokenizer: Tokenizer) -> Judged:
         formatted = rollout.finished and bool(well_formed(task, text))
     except Exception as error:  # a verifier may be a user's own
         raise UserError(
-            f"the verifier of task {task.get('id')!r} failed on {text[:80]!r}: {error!r}; mend the task or leave it out."
+            f"the verifier of task {task.id!r} failed on {text[:80]!r}: {error!r}; correct the task or leave it out."
         ) from error
     return Judged(float(correct), correct, formatted)
 
 
 def answer_tasks(
     model: Transformer,
-    tasks: Sequence[dict],
+    tasks: Sequence[Task],
     tokenizer: Tokenizer,
     *,
     max_new_tokens: int,

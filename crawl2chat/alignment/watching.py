@@ -1,8 +1,8 @@
 """Watching a policy while it is optimised: what the proxy says, what gold says, and how far it has gone.
 
-In: policies, held-out prompts (with their tasks where there are any), the proxy reward. Out: scores per prompt, summaries
-for the curve, and the numbers of the run: everything before and after on the same prompts with intervals, and the
-over-optimisation fit of gold against √KL. Source: Gao et al. 2022.
+In: policies, held-out prompts (with their tasks where there are any), the proxy reward, the gold score. Out: scores per
+prompt, summaries for the curve, and the numbers of the run: everything before and after on the same prompts with
+intervals, and the over-optimisation fit of gold against √KL. Source: Gao et al. 2022.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,33 +13,36 @@ import numpy as np
 from torch import Tensor
 
 from crawl2chat.alignment.overoptimisation import fit_gold
+from crawl2chat.alignment.prompts import judge
 from crawl2chat.alignment.rollouts import Rollout, sample, score
 from crawl2chat.evaluation.statistics import accuracy, as_metrics, mean, paired_difference
-from crawl2chat.evaluation.tasks import verify
 from crawl2chat.model.network import Transformer
-from crawl2chat.tinyweb.gold import gold
+from crawl2chat.tasks import Gold, Task
 from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.tracking import Tracker
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt as token ids, and the task behind it where gold and correctness can be told."""
+    """A prompt as token ids, and its task where answers can be checked."""
 
     ids: list[int]
-    task: dict | None
+    task: Task | None
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observation:
     """One sampled answer to each prompt, and what is known of it; lists in the order of the prompts."""
 
     texts: list[str]
     proxy: list[float]
-    kl: list[float]  # nats an answer
-    length: list[int]  # tokens
+    # Nats an answer.
+    kl: list[float]
+    # Tokens.
+    length: list[int]
     finished: list[bool]
-    gold: list[float]  # empty where no prompt has a task, as is
+    # Of prompts with a task; gold is empty where there is no gold score.
+    gold: list[float]
     correct: list[bool]
 
 
@@ -53,9 +56,10 @@ class Watcher:
     max_new_tokens: int
     temperature: float
     seed: int
+    gold: Gold | None
 
-    def look(self, policy: Transformer, prompts: Sequence[Prompt]) -> Seen:
-        """One answer to each prompt, sampled as in training: gold is judged on what the policy does, not on its mode."""
+    def look(self, policy: Transformer, prompts: Sequence[Prompt]) -> Observation:
+        """One answer to each prompt, sampled as in training: gold judges what the policy does, not its mode."""
         rollouts = sample(
             policy,
             [prompt.ids for prompt in prompts],
@@ -65,34 +69,30 @@ class Watcher:
             seed=self.seed,
             temperature=self.temperature,
         )
-        mine, first = (score(model, rollouts, self.tokenizer.pad, self.temperature) for model in (policy, self.start))
+        now, start = (score(model, rollouts, self.tokenizer.pad, self.temperature) for model in (policy, self.start))
         texts = [rollout.text(self.tokenizer) for rollout in rollouts]
-        judged = [
-            (gold(prompt.task, text), rollout.finished and verify(prompt.task, text))
-            for prompt, text, rollout in zip(prompts, texts, rollouts, strict=True)
-            if prompt.task
-        ]
-        return Seen(
+        tasks = [(p.task, text, one) for p, text, one in zip(prompts, texts, rollouts, strict=True) if p.task]
+        return Observation(
             texts,
             self.proxy(rollouts).tolist(),
-            [float((a - b).sum()) for a, b in zip(mine, first, strict=True)],
+            [float((a - b).sum()) for a, b in zip(now, start, strict=True)],
             [len(rollout.answer) for rollout in rollouts],
             [rollout.finished for rollout in rollouts],
-            [score for score, _ in judged],
-            [right for _, right in judged],
+            [self.gold(task, text) for task, text, _ in tasks] if self.gold else [],
+            [judge(task, rollout, self.tokenizer).correct for task, _, rollout in tasks],
         )
 
     def summary(self, prompts: Sequence[Prompt]) -> Callable[[Transformer], dict[str, float]]:
         """The evaluation that PPO calls on its way."""
 
         def evaluate(policy: Transformer) -> dict[str, float]:
-            seen = self.look(policy, prompts)
+            found = vars(self.look(policy, prompts))
             names = ("proxy", "kl", "length", "finished", "gold", "correct")
-            return {name: float(np.mean(getattr(seen, name))) for name in names if getattr(seen, name)}
+            return {name: float(np.mean(found[name])) for name in names if found[name]}
 
         return evaluate
 
-    def show(self, prompts: Sequence[Prompt], before: Seen, after: Seen, tracker: Tracker) -> None:
+    def show(self, prompts: Sequence[Prompt], before: Observation, after: Observation, tracker: Tracker) -> None:
         """A table of the first answers, side by side."""
         rows = zip(prompts[:20], before.texts, after.texts, before.proxy, after.proxy, strict=False)
         tracker.table(
@@ -104,9 +104,9 @@ class Watcher:
         )
 
 
-def outcome(before: Seen, after: Seen, curve: list[dict[str, float]], seed: int) -> dict[str, Any]:
-    """The run in numbers: paired on the test prompts. gold_gain_in_std counts in standard deviations of the start
-    policy's gold. Gold and correctness are None where no task tells them."""
+def outcome(before: Observation, after: Observation, curve: list[dict[str, float]], seed: int) -> dict[str, Any]:
+    """The run in numbers, paired on the test prompts. gold_gain_in_std counts in standard deviations of the start
+    policy's gold. Gold and correctness are None where no gold score is known."""
     metrics: dict[str, Any] = {"kl": float(np.mean(after.kl))}
     for name in ("proxy", "length", "finished"):
         metrics[f"{name}_before"] = float(np.mean(getattr(before, name)))
@@ -131,8 +131,8 @@ def outcome(before: Seen, after: Seen, curve: list[dict[str, float]], seed: int)
     return metrics
 
 
-def control_metrics(seen: Seen) -> dict[str, Any]:
+def control_metrics(found: Observation) -> dict[str, Any]:
     """What the same run with reward 0 reached."""
-    if not seen.gold:
+    if not found.gold:
         return {"gold_control": None, "correct_control": None}
-    return as_metrics("gold_control", mean(seen.gold)) | accuracy("correct_control", seen.correct)
+    return as_metrics("gold_control", mean(found.gold)) | accuracy("correct_control", found.correct)

@@ -142,7 +142,7 @@ def load(folder: Path) -> "tuple[Transformer, Tokenizer]":
     if not (folder / "config.json").is_file():
         there = sorted(path.parent.name for path in folder.parent.glob("*/config.json"))
         instead = f"choose --model {' or '.join(there)}, or " if there else ""
-        raise UserError(f"{folder}: no such model yet; {instead}make it with `make` or name its folder with --models.")
+        raise UserError(f"{folder}: no such model; {instead}train it, or name the folder of the models with --models.")
     import torch
 
     from crawl2chat.model.folder import load_model

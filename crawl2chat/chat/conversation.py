@@ -3,7 +3,10 @@
 A turn is opened by its role's special token and closed by `<|end|>`; the text between is encoded as plain text, so
 nothing a user types can become a special token:
 
-    <|bos|><|user|> What is 2 + 3?<|end|><|assistant|><|tool_call|> 2+3<|end|><|tool_result|> 5<|end|><|assistant|> 5<|end|>
+    <|bos|><|user|> What is 2 + 3?<|end|>
+    <|assistant|><|tool_call|> 2+3<|end|><|tool_result|> 5<|end|><|assistant|> 5<|end|>
+
+without the line break between them.
 
 Every text starts with a space. Inside a sentence a word carries its leading space, so an answer that starts without one
 would consist of other tokens than those in which pretraining saw the fact.

@@ -1,6 +1,6 @@
 """Chat data sets as people publish them, read into one conversation schema for supervised fine-tuning.
 
-In: a folder of JSON files in any of the common formats, told apart by what a record holds. Out: conversations
+In: a folder of JSON files in any of the common formats, recognised by what a record holds. Out: conversations
 `{"id", "kind", "messages": [{"role", "content", "tool_calls"?}]}` with roles system, user, assistant and tool. Formats:
 messages (OpenAI), ShareGPT (FastChat; function calls as LLaMA-Factory writes them), Alpaca, self-instruct seeds,
 Open-Assistant trees (LAION) and Topical-Chat (Amazon).
@@ -39,9 +39,9 @@ def read_conversations(
 ) -> tuple[list[dict[str, Any]], Broken]:
     """Reads every conversation of every file below `folder`, in the order of files and records.
 
-    `{{name}}` and `{{author}}` in any text are filled in; a data set that has them is of the kind "identity". Returns the
-    conversations and the refused records, counted by reason (`Broken.named` tells which). Raises UserError where there
-    is no such folder.
+    `{{name}}` and `{{author}}` in any text are filled in; a data set that has them is of the kind "identity". Returns
+    the conversations and the refused records, counted by reason (`Broken.named` tells which). Raises UserError where
+    there is no such folder.
     """
     broken = Broken()
     conversations = []
@@ -226,12 +226,12 @@ def _oasst(record: dict[str, Any]) -> Iterator[list[Message]]:
 
 
 def _topical_chat(record: dict[str, Any]) -> Iterator[list[Message]]:
-    """Two people talk: whoever begins is the user. What one says in a row is one turn; a last word of the user's goes."""
+    """Two people talk: whoever begins is the user. What one says in a row is one turn; a user's last word is cut."""
     messages = []
     speakers: dict[str, str] = {}
-    for agent, said in groupby(record["content"], key=lambda turn: turn["agent"]):
+    for agent, group in groupby(record["content"], key=lambda turn: turn["agent"]):
         role = speakers.setdefault(agent, "assistant" if speakers else "user")
-        messages.append({"role": role, "content": "\n".join(turn["message"].strip() for turn in said)})
+        messages.append({"role": role, "content": "\n".join(turn["message"].strip() for turn in group)})
     if messages and messages[-1]["role"] == "user":
         messages.pop()
     yield turns(messages)

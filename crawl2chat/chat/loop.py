@@ -1,9 +1,9 @@
 """How an answer comes about: the model writes, a tool is called, its result is read, the model goes on.
 
-In: conversations that wait for the assistant. Out: an `Answer` for each, with the turns it added, the token ids and what
-reinforcement learning needs of them. Chat, evaluation and training take their answers from here, so that what is
-measured and what is trained is what a person meets. Tools as in Schick et al. 2023 (Toolformer); the token layout is
-conversation.py's.
+In: conversations that wait for the assistant. Out: an `Answer` for each, with the turns it added, its token ids and
+their log-probabilities. Chat and evaluation take their answers from here, so that what is measured is what a person
+meets; reinforcement learning samples single turns (`crawl2chat.alignment.rollouts`). Tools as in Schick et al. 2023
+(Toolformer); the token layout is conversation.py's.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,26 +28,29 @@ class Answer:
     """
 
     prompt: list[int]
-    messages: list[Message] = field(default_factory=list)  # the turns added, ready to append to the conversation
-    tool_calls: list[dict[str, str]] = field(default_factory=list)  # name, arguments and result of each
+    # The turns added, ready to append to the conversation.
+    messages: list[Message] = field(default_factory=list)
+    # Name, arguments and result of each.
+    tool_calls: list[dict[str, str]] = field(default_factory=list)
     ids: list[int] = field(default_factory=list)
     sampled: list[bool] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
-    finished: bool = False  # the last turn ended by itself; False if it ran out of room or of calls
+    # Whether the last turn ended by itself, and not for want of room or calls.
+    finished: bool = False
 
     @property
     def text(self) -> str:
         """The final turn's text; empty where the model never came to speak."""
         return self.messages[-1]["content"] if self.messages else ""
 
-    def written(self, tokenizer: Tokenizer, ids: Sequence[int], logprobs: Sequence[float], calls_left: int) -> bool:
+    def add_turn(self, tokenizer: Tokenizer, ids: Sequence[int], logprobs: Sequence[float], calls_left: int) -> bool:
         """Takes in one turn the model wrote; runs the tool it called. True if the model is to go on."""
         self.ids += ids
         self.sampled += [True] * len(ids)
         self.logprobs += logprobs or [0.0] * len(ids)
         ended = bool(ids) and ids[-1] == tokenizer.end
-        said, call = _split(ids, tokenizer)
-        self.messages.append({"role": "assistant", "content": said})
+        text, call = _split(ids, tokenizer)
+        self.messages.append({"role": "assistant", "content": text})
         if call is None or not ended or not calls_left:
             self.finished = ended and call is None
             return False
@@ -56,10 +59,10 @@ class Answer:
         self.tool_calls.append({"name": name, "arguments": arguments, "result": result})
         self.messages[-1]["tool_calls"] = [{"name": name, "arguments": arguments}]
         self.messages.append({"role": "tool", "content": result})
-        told = [tokenizer.tool_result, *tokenizer.encode(" " + result), tokenizer.end, tokenizer.assistant]
-        self.ids += told
-        self.sampled += [False] * len(told)
-        self.logprobs += [0.0] * len(told)
+        result_ids = [tokenizer.tool_result, *tokenizer.encode(" " + result), tokenizer.end, tokenizer.assistant]
+        self.ids += result_ids
+        self.sampled += [False] * len(result_ids)
+        self.logprobs += [0.0] * len(result_ids)
         return True
 
 
@@ -80,19 +83,19 @@ def answer(
     """
     context = model.config.max_position_embeddings
     answers = [Answer(render_prompt(messages, tokenizer)) for messages in conversations]
-    going = [one for one in answers if len(one.prompt) < context]
+    open_answers = [one for one in answers if len(one.prompt) < context]
     for turn in range(max_calls + 1):
         completions = generate(
             model,
-            [one.prompt + one.ids for one in going],
+            [one.prompt + one.ids for one in open_answers],
             Sampling(max_new_tokens, {tokenizer.end, tokenizer.bos}, temperature=temperature),
             seed=seed + turn,
             batch_size=batch_size,
         )
-        going = [
+        open_answers = [
             one
-            for one, completion in zip(going, completions, strict=True)
-            if one.written(tokenizer, completion.ids, completion.logprobs, max_calls - turn)
+            for one, completion in zip(open_answers, completions, strict=True)
+            if one.add_turn(tokenizer, completion.ids, completion.logprobs, max_calls - turn)
             and len(one.prompt) + len(one.ids) < context
         ]
     return answers
@@ -130,7 +133,7 @@ def stream_answer(
         )
         written = _until_call((token.id for token in tokens), ids, tokenizer)
         yield from (Piece("text", text) for text in readable(written, tokenizer))
-        more = whole.written(tokenizer, ids, [], max_calls - turn)
+        more = whole.add_turn(tokenizer, ids, [], max_calls - turn)
         if more:
             call = whole.tool_calls[-1]
             yield Piece("call", render_call(call))
@@ -154,7 +157,7 @@ def readable(ids: Iterator[int], tokenizer: Tokenizer) -> Iterator[str]:
 
 
 def _until_call(tokens: Iterator[int], ids: list[int], tokenizer: Tokenizer) -> Iterator[int]:
-    """Passes on what is said, collects everything: a call is shown when it is complete."""
+    """Yields the tokens of text, collects all in `ids`: a call is shown when it is complete."""
     calling = False
     for token in tokens:
         ids.append(token)
@@ -164,7 +167,7 @@ def _until_call(tokens: Iterator[int], ids: list[int], tokenizer: Tokenizer) -> 
 
 
 def _split(ids: Sequence[int], tokenizer: Tokenizer) -> tuple[str, str | None]:
-    """(what was said, the tool call or None) of one turn."""
+    """(text, tool call or None) of one turn."""
     at = ids.index(tokenizer.tool_call) if tokenizer.tool_call in ids else len(ids)
     call = tokenizer.decode(ids[at + 1 :]).strip() if at < len(ids) else None
     return tokenizer.decode(ids[:at]).strip(), call

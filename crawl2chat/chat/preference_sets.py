@@ -1,8 +1,8 @@
 """Human preferences as people publish them, read into one form: a prompt, candidates, and their order.
 
-In: folders of JSON files (hh-rlhf pairs, Open-Assistant trees with ranks, auto-j labels, plain chosen/rejected pairs and
-rankings), told apart by what a record holds. Out: rows `{"id", "messages", "candidates", "order", "labeler"}` where
-`order` lists indices into `candidates` from best to worst. Sources: Bai et al. 2022 (hh-rlhf), Köpf et al. 2023
+In: folders of JSON files (hh-rlhf pairs, Open-Assistant trees with ranks, auto-j labels, plain chosen/rejected pairs
+and rankings), recognised by what a record holds. Out: rows `{"id", "messages", "candidates", "order", "labeler"}`
+where `order` lists indices into `candidates` from best to worst. Sources: Bai et al. 2022 (hh-rlhf), Köpf et al. 2023
 (Open-Assistant), Li et al. 2023 (auto-j).
 """
 
@@ -121,7 +121,7 @@ def _oasst(record: dict[str, Any]) -> Iterator[Ranking]:
         waiting += [(messages, reply) for reply in replies]
 
 
-def _given(record: dict[str, Any]) -> Iterator[Ranking]:
+def _ranking_record(record: dict[str, Any]) -> Iterator[Ranking]:
     """A ranking in our own form, as a person fills it."""
     prompt = _prompt(record["messages"] if "messages" in record else record["prompt"])
     if not isinstance(record["order"], list):
@@ -143,8 +143,8 @@ def _transcript(text: str) -> list[dict[str, str]]:
     head, *rest = HH_TURN.split(text)
     if head.strip() or not rest:
         raise BadRecord("not a transcript of Human and Assistant")
-    said = zip(rest[::2], rest[1::2], strict=True)
-    return [{"role": HH_ROLES[speaker], "content": content} for speaker, content in said]
+    pairs = zip(rest[::2], rest[1::2], strict=True)
+    return [{"role": HH_ROLES[speaker], "content": content} for speaker, content in pairs]
 
 
 def _ranking(
@@ -159,5 +159,5 @@ PREFERENCES: dict[str, Callable[[dict[str, Any]], Iterator[Ranking]]] = {
     "pair": _pair,
     "auto-j": _auto_j,
     "oasst": _oasst,
-    "ranking": _given,
+    "ranking": _ranking_record,
 }

@@ -1,8 +1,8 @@
 """Tools the assistant may call while it answers, and the registry that a user adds one to.
 
-In: the text behind `<|tool_call|>`, such as `12*34` (the calculator) or `name(arguments)`. Out: the result as text, never
-empty; whatever goes wrong is told to the model as a result, since a model can react to that. A new tool is a function
-from text to text:
+In: the text behind `<|tool_call|>`, such as `12*34` (the calculator) or `name(arguments)`. Out: the result as text,
+never empty; an error is a result too, since a model can react to it. A new tool is a
+function from text to text:
 
     @tool
     def reverse(arguments: str) -> str:

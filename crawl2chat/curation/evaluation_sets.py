@@ -9,12 +9,12 @@ from pathlib import Path
 from crawl2chat.chat.datasets import read_conversations
 from crawl2chat.chat.preference_sets import read_preferences
 from crawl2chat.curation.contamination import Item
-from crawl2chat.jsonl import read_tasks
+from crawl2chat.tasks import read_tasks
 
 
 def evaluation_items(tasks: Path, chat: Path, preferences: Path) -> list[Item]:
     """The prompts of every evaluation set, in a fixed order."""
-    items = [Item(task["id"], task["skill"], task["prompt"]) for task in read_tasks(tasks) if task["split"] != "train"]
+    items = [Item(task.id, task.skill, task.prompt) for task in read_tasks(tasks, splits=("dev", "test"))]
     for name, rows in (("chat", read_conversations(chat)[0]), ("preferences", read_preferences(preferences)[0])):
         for row in rows:
             prompts = [message["content"] for message in row["messages"] if message["role"] == "user"]

@@ -1,26 +1,24 @@
 """Verifiable tasks as people publish them, read into the one task schema that evaluation and training share.
 
 In: a folder of JSON files: GSM8K (Cobbe et al. 2021), the arithmetic sets of GPT-3 (Brown et al. 2020), plain questions
-with answers, or tasks already in the schema. Out: tasks `{"id", "skill", "split", "prompt", "answer", "aliases",
-"entity", "mentions", "meta"}`, split into train, dev and test by a hash of the prompt.
+with answers, or tasks already in the schema. Out: tasks, split into train, dev and test by prompt and seed.
 """
 
-import hashlib
 import re
 from pathlib import Path
-from typing import Any
 
+from crawl2chat.errors import UserError
 from crawl2chat.records import BadRecord, Broken, Record, read_records
-
-Task = dict[str, Any]
+from crawl2chat.splits import split_of
+from crawl2chat.tasks import Task, parse_task
 
 CALCULATION = re.compile(r"<<[^>]*>>")  # GSM8K's calculator annotations, between an expression and its result
 FINAL = "####"
-SHARES = (("test", 0.1), ("dev", 0.2), ("train", 1.0))  # upper ends of the hash that belong to each split
+SHARES = {"test": 0.1, "dev": 0.1, "train": 0.8}
 
 
-def read_tasks(folder: Path, seed: int, broken: Broken | None = None) -> list[Task]:
-    """Reads every task of every file below `folder`, in the order of files and records.
+def read_task_sets(folder: Path, seed: int, broken: Broken | None = None) -> list[Task]:
+    """Every task of every file below `folder`, in the order of files and records.
 
     A question that occurs twice is kept once. Refused records are counted and named in `broken` where one is given.
     Raises UserError where there is no such folder.
@@ -33,18 +31,14 @@ def read_tasks(folder: Path, seed: int, broken: Broken | None = None) -> list[Ta
         except BadRecord as error:
             broken.refuse(record.place, *error.args)
             continue
-        if task["prompt"] in tasks:
-            broken.refuse(record.place, "the same question again", tasks[task["prompt"]]["id"])
+        except (UserError, TypeError, ValueError) as error:
+            broken.refuse(record.place, "malformed task", str(error))
+            continue
+        if task.prompt in tasks:
+            broken.refuse(record.place, "the same question again", tasks[task.prompt].id)
         else:
-            tasks[task["prompt"]] = task
+            tasks[task.prompt] = task
     return list(tasks.values())
-
-
-def split_of(prompt: str, seed: int) -> str:
-    """train, dev or test (80, 10 and 10 in a hundred), decided by nothing but the prompt and the seed."""
-    digest = hashlib.sha256(f"{seed}\n{prompt}".encode()).digest()
-    share = int.from_bytes(digest[:8], "big") / 2**64
-    return next(split for split, end in SHARES if share < end)
 
 
 def _task(record: Record, seed: int) -> Task:
@@ -58,29 +52,21 @@ def _task(record: Record, seed: int) -> Task:
     if not isinstance(prompt, str) or not isinstance(answer, str | int | float):
         raise BadRecord("question or answer is not text")
     prompt, answer = _question(prompt), str(answer).strip()
-    skill, meta = value.get("skill", _skill(record.file)), dict(value.get("meta") or {})
+    skill, meta = str(value.get("skill", _skill(record.file))), dict(value.get("meta") or {})
     if FINAL in answer:
         skill = "gsm8k"
         steps, _, answer = (part.strip() for part in answer.rpartition(FINAL))
         meta["steps"] = CALCULATION.sub("", steps)
     if not prompt or not answer:
         raise BadRecord("empty question or answer")
-    split = value.get("split", split_of(prompt, seed))
-    if split not in dict(SHARES):
+    split = value.get("split", split_of(f"{seed}\n{prompt}", SHARES))
+    if split not in SHARES:
         raise BadRecord("unknown split", f"{split!r}: it must be train, dev or test")
     plain = re.sub(r"(?<=\d),(?=\d{3}\b)", "", answer)  # 1,080 as 1080
     aliases = [*value.get("aliases", []), *([answer] if answer != plain else [])]
-    return {
-        "id": value.get("id", record.place),
-        "skill": skill,
-        "split": split,
-        "prompt": prompt,
-        "answer": plain,
-        "aliases": aliases,
-        "entity": value.get("entity"),
-        "mentions": value.get("mentions"),
-        "meta": meta,
-    }
+    task = {"id": str(value.get("id", record.place)), "skill": skill, "split": split, "prompt": prompt, "answer": plain}
+    task |= {"aliases": aliases, "entity": value.get("entity"), "mentions": value.get("mentions"), "meta": meta}
+    return parse_task(record.place, task)
 
 
 def _question(prompt: str) -> str:

@@ -13,12 +13,12 @@ BEGINNINGS = ("The", "Question: What is", "How to", "")
 def free_samples(
     name: str, model: Transformer, tokenizer: Tokenizer, rows: Sequence[dict], count: int, seed: int
 ) -> list[dict]:
-    """`count` samples: one answer of each kind in turn, and for the simulator pages that it goes on to dream."""
+    """`count` samples: one answer of each kind in turn, and of the base model also pages that it continues freely."""
     samples: list[dict] = []
     if name == "base":
         texts = [BEGINNINGS[i % len(BEGINNINGS)] for i in range(count // 2)]
-        dreamt = continuations(model, tokenizer, texts, max_new_tokens=60, temperature=0.8, seed=seed)
-        samples = [_sample(name, "page", text, said) for text, said in zip(texts, dreamt, strict=True)]
+        pages = continuations(model, tokenizer, texts, max_new_tokens=60, temperature=0.8, seed=seed)
+        samples = [sample(name, "page", text, page) for text, page in zip(texts, pages, strict=True)]
     by_kind: dict[str, list[dict]] = {}
     for row in rows:
         by_kind.setdefault(row["kind"], []).append(row)
@@ -27,9 +27,9 @@ def free_samples(
     rng.shuffle(kinds)
     for turn in range(count - len(samples) if kinds else 0):
         row = rng.choice(by_kind[kinds[turn % len(kinds)]])
-        samples.append(_sample(name, row["kind"], row["prompt"], row["answer"], row["truth"]))
+        samples.append(sample(name, row["kind"], row["prompt"], row["answer"], row["truth"]))
     return samples
 
 
-def _sample(model: str, kind: str, prompt: str, answer: str, truth: str = "") -> dict:
+def sample(model: str, kind: str, prompt: str, answer: str, truth: str = "") -> dict:
     return {"model": model, "kind": kind, "prompt": prompt, "answer": answer, "truth": truth}

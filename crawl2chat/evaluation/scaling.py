@@ -1,11 +1,12 @@
 """Scaling laws: how the loss falls with compute, parameters or tokens, and what that says of a run not yet made.
 
-In: a few runs of one series, as x (FLOPs, parameters or tokens) and loss. Out: L(x) = floor + scale · x^-exponent, fitted to
-log losses, and predictions with intervals. Sources: Kaplan et al. 2020; Hoffmann et al. 2022 (floor, robust loss, log space).
+In: a few runs of one series, as x (FLOPs, parameters or tokens) and loss. Out: L(x) = floor + scale · x^-exponent,
+fitted to log losses, and predictions with intervals. Sources: Kaplan et al. 2020; Hoffmann et al. 2022 (floor, robust
+loss, log space).
 
-Intervals are Student's t around the linearised fit, with as many degrees of freedom as points are left over. A bootstrap
-of three or four residuals knows too few worlds: planted laws with 1 % noise lay within its 95 % interval three times in
-four, within this one 19 times in 20.
+Intervals are Student's t around the linearised fit, with as many degrees of freedom as points are left over. A
+bootstrap of three or four residuals knows too few worlds: planted laws with 1 % noise lay within its 95 % interval
+three times in four, within this one 19 times in 20.
 """
 
 from collections.abc import Sequence
@@ -16,8 +17,10 @@ import numpy as np
 
 from crawl2chat.evaluation.statistics import Estimate
 
-FLOOR_FROM = 5  # points; with fewer the floor cannot be told from the exponent, and is left at zero
-OUTLIER = 0.01  # of log loss: a point further from the law than this pulls less than its square
+# Points; with fewer the data do not separate floor and exponent, and the floor stays at zero.
+FLOOR_FROM = 5
+# Of log loss: a point further from the law than this pulls less than its square.
+OUTLIER = 0.01
 
 
 @dataclass(frozen=True)
@@ -27,19 +30,25 @@ class Law:
     floor: float
     scale: float
     exponent: float
-    n: int  # points it was fitted to
-    unit: float  # x at which `parameters` has the loss above the floor
-    parameters: np.ndarray  # (log of loss above the floor at `unit`, exponent[, floor])
-    covariance: np.ndarray  # of the parameters, for a unit variance of log loss
-    spread: float  # standard deviation of log loss around the law; 0 where no point is left over
-    freedom: int  # points beyond parameters
+    # Points of the fit.
+    n: int
+    # x at which `parameters` has the loss above the floor.
+    unit: float
+    # (log of loss above the floor at `unit`, exponent[, floor])
+    parameters: np.ndarray
+    # Of the parameters, for a unit variance of log loss.
+    covariance: np.ndarray
+    # Standard deviation of log loss around the law; 0 where no point is left over.
+    spread: float
+    # Points beyond parameters.
+    freedom: int
 
     def __call__(self, x: float) -> float:
         return float(np.exp(_log_loss(self.parameters, np.log(x / self.unit))))
 
     def predict(self, x: float, *, run: bool = True) -> Estimate:
-        """The loss at x with its 95 % interval: of a new run, or of the law itself (`run=False`). Without points left over
-        the interval is all of [0, inf)."""
+        """The loss at x with its 95 % interval: of a new run, or of the law itself (`run=False`). Without points left
+        over the interval is all of [0, inf)."""
         from scipy.stats import t
 
         if not self.freedom:
@@ -114,8 +123,8 @@ def _slopes(theta: np.ndarray, u: np.ndarray) -> np.ndarray:
 def draw(
     runs: Sequence[dict[str, Any]], axis: str, label: str, law: Law, ahead: tuple[str, float, Estimate] | None = None
 ) -> str:
-    """Loss against `axis` on two logarithmic scales: the runs by depth, the law with the 95 % band of a new run, and what
-    is foretold of one, (its name, x, loss). SVG."""
+    """Loss against `axis` on two logarithmic scales: the runs by depth, the law with the 95 % band of a new run, and
+    a prediction for one, (its name, x, loss). SVG."""
     from crawl2chat.page import COLOURS, SOFT, Canvas
 
     canvas = Canvas(5.6, 4.0, f"loss against {label}")

@@ -1,4 +1,4 @@
-"""Writes WARC 1.1 files as a crawler would, with deterministic bytes: fixed dates, record ids from hashes, gzip without time.
+"""Writes WARC 1.1 files as a crawler would, with deterministic bytes: fixed dates, ids from hashes, no gzip time.
 
 In: requests answered by an imagined server (URL, status, headers, body as sent). Out: `.warc.gz` files, one gzip member
 a record. Source: ISO 28500:2017 (WARC 1.1).

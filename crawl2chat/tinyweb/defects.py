@@ -1,8 +1,8 @@
-"""Everything that is wrong with a crawl, each defect made by its own generator and labelled with what should become of it.
+"""Everything that is wrong with a crawl: one generator a defect, each page labelled with what should become of it.
 
 In: good pages and a random generator. Out: `Draft`s — pages with text, URL words, labels, intensity and the expected
 decision (`keep` or `drop`, and in which stage) — from which `site.py` makes HTML, WARC records and the truth manifest.
-Each defect comes in several intensities, and the mildest are to be kept: a page with one foreign sentence is not foreign.
+Each defect comes in several intensities, and the mildest pages are to stay: one foreign sentence makes no foreign page.
 """
 
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 from crawl2chat.parameters import Params
+from crawl2chat.tasks import Task
 
 
 class DefectParams(Params):
@@ -241,7 +242,7 @@ def paragraph(rng: Random, sentences: int) -> str:
 def blocked(rng: Random, domains: list[str]) -> Draft:
     """A clean text at an address that a blocklist or a word list names: the URL filter alone can tell.
 
-    Intensity: banned words in the address; of the doubtful ones it takes two. Blocked hosts come with and without `www.`.
+    Intensity: banned words in the address; doubtful ones count from two on. Blocked hosts come with and without `www.`.
     """
     draft = Draft(
         sentence(rng)[:-1], [paragraph(rng, 5) for _ in range(4)], "blocked", expected="drop", stage="extract"
@@ -293,7 +294,7 @@ def thin(rng: Random) -> Draft:
 
 
 def repetitive(rng: Random) -> Draft:
-    """Some sentences, then the same one, line or paragraph again and again; intensity is the repeated share of the text."""
+    """Some sentences, then the same one, line or paragraph again and again. Intensity: the repeated share."""
     share = rng.choice((0.5, 0.7, 0.9))
     fresh = [paragraph(rng, 3) for _ in range(4)]
     unit = rng.choice((sentence(rng), paragraph(rng, 3)))
@@ -364,7 +365,7 @@ def noise(rng: Random, style: str, words: int) -> str:
 
 
 def garbled(rng: Random, number: int) -> Draft:
-    """Text that a broken converter left behind: symbols, or characters drawn at random. Intensity: its share of the page.
+    """Output of a broken converter: symbols, or characters drawn at random. Intensity: its share of the page.
 
     Half a page of sums looks much the same, so that half a page of noise may go or stay.
     """
@@ -385,7 +386,7 @@ def garbled(rng: Random, number: int) -> Draft:
 
 
 def mild(rng: Random, original: Draft, number: int) -> Draft:
-    """A good page with a little of a defect; it must stay. Intensity: the added share of the text, or the number of lines."""
+    """A good page with a little of a defect; it must stay. Intensity: the share of text or number of lines added."""
     paragraphs = list(original.paragraphs)
     place, size = rng.randint(1, len(paragraphs)), len(original.text)
     most = 3 if len(paragraphs) > 8 else 2
@@ -631,16 +632,16 @@ def personal(rng: Random, original: Draft) -> Draft:
     return replace(original, paragraphs=paragraphs, defects=["personal"], intensity=count, personal=items)
 
 
-def contaminated(rng: Random, original: Draft, tasks: list[dict]) -> Draft:
+def contaminated(rng: Random, original: Draft, tasks: list[Task]) -> Draft:
     """A good page that also shows evaluation items word for word: one, three or eight."""
     chosen = rng.sample(tasks, min(len(tasks), rng.choice((1, 3, 8))))
-    extra = [f"{task['prompt']} {task['answer']}." for task in chosen]
+    extra = [f"{task.prompt} {task.answer}." for task in chosen]
     return replace(
         original,
         paragraphs=[*original.paragraphs, *extra],
         defects=["contaminated"],
         intensity=len(extra),
-        contaminants=[task["id"] for task in chosen],
+        contaminants=[task.id for task in chosen],
         expected="drop",
         stage="deduplicate",
     )

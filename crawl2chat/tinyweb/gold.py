@@ -1,21 +1,22 @@
-"""What people of the tiny world really want of an answer: the gold that the reward model only sees through noisy rankings.
+"""What people of the tiny world want of an answer: a gold score that the reward model sees only in noisy rankings.
 
-    gold = 3 · correct + style,   style = a whole sentence + one polite closing − ½ · empty talk − ½ · each repeated sentence − …
+    gold = 3 · correct + style
+    style = a whole sentence + one polite closing − ½ · empty talk − ½ · each repeated sentence − …
 
-Correctness outweighs everything style can earn, repetition and rambling cost: an optimiser that only learnt what
-the rankings show can still go wrong, and this is the number that tells.
+Correctness outweighs everything that style can earn; repetition and rambling cost. An optimiser that has learnt only
+what the rankings show can still go wrong, and this number says so.
 """
 
 import re
 
-from crawl2chat.evaluation.tasks import verify
+from crawl2chat.tasks import Task, verify
 
 CLOSING = "I hope this helps."
 EMPTY_TALK = "Let me think about that for a moment."
 CORRECT = 3.0
 
 
-def gold(task: dict, answer: str) -> float:
+def gold(task: Task, answer: str) -> float:
     """The true worth of an answer. Between about -2 (rambling and wrong) and 5 (right, whole, polite)."""
     return CORRECT * verify(task, answer) + style(answer)
 

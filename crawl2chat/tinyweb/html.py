@@ -1,4 +1,4 @@
-"""Turns the plain text of a page into the HTML a real site would serve: layout, navigation, ads, banners, broken markup.
+"""Turns the text of a page into the HTML a real site would serve: layout, navigation, ads, banners, broken markup.
 
 In: a title and paragraphs. Out: an HTML string whose *main text* is exactly title and paragraphs, wrapped in what
 main-text extraction must remove. Layouts follow common kinds of site: semantic article, `div` soup, table layout of
@@ -10,22 +10,7 @@ import zlib
 from html import escape
 from random import Random
 
-SECTIONS = [
-    "Home",
-    "News",
-    "Travel",
-    "Food",
-    "Garden",
-    "Science",
-    "Culture",
-    "Sport",
-    "Letters",
-    "Archive",
-    "Maps",
-    "Weather",
-    "Contact",
-    "About",
-]
+SECTIONS = "Home,News,Travel,Food,Garden,Science,Culture,Sport,Letters,Archive,Maps,Weather,Contact,About".split(",")
 TOPICS = (
     "the old harbour at night",
     "ten ways to dry herbs",
@@ -73,7 +58,8 @@ def _related(rng: Random) -> str:
 
 
 def _advertisement(rng: Random) -> str:
-    return f'<div class="ad ad-banner" id="ad-{rng.randint(1, 9)}"><a href="/go?c={rng.randint(100, 999)}">{rng.choice(ADS)}</a></div>'
+    number, campaign = rng.randint(1, 9), rng.randint(100, 999)
+    return f'<div class="ad ad-banner" id="ad-{number}"><a href="/go?c={campaign}">{rng.choice(ADS)}</a></div>'
 
 
 def _banner(rng: Random) -> str:
@@ -114,7 +100,8 @@ def _article(rng: Random, site: str, title: str, date: str, text: str) -> str:
 
 def _divs(rng: Random, site: str, title: str, date: str, text: str) -> str:
     return (
-        f'<div id="wrapper"><div id="header"><div class="logo">{escape(site)}</div><div id="nav">{_navigation(rng)}</div></div>'
+        f'<div id="wrapper"><div id="header"><div class="logo">{escape(site)}</div>'
+        f'<div id="nav">{_navigation(rng)}</div></div>'
         f'<div id="content" class="content"><h1>{escape(title)}</h1>\n{text}\n</div>'
         f'<div id="sidebar" class="sidebar">{_related(rng)}{_advertisement(rng)}</div></div>{_footer(rng, site)}'
     )
@@ -123,7 +110,8 @@ def _divs(rng: Random, site: str, title: str, date: str, text: str) -> str:
 def _table(rng: Random, site: str, title: str, date: str, text: str) -> str:
     return (
         f'<table width="100%" border="0"><tr><td width="160" class="menu" valign="top">{_navigation(rng)}</td>'
-        f'<td valign="top"><div id="main"><h1>{escape(title)}</h1>\n{text}\n</div></td></tr></table>{_footer(rng, site)}'
+        f'<td valign="top"><div id="main"><h1>{escape(title)}</h1>\n{text}\n</div></td></tr></table>'
+        f"{_footer(rng, site)}"
     )
 
 
@@ -141,7 +129,8 @@ def _wiki(rng: Random, site: str, title: str, date: str, text: str) -> str:
     return (
         f'<div id="mw-navigation" class="navigation">{_navigation(rng)}</div><div id="content" role="main">'
         f'<h1 id="firstHeading">{escape(title)}</h1><div id="bodyContent">\n{text}\n</div></div>'
-        f'<div id="footer" class="footer"><p>This page was last edited on {date}.</p><a href="/privacy">Privacy policy</a></div>'
+        f'<div id="footer" class="footer"><p>This page was last edited on {date}.</p>'
+        f'<a href="/privacy">Privacy policy</a></div>'
     )
 
 
@@ -193,8 +182,8 @@ def render(
     faults: int = 0,
     hidden_names: bool = False,
 ) -> str:
-    """One HTML page. `charset` goes into a meta tag (None: no meta tag), `layout` is a key of `LAYOUTS`, `faults` counts
-    the kinds of carelessness in its markup."""
+    """One HTML page. `charset` goes into a meta tag (None: no meta tag), `layout` is a key of `LAYOUTS`, `faults`
+    counts the kinds of careless markup."""
     text = _paragraphs(rng, paragraphs, advertise=layout != "bare")
     body = LAYOUTS[layout](rng, site, title, date, text)
     meta = f'<meta charset="{charset}">' if charset else ""

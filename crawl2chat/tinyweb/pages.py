@@ -1,9 +1,9 @@
 """The good pages of the tiny web: what its people write about the world, before anything is broken.
 
-One pass over the corpus is one pass over freshly worded sentences: every telling of a fact draws its wording anew. Each
-entity's facts are told as often as the world says, half of them as questions and answers where the entity is questioned.
-Beside facts there are names mentioned once, sums worked in columns, story problems, calculator transcripts, word
-patterns and handicrafts. A page is paragraphs of clean prose plus the ids of the facts it tells.
+One pass over the corpus is one pass over freshly worded sentences: every statement of a fact draws its wording anew.
+Each entity's facts stand as often as the world says, half of them as questions and answers where the entity is
+questioned. Beside facts there are names mentioned once, sums worked in columns, story problems, calculator transcripts,
+word patterns and crafts. A page is paragraphs of clean prose plus the ids of the facts it states.
 """
 
 import random
@@ -17,25 +17,28 @@ from crawl2chat.tinyweb.world import Entity, Relation, World, relation, relation
 
 
 class PageParams(Params):
-    """How many pieces of each kind the web tells. Facts come on top, as often as the world mentions them."""
+    """How many pieces of each kind the web holds. Facts come on top, as often as the world mentions them."""
 
-    one_off: int = 14_000  # tellings of and questions about names that occur only once
+    # Statements and questions about names that occur only once.
+    one_off: int = 14_000
     introduction: int = 10_000
     ticket: int = 9_000
     multiplication: int = 5_000
     addition: int = 5_000
     subtraction: int = 4_000
-    direct: int = 4_500  # sums told with nothing but their result
+    # Sums with nothing but their result.
+    direct: int = 4_500
     word_problem: int = 9_000
     tool: int = 7_500
     pattern: int = 10_000
     craft: int = 2_200
-    page_characters: int = 1_700  # a page's length on average
+    # Of a page, on average.
+    page_characters: int = 1_700
 
 
 @dataclass
 class Page:
-    """One good page. `facts` are ids `entity/relation`, once per telling."""
+    """One good page. `facts` are ids `entity/relation`, once per statement."""
 
     kind: str
     title: str
@@ -64,9 +67,9 @@ _QUESTIONS = (
 NO_IDEA = ("No idea", "I do not know", "Nobody here knows", "I have never heard of it")
 
 
-def tell(entity: Entity, about: Relation, rng: random.Random) -> str:
+def state(entity: Entity, about: Relation, rng: random.Random) -> str:
     """A statement of one fact in one of its wordings."""
-    wording = rng.choice(about.told)
+    wording = rng.choice(about.statements)
     return rng.choice(_OPENERS) + wording.format(e=entity.name, a=entity.values[about.name])
 
 
@@ -76,16 +79,16 @@ def ask(question: str, answer: str, rng: random.Random) -> str:
 
 
 def fact_pieces(world: World, rng: random.Random) -> list[Piece]:
-    """Every telling of every fact."""
+    """Every statement of every fact."""
     pieces = []
     for entity in world.entities:
         for name in entity.values:
             about = relation(name)
-            for telling in range(entity.mentions):
-                if entity.questioned and telling % 2 == 1:
-                    text = ask(rng.choice(about.asked).format(e=entity.name), entity.values[name], rng)
+            for number in range(entity.mentions):
+                if entity.questioned and number % 2 == 1:
+                    text = ask(rng.choice(about.questions).format(e=entity.name), entity.values[name], rng)
                 else:
-                    text = tell(entity, about, rng)
+                    text = state(entity, about, rng)
                 pieces.append(Piece(text, f"{entity.name}/{name}"))
     return pieces
 
@@ -96,11 +99,11 @@ def one_off_pieces(world: World, count: int, rng: random.Random) -> list[Piece]:
     for number in range(count):
         kind = rng.choice(("town", "person"))
         about = rng.choice(relations_of(kind))
-        stranger = Entity(world.passers_by.draw(kind), kind, "", 1, False, {about.name: rng.choice(values_of(about))})
+        stranger = Entity(world.names.draw(kind), kind, "", 1, False, {about.name: rng.choice(values_of(about))})
         if number % 2:
-            text = ask(rng.choice(about.asked).format(e=stranger.name), rng.choice(NO_IDEA), rng)
+            text = ask(rng.choice(about.questions).format(e=stranger.name), rng.choice(NO_IDEA), rng)
         else:
-            text = tell(stranger, about, rng)
+            text = state(stranger, about, rng)
         pieces.append(Piece(text))
     return pieces
 
@@ -118,8 +121,8 @@ _INTRODUCTIONS = (
 
 
 def introduction_pieces(world: World, count: int, rng: random.Random) -> list[Piece]:
-    """Names given and asked for in one breath: what stands in the context need not be remembered."""
-    names = [world.passers_by.draw(rng.choice(("town", "person"))) for _ in range(count)]
+    """A name and a question for it in one breath: what stands in the context need not be remembered."""
+    names = [world.names.draw(rng.choice(("town", "person"))) for _ in range(count)]
     return [Piece(rng.choice(_INTRODUCTIONS).format(n=name)) for name in names]
 
 
@@ -148,8 +151,8 @@ _WORKED = (
     "Sum of the day: {q} Worked out: {s}",
     "{q} " + skills.STEPS + " Answer: {s}",
 )
-_TOLD = ("{q} {a}.", "Question: {q} Answer: {a}.", "{q} " + skills.DIRECT + " Answer: {a}.", "{e}={a}.")
-_TYPED = (
+_DIRECT = ("{q} {a}.", "Question: {q} Answer: {a}.", "{q} " + skills.DIRECT + " Answer: {a}.", "{e}={a}.")
+_TRANSCRIPTS = (
     "{q} I type {e} into the calculator. It shows {a}. The answer is {a}.",
     "Question: {q} Calculator: {e} Result: {a} Answer: {a}.",
     "{q} The calculator is asked for {e} and shows {a}. So it is {a}.",
@@ -158,7 +161,7 @@ _TYPED = (
 
 
 RUN = 20
-"""So many words in a row no page shares with an evaluation prompt by chance: stories differ late enough to be told apart."""
+"""Words in a row that no page shares with an evaluation prompt by chance: stories differ this late."""
 
 
 def runs_of(text: str) -> set[tuple[str, ...]]:
@@ -171,7 +174,7 @@ def problem_pieces(
     skill: str, count: int, rng: random.Random, held_out: Collection[tuple[str, ...]] = ()
 ) -> list[Piece]:
     """Problems of the training split, worked out or typed into a calculator; none shares a run with `held_out`."""
-    wordings = _TYPED if skill == "tool" else _WORKED
+    wordings = _TRANSCRIPTS if skill == "tool" else _WORKED
     found = (
         problem
         for problem in skills.problems(skill, rng, "train")
@@ -190,7 +193,7 @@ def direct_pieces(count: int, rng: random.Random) -> list[Piece]:
         skill = ("multiplication", "addition", "subtraction")[number % 3]
         p = next(skills.problems(skill, rng, "train"))
         expression = p.question.removeprefix("What is ").removesuffix("?")
-        pieces.append(Piece(rng.choice(_TOLD).format(q=p.question, a=p.answer, e=expression)))
+        pieces.append(Piece(rng.choice(_DIRECT).format(q=p.question, a=p.answer, e=expression)))
     return pieces
 
 
@@ -201,9 +204,9 @@ def craft_pieces(count: int, rng: random.Random) -> list[Piece]:
         "Question: How do you {c}? Answer: {t}",
         "You want to {c}? {t}",
     )
-    names = sorted(skills.crafts())
-    chosen = [rng.choice(names) for _ in range(count)]
-    return [Piece(rng.choice(questions).format(c=c, t=skills.craft_text(c, rng))) for c in chosen]
+    crafts = skills.crafts()
+    chosen = [rng.choice(sorted(crafts)) for _ in range(count)]
+    return [Piece(rng.choice(questions).format(c=c, t=skills.craft_text(crafts[c], rng))) for c in chosen]
 
 
 _TITLES = {
@@ -222,13 +225,13 @@ _TITLES = {
 }
 
 
-def write_pages(world: World, params: PageParams, seed: int, examined: Collection[str] = ()) -> Iterator[Page]:
+def write_pages(world: World, params: PageParams, seed: int, evaluated: Collection[str] = ()) -> Iterator[Page]:
     """All good pages, in an order of the seed. Each is about `page_characters` long, a paragraph a few pieces.
 
-    No story shares a run of words with the evaluation prompts `examined`.
+    No story shares a run of words with the evaluation prompts `evaluated`.
     """
     rng = random.Random(f"pages {seed}")
-    held_out = set[tuple[str, ...]]().union(*map(runs_of, examined))
+    held_out = set[tuple[str, ...]]().union(*map(runs_of, evaluated))
     shelves = {
         "almanac": [
             *fact_pieces(world, rng),

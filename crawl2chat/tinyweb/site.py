@@ -6,68 +6,32 @@ nobody but the scoring functions.
 """
 
 import json
-from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 from crawl2chat.parameters import Params
+from crawl2chat.tasks import Task, write_tasks
 from crawl2chat.tinyweb import defects
 from crawl2chat.tinyweb.archive import Answer, WarcFile
 from crawl2chat.tinyweb.defects import DefectParams, Draft
 from crawl2chat.tinyweb.html import LAYOUTS, render
 from crawl2chat.tinyweb.pages import Page, PageParams, write_pages
-from crawl2chat.tinyweb.tasks import tasks
+from crawl2chat.tinyweb.tasks import tasks as tasks_of
 from crawl2chat.tinyweb.world import World
 
 # Blocked hosts, under the name that is reserved for documentation: nobody real is meant.
 BLOCKED_DOMAINS = [
     f"{a}-{b}.example" for a in ("lucky", "mega", "royal", "turbo") for b in ("slots", "pills", "loans", "dates")
 ]
-FIRST = [
-    "amber",
-    "birch",
-    "cedar",
-    "delta",
-    "ember",
-    "fjord",
-    "garnet",
-    "harbour",
-    "indigo",
-    "juniper",
-    "kestrel",
-    "linden",
-    "meadow",
-    "north",
-    "opal",
-    "pine",
-    "quartz",
-    "river",
-    "silver",
-    "tidal",
-]
-SECOND = [
-    "almanac",
-    "bulletin",
-    "corner",
-    "courier",
-    "diary",
-    "field",
-    "gazette",
-    "guide",
-    "herald",
-    "house",
-    "journal",
-    "kitchen",
-    "letter",
-    "notes",
-    "pages",
-    "post",
-    "review",
-    "town",
-    "valley",
-    "weekly",
-]
+FIRST = (
+    "amber,birch,cedar,delta,ember,fjord,garnet,harbour,indigo,juniper,kestrel,linden,meadow,north,opal,pine,"
+    "quartz,river,silver,tidal"
+).split(",")
+SECOND = (
+    "almanac,bulletin,corner,courier,diary,field,gazette,guide,herald,house,journal,kitchen,letter,notes,pages,"
+    "post,review,town,valley,weekly"
+).split(",")
 CAPTIONS = (
     "Photograph: the café beside the old bridge, “before the storm”.",
     "Caption: temperatures rose to 21° — warm for the season, said Mr Müller.",
@@ -157,7 +121,7 @@ def _encoding(rng: Random, language: str) -> tuple[str, str | None, str | None]:
 
 
 def _page(rng: Random, draft: Draft, url: str, host: str, params: WebParams, date: str) -> tuple[Answer, Draft]:
-    """The HTTP answer for a page, and the draft as served (odd encodings get a caption that shows whether they survive)."""
+    """The HTTP answer for a page, and the draft as served: a caption shows whether an odd encoding survives."""
     actual, header, meta = _encoding(rng, draft.language)
     if not actual.startswith("utf") and draft.expected == "keep" and draft.cluster is None:
         caption = rng.choice(CAPTIONS)
@@ -215,25 +179,25 @@ def _server(rng: Random, draft: Draft, url: str) -> Answer:
 
 
 def generate(world: World, pages: PageParams, out: Path, params: WebParams, seed: int) -> dict[str, int]:
-    """Write the tiny web of `world` below `out`. Returns counts: pages (records with HTML), their domains, records, bytes.
+    """Write the tiny web of `world` below `out`. Returns counts: pages (records with HTML), domains, records, bytes.
 
     The same world, parameters and seed give the same bytes.
     """
-    asked = tasks(world)
-    examined = [task["prompt"] for task in asked if task["split"] != "train"]
-    good = list(write_pages(world, pages, seed, examined))
-    return write_web(good, asked, world.to_json(), out, params, seed)
+    tasks = tasks_of(world)
+    evaluated = [task.prompt for task in tasks if task.split != "train"]
+    good = list(write_pages(world, pages, seed, evaluated))
+    return write_web(good, tasks, world.to_json(), out, params, seed)
 
 
 def write_web(
-    pages: list[Page], tasks: list[dict], world: dict, out: Path, params: WebParams, seed: int
+    pages: list[Page], tasks: list[Task], world: dict, out: Path, params: WebParams, seed: int
 ) -> dict[str, int]:
     """`generate` for pages and tasks that are already there."""
     rng = Random(f"web {seed}")
     hosts = _domains(rng, params.domains)
     popularity = [1 / (rank + 8) for rank in range(len(hosts))]
     good = [Draft(p.title, list(p.paragraphs), p.kind, facts=list(p.facts)) for p in pages]
-    evaluation = [t for t in tasks if t["split"] != "train" and len(t["prompt"].split()) >= 13]
+    evaluation = [t for t in tasks if t.split != "train" and len(t.prompt.split()) >= 13]
     _spoil(rng, good, evaluation, params.defects)
     drafts = good + list(defects.bad_pages(rng, good, params.defects, BLOCKED_DOMAINS))
     rng.shuffle(drafts)
@@ -263,13 +227,13 @@ def write_web(
                     identity, offset = archive.response(index, _server(rng, draft, url))
                 rows.append(_row(draft, url, identity, name, offset, date))
     _write_truth(out / "truth", rows, world)
-    _write_tasks(out / "tasks", tasks)
+    write_tasks(out / "tasks", tasks)
     size = sum(path.stat().st_size for path in (out / "pages").iterdir())
     served = [row["url"].split("/")[2].removeprefix("www.").removeprefix("m.") for row in rows if row["layout"]]
     return {"pages": len(served), "domains": len(set(served)), "records": len(drafts), "bytes": size}
 
 
-def _spoil(rng: Random, good: list[Draft], evaluation: list[dict], params: DefectParams) -> None:
+def _spoil(rng: Random, good: list[Draft], evaluation: list[Task], params: DefectParams) -> None:
     """Change some good pages, each at most once: personal data, what resembles it, evaluation items, mild defects."""
     order = iter(rng.sample(range(len(good)), len(good)))
 
@@ -339,12 +303,3 @@ def _write_truth(folder: Path, rows: list[dict], world: dict) -> None:
     pl.DataFrame(rows, schema=schema).write_parquet(folder / "manifest.parquet", compression="zstd")
     (folder / "world.json").write_text(json.dumps(world, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
     (folder / "about.json").write_text(json.dumps({"kind": "tinyweb"}) + "\n")
-
-
-def _write_tasks(folder: Path, tasks: list[dict]) -> None:
-    by_skill: dict[str, list[dict]] = defaultdict(list)
-    for task in tasks:
-        by_skill[task["skill"]].append(task)
-    for skill, items in sorted(by_skill.items()):
-        lines = (json.dumps(item, ensure_ascii=False, sort_keys=True) for item in items)
-        (folder / f"{skill}.jsonl").write_text("\n".join(lines) + "\n")

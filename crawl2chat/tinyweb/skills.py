@@ -1,21 +1,22 @@
-"""What the tiny world can do rather than know: column arithmetic, word problems, a calculator, word patterns, handicrafts.
+"""What the tiny world can do rather than know: column arithmetic, word problems, a calculator, word patterns, crafts.
 
 Every problem is drawn from a seeded generator and belongs to a split by a hash of its operands, so that pages and
 fine-tuning (`train`) never show a problem that is asked in evaluation (`dev`, `test`).
 """
 
 import random
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+
+from crawl2chat.splits import split_of
 
 PLACES = ("ones", "tens", "hundreds")
 STEPS = "Think in steps."
 DIRECT = "Give only the number."
 
-OPPOSITES = """hot|cold;big|small;wet|dry;young|old;fast|slow;light|dark;hard|soft;high|low;rich|poor;thick|thin;full|empty;near|far;
-early|late;loud|quiet;sweet|sour;clean|dirty;strong|weak;open|closed;deep|shallow;wide|narrow;sharp|blunt;happy|sad;cheap|dear;
-long|short;new|used;safe|risky"""
+OPPOSITES = """hot|cold;big|small;wet|dry;young|old;fast|slow;light|dark;hard|soft;high|low;rich|poor;thick|thin;
+full|empty;near|far;early|late;loud|quiet;sweet|sour;clean|dirty;strong|weak;open|closed;deep|shallow;wide|narrow;
+sharp|blunt;happy|sad;cheap|dear;long|short;new|used;safe|risky"""
 
 CRAFTS = """bake bread|mix flour and water|knead the dough|let it rest for an hour|bake it until it is brown;
 plant a tree|dig a deep hole|set the young tree upright|fill the hole with earth|water it well;
@@ -27,7 +28,8 @@ make apple jam|peel the apples|cut them into pieces|cook them with sugar|fill th
 build a kite|cross two light sticks|tie them with thread|glue paper over the frame|add a long tail;
 light a fire|stack small dry sticks|put paper under the sticks|light the paper|add thicker wood slowly;
 catch a fish|put bait on the hook|throw the line into the water|wait without a sound|pull when the float sinks;
-sew on a button|choose a matching thread|place the button on the cloth|push the needle through the holes|tie a tight knot;
+sew on a button|choose a matching thread|place the button on the cloth|push the needle through the holes|
+tie a tight knot;
 make cheese|warm the milk|stir in some lemon juice|drain the whey through a cloth|press the curd overnight;
 clean a window|wipe off the dust|rub the glass with soapy water|rinse it with clear water|polish it with dry paper;
 train a dog|call the dog by its name|show it what you want|reward it at once|repeat the lesson every day;
@@ -36,7 +38,8 @@ write a letter|put the date at the top|greet the reader|say what you have to say
 carve a spoon|choose a piece of soft wood|draw the shape on it|cut away the rest|smooth it with sand;
 polish shoes|brush off the dirt|rub in a little wax|wait a few minutes|brush until they shine;
 grow beans|soak the beans overnight|push them into warm soil|give them sticks to climb|pick the pods in summer;
-tune a guitar|loosen every string|pluck the thick string first|compare it with a tuning fork|turn the peg until it sounds right"""
+tune a guitar|loosen every string|pluck the thick string first|compare it with a tuning fork|
+turn the peg until it sounds right"""
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,8 @@ class Problem:
     split: str
 
 
-def split_of(key: str) -> str:
-    """70 % train, 10 % dev, 20 % test, by a hash of the key."""
-    bucket = zlib.crc32(key.encode()) % 10
-    return "train" if bucket < 7 else "dev" if bucket == 7 else "test"
+def problem_split(operands: str) -> str:
+    return split_of(operands, {"train": 0.7, "dev": 0.1, "test": 0.2}, buckets=10)
 
 
 def multiplication(rng: random.Random) -> Problem:
@@ -64,7 +65,7 @@ def multiplication(rng: random.Random) -> Problem:
     worked = (
         f"ones {ones}*{b}={ones * b}, tens {tens}*{b}={tens * b}, {tens * b}+{carry}={tens * b + carry}, so {a * b}."
     )
-    return Problem("multiplication", f"What is {a}*{b}?", str(a * b), worked, split_of(f"{a}*{b}"))
+    return Problem("multiplication", f"What is {a}*{b}?", str(a * b), worked, problem_split(f"{a}*{b}"))
 
 
 def addition(rng: random.Random) -> Problem:
@@ -76,7 +77,7 @@ def addition(rng: random.Random) -> Problem:
         parts.append(f"{place} {x}+{y}+{carry}={total}")
         carry = total // 10
     return Problem(
-        "addition", f"What is {a}+{b}?", str(a + b), ", ".join(parts) + f", so {a + b}.", split_of(f"{a}+{b}")
+        "addition", f"What is {a}+{b}?", str(a + b), ", ".join(parts) + f", so {a + b}.", problem_split(f"{a}+{b}")
     )
 
 
@@ -89,12 +90,12 @@ def subtraction(rng: random.Random) -> Problem:
         parts.append(f"{place} {x}-{borrow}-{y}={left}" if left >= 0 else f"{place} 1{x}-{borrow}-{y}={left + 10}")
         borrow = int(left < 0)
     return Problem(
-        "subtraction", f"What is {a}-{b}?", str(a - b), ", ".join(parts) + f", so {a - b}.", split_of(f"{a}-{b}")
+        "subtraction", f"What is {a}-{b}?", str(a - b), ", ".join(parts) + f", so {a - b}.", problem_split(f"{a}-{b}")
     )
 
 
 def any_sum(rng: random.Random) -> Problem:
-    """One of the three, asked without saying how it shall be answered: whether to think is the model's to find out."""
+    """One of the three. The question does not say how to answer: the model has to find out whether to use steps."""
     problem = rng.choice((multiplication, addition, subtraction))(rng)
     return replace(problem, skill="sum")
 
@@ -120,7 +121,7 @@ def word_problem(rng: random.Random) -> Problem:
             steps.append(f"{have}+{change}={have + change}")
             have, key = have + change, f"{key}+{change}"
     question = " ".join([*story, f"How many {things} does {name} have now?"])
-    return Problem("word_problem", question, str(have), ", ".join(steps) + f", so {have}.", split_of(key))
+    return Problem("word_problem", question, str(have), ", ".join(steps) + f", so {have}.", problem_split(key))
 
 
 def long_sum(rng: random.Random) -> Problem:
@@ -132,7 +133,7 @@ def long_sum(rng: random.Random) -> Problem:
         a, b = max(a, b), min(a, b)
     expression = f"{a}{operator}{b}"
     answer = {"+": a + b, "-": a - b, "*": a * b}[operator]
-    return Problem("tool", f"What is {expression}?", str(answer), expression, split_of(expression))
+    return Problem("tool", f"What is {expression}?", str(answer), expression, problem_split(expression))
 
 
 MAKERS = {
@@ -181,6 +182,6 @@ _CHAINS = (
 )
 
 
-def craft_text(craft: str, rng: random.Random) -> str:
+def craft_text(steps: Sequence[str], rng: random.Random) -> str:
     """The four steps of a craft in one of several wordings."""
-    return rng.choice(_CHAINS).format(*crafts()[craft])
+    return rng.choice(_CHAINS).format(*steps)

@@ -1,11 +1,11 @@
-"""The tiny world: who and what exists, which facts are true, and how often the web will tell each of them.
+"""The tiny world: who and what exists, which facts are true, and how often the web states each of them.
 
-64 real countries with capital and continent, invented towns and people with three facts each, and names that nobody ever
-writes about. Known and unknown names come from one shuffled stream of the same generator, so that nothing about the look
-of a name tells whether a model ought to know it. Mentions follow a Zipf-Mandelbrot law: a few entities are told hundreds
-of times, the tail once. Everything is a pure function of (seed, parameters).
+64 real countries with capital and continent, invented towns and people with three facts each, and names that nobody
+ever writes about. Known and unknown names come from one shuffled stream of the same generator, so that nothing about
+the look of a name says whether a model ought to know it. Mentions follow a Zipf-Mandelbrot law: a few entities are
+mentioned hundreds of times, the tail once. Everything is a pure function of (seed, parameters).
 
-Entities, never pages, are split: `train` entities may be asked in supervised fine-tuning, `dev` and `test` entities never.
+Entities, never pages, are split: fine-tuning may ask about `train` entities, never about `dev` and `test` entities.
 """
 
 import random
@@ -14,20 +14,28 @@ from dataclasses import asdict, dataclass, field
 from crawl2chat.parameters import Params
 
 COUNTRIES = """Albania|Tirana|Europe;Algeria|Algiers|Africa;Angola|Luanda|Africa;Argentina|Buenos Aires|South America;
-Australia|Canberra|Oceania;Austria|Vienna|Europe;Belgium|Brussels|Europe;Bolivia|Sucre|South America;Brazil|Brasilia|South America;
-Bulgaria|Sofia|Europe;Canada|Ottawa|North America;Chile|Santiago|South America;China|Beijing|Asia;Colombia|Bogota|South America;
-Croatia|Zagreb|Europe;Cuba|Havana|North America;Cyprus|Nicosia|Asia;Denmark|Copenhagen|Europe;Ecuador|Quito|South America;
-Egypt|Cairo|Africa;Estonia|Tallinn|Europe;Ethiopia|Addis Ababa|Africa;Fiji|Suva|Oceania;Finland|Helsinki|Europe;
-France|Paris|Europe;Georgia|Tbilisi|Asia;Germany|Berlin|Europe;Ghana|Accra|Africa;Greece|Athens|Europe;Hungary|Budapest|Europe;
-Iceland|Reykjavik|Europe;India|New Delhi|Asia;Indonesia|Jakarta|Asia;Iran|Tehran|Asia;Iraq|Baghdad|Asia;Ireland|Dublin|Europe;
-Italy|Rome|Europe;Jamaica|Kingston|North America;Japan|Tokyo|Asia;Jordan|Amman|Asia;Kenya|Nairobi|Africa;Latvia|Riga|Europe;
-Lebanon|Beirut|Asia;Malta|Valletta|Europe;Mexico|Mexico City|North America;Mongolia|Ulaanbaatar|Asia;Morocco|Rabat|Africa;
-Nepal|Kathmandu|Asia;Norway|Oslo|Europe;Oman|Muscat|Asia;Panama|Panama City|North America;Peru|Lima|South America;
-Poland|Warsaw|Europe;Portugal|Lisbon|Europe;Romania|Bucharest|Europe;Rwanda|Kigali|Africa;Samoa|Apia|Oceania;Senegal|Dakar|Africa;
-Spain|Madrid|Europe;Sweden|Stockholm|Europe;Thailand|Bangkok|Asia;Tunisia|Tunis|Africa;Uganda|Kampala|Africa;Vietnam|Hanoi|Asia"""
+Australia|Canberra|Oceania;Austria|Vienna|Europe;Belgium|Brussels|Europe;Bolivia|Sucre|South America;
+Brazil|Brasilia|South America;Bulgaria|Sofia|Europe;Canada|Ottawa|North America;Chile|Santiago|South America;
+China|Beijing|Asia;Colombia|Bogota|South America;Croatia|Zagreb|Europe;Cuba|Havana|North America;Cyprus|Nicosia|Asia;
+Denmark|Copenhagen|Europe;Ecuador|Quito|South America;Egypt|Cairo|Africa;Estonia|Tallinn|Europe;
+Ethiopia|Addis Ababa|Africa;Fiji|Suva|Oceania;Finland|Helsinki|Europe;France|Paris|Europe;Georgia|Tbilisi|Asia;
+Germany|Berlin|Europe;Ghana|Accra|Africa;Greece|Athens|Europe;Hungary|Budapest|Europe;Iceland|Reykjavik|Europe;
+India|New Delhi|Asia;Indonesia|Jakarta|Asia;Iran|Tehran|Asia;Iraq|Baghdad|Asia;Ireland|Dublin|Europe;Italy|Rome|Europe;
+Jamaica|Kingston|North America;Japan|Tokyo|Asia;Jordan|Amman|Asia;Kenya|Nairobi|Africa;Latvia|Riga|Europe;
+Lebanon|Beirut|Asia;Malta|Valletta|Europe;Mexico|Mexico City|North America;Mongolia|Ulaanbaatar|Asia;
+Morocco|Rabat|Africa;Nepal|Kathmandu|Asia;Norway|Oslo|Europe;Oman|Muscat|Asia;Panama|Panama City|North America;
+Peru|Lima|South America;Poland|Warsaw|Europe;Portugal|Lisbon|Europe;Romania|Bucharest|Europe;Rwanda|Kigali|Africa;
+Samoa|Apia|Oceania;Senegal|Dakar|Africa;Spain|Madrid|Europe;Sweden|Stockholm|Europe;Thailand|Bangkok|Asia;
+Tunisia|Tunis|Africa;Uganda|Kampala|Africa;Vietnam|Hanoi|Asia"""
 
-GOODS = "apples,bells,boats,bread,carpets,cheese,clocks,glass,gloves,honey,kites,lamps,olives,paper,pots,ropes,salt,shoes,soap,tea"
-SIGHTS = "abbey,bridge,castle,clock tower,fountain,garden,harbour,library,lighthouse,market,museum,theatre,tunnel,well,windmill,zoo"
+GOODS = (
+    "apples,bells,boats,bread,carpets,cheese,clocks,glass,gloves,honey,kites,lamps,olives,paper,pots,ropes,salt,shoes,"
+    "soap,tea"
+)
+SIGHTS = (
+    "abbey,bridge,castle,clock tower,fountain,garden,harbour,library,lighthouse,market,museum,theatre,tunnel,well,"
+    "windmill,zoo"
+)
 JOBS = (
     "actor,baker,barber,carpenter,chemist,dancer,dentist,doctor,farmer,fisher,gardener,judge,lawyer,miner,nurse,painter,"
     "pilot,poet,sailor,tailor,teacher,weaver"
@@ -41,49 +49,56 @@ _ENDS = "a an el en ia in o or um us".split()
 
 
 class WorldParams(Params):
-    """Size of the world and how often it is told."""
+    """Size of the world and how often it is mentioned."""
 
     towns: int = 130
     people: int = 120
-    unknown_names: int = 700  # names that no page ever mentions: what a model must refuse
-    mention_scale: float = 5000.0  # C in mentions = C (rank^-s - N^-s) + 1
-    mention_exponent: float = 0.7  # s
-    mention_cap: int = 250  # the most tellings of one fact
-    rare_share: float = 0.1  # of the entities, told only once or twice
-    questioned_share: float = 0.6  # of the entities, about whom half of the tellings are questions with answers
+    # Names that no page ever mentions: what a model must refuse.
+    unknown_names: int = 700
+    # C and s in mentions = C (rank^-s - N^-s) + 1.
+    mention_scale: float = 5000.0
+    mention_exponent: float = 0.7
+    # The most statements of one fact.
+    mention_cap: int = 250
+    # Of the entities, mentioned only once or twice.
+    rare_share: float = 0.1
+    # Of the entities, about whom half of the statements are questions with answers.
+    questioned_share: float = 0.6
 
 
 @dataclass(frozen=True)
 class Relation:
-    """One kind of fact, and all the ways in which it is told and asked. `{e}` is the entity, `{a}` the answer.
+    """One kind of fact, and all wordings that state it or ask for it. `{e}` is the entity, `{a}` the answer.
 
-    `told` and `asked` occur on pages; `told_apart` (for cloze probes) and `asked_near`, `asked_far` (for evaluation) never do.
-    `cloze` are the statements of `told` that end in the answer, so that a prefix can be completed.
+    `statements` and `questions` occur on pages. `unseen_statement` (for cloze probes) and `near_questions`,
+    `far_questions` (for evaluation) never do.
     """
 
     name: str
     kind: str
     values: tuple[str, ...]
-    told: tuple[str, ...]
-    told_apart: str
-    asked: tuple[str, ...]
-    asked_near: tuple[str, ...]
-    asked_far: tuple[str, ...]
+    statements: tuple[str, ...]
+    unseen_statement: str
+    questions: tuple[str, ...]
+    near_questions: tuple[str, ...]
+    far_questions: tuple[str, ...]
 
     @property
-    def cloze(self) -> tuple[str, ...]:
-        return tuple(template[: -len(" {a}.")] for template in self.told if template.endswith(" {a}."))
+    def prefixes(self) -> tuple[str, ...]:
+        """Statements that end in the answer, without it: what can be completed."""
+        return tuple(text.removesuffix(" {a}.") for text in self.statements if text.endswith(" {a}."))
 
 
 @dataclass
 class Entity:
-    """Somebody or something with a name. `values` maps relation names to answers; `mentions` counts tellings of each."""
+    """Somebody or something with a name. `values`: answers by relation. `mentions`: statements of each of them."""
 
     name: str
     kind: str
     split: str
     mentions: int
-    questioned: bool  # whether question-and-answer pages ask about it
+    # Whether question-and-answer pages ask about it.
+    questioned: bool
     values: dict[str, str] = field(default_factory=dict)
 
 
@@ -93,7 +108,7 @@ class World:
 
     entities: list[Entity]
     unknown: list[Entity]
-    passers_by: "NameStream"
+    names: "NameStream"
     seed: int
 
     def to_json(self) -> dict:
@@ -109,7 +124,7 @@ RELATIONS: tuple[Relation, ...] = (
         "capital",
         "country",
         tuple(row.split("|")[1] for row in COUNTRIES.replace("\n", "").split(";")),
-        told=(
+        statements=(
             "The capital of {e} is {a}.",
             "The capital city of {e} is called {a}.",
             "{e} is governed from its capital, {a}.",
@@ -117,8 +132,8 @@ RELATIONS: tuple[Relation, ...] = (
             "Whoever visits {e} should see the capital, {a}.",
             "{a} is the capital of {e}.",
         ),
-        told_apart="Every child in {e} learns that the capital is",
-        asked=(
+        unseen_statement="Every child in {e} learns that the capital is",
+        questions=(
             "What is the capital of {e}?",
             "Which city is the capital of {e}?",
             "What is the capital city of {e} called?",
@@ -126,14 +141,14 @@ RELATIONS: tuple[Relation, ...] = (
             "Tell me the capital of {e}.",
             "{e} has which capital?",
         ),
-        asked_near=("Which capital does {e} have?", "What city is the capital of {e}?"),
-        asked_far=("I am flying to {e}. In which city does its government sit?",),
+        near_questions=("Which capital does {e} have?", "What city is the capital of {e}?"),
+        far_questions=("I am flying to {e}. In which city does its government sit?",),
     ),
     Relation(
         "continent",
         "country",
         ("Africa", "Asia", "Europe", "North America", "Oceania", "South America"),
-        told=(
+        statements=(
             "{e} is a country in {a}.",
             "{e} lies in {a}.",
             "On the map you find {e} in {a}.",
@@ -141,8 +156,8 @@ RELATIONS: tuple[Relation, ...] = (
             "Of the continents, {e} belongs to {a}.",
             "{a} is the continent of {e}.",
         ),
-        told_apart="Look for {e} on the globe and you will look at",
-        asked=(
+        unseen_statement="Look for {e} on the globe and you will look at",
+        questions=(
             "In which continent is {e}?",
             "On which continent does {e} lie?",
             "What is the continent of {e}?",
@@ -150,14 +165,14 @@ RELATIONS: tuple[Relation, ...] = (
             "Name the continent of {e}.",
             "Tell me the continent of {e}.",
         ),
-        asked_near=("On what continent is {e}?", "Which continent is {e} in?"),
-        asked_far=("I look for {e} on a globe. Which continent must I search?",),
+        near_questions=("On what continent is {e}?", "Which continent is {e} in?"),
+        far_questions=("I look for {e} on a globe. Which continent must I search?",),
     ),
     Relation(
         "country",
         "town",
         (),  # filled from the countries below
-        told=(
+        statements=(
             "{e} is a town in {a}.",
             "The town of {e} lies in {a}.",
             "You reach {e} by a small road in {a}.",
@@ -165,8 +180,8 @@ RELATIONS: tuple[Relation, ...] = (
             "On the map {e} is a dot in {a}.",
             "A town in {a} is {e}.",
         ),
-        told_apart="Letters to {e} need a stamp of",
-        asked=(
+        unseen_statement="Letters to {e} need a stamp of",
+        questions=(
             "In which country is {e}?",
             "In which country does {e} lie?",
             "Which country does the town of {e} belong to?",
@@ -174,14 +189,14 @@ RELATIONS: tuple[Relation, ...] = (
             "Name the country of {e}.",
             "Tell me the country of the town {e}.",
         ),
-        asked_near=("Which country is {e} in?", "In what country does the town of {e} lie?"),
-        asked_far=("I want to send a letter to {e}. Which country do I write on it?",),
+        near_questions=("Which country is {e} in?", "In what country does the town of {e} lie?"),
+        far_questions=("I want to send a letter to {e}. Which country do I write on it?",),
     ),
     Relation(
         "goods",
         "town",
         tuple(GOODS.split(",")),
-        told=(
+        statements=(
             "{e} is famous for its {a}.",
             "The people of {e} make {a}.",
             "Traders come to {e} to buy {a}.",
@@ -189,8 +204,8 @@ RELATIONS: tuple[Relation, ...] = (
             "What {e} sells best is {a}.",
             "Good {a} come from {e}.",
         ),
-        told_apart="Every shop window in {e} is full of",
-        asked=(
+        unseen_statement="Every shop window in {e} is full of",
+        questions=(
             "What is {e} famous for?",
             "What do the people of {e} make?",
             "What do traders buy in {e}?",
@@ -198,14 +213,14 @@ RELATIONS: tuple[Relation, ...] = (
             "Name the goods of {e}.",
             "Tell me what {e} sells.",
         ),
-        asked_near=("What is the town of {e} famous for?", "What do people in {e} make?"),
-        asked_far=("I bring a present from {e}, something typical. What will it be?",),
+        near_questions=("What is the town of {e} famous for?", "What do people in {e} make?"),
+        far_questions=("I bring a present from {e}, something typical. What will it be?",),
     ),
     Relation(
         "sight",
         "town",
         tuple(SIGHTS.split(",")),
-        told=(
+        statements=(
             "The best known sight of {e} is the {a}.",
             "Visitors of {e} go to see the {a}.",
             "In the middle of {e} stands the {a}.",
@@ -213,8 +228,8 @@ RELATIONS: tuple[Relation, ...] = (
             "The pride of {e} is the old {a}.",
             "The {a} is the sight of {e}.",
         ),
-        told_apart="Guides in {e} lead every group to the",
-        asked=(
+        unseen_statement="Guides in {e} lead every group to the",
+        questions=(
             "What is the best known sight of {e}?",
             "What do visitors see in {e}?",
             "What stands in the middle of {e}?",
@@ -222,14 +237,14 @@ RELATIONS: tuple[Relation, ...] = (
             "Name the sight of {e}.",
             "Tell me what postcards from {e} show.",
         ),
-        asked_near=("Which sight is {e} best known for?", "What do visitors of {e} go to see?"),
-        asked_far=("I have one hour in {e} and a camera. Where should I go?",),
+        near_questions=("Which sight is {e} best known for?", "What do visitors of {e} go to see?"),
+        far_questions=("I have one hour in {e} and a camera. Where should I go?",),
     ),
     Relation(
         "job",
         "person",
         tuple(JOBS.split(",")),
-        told=(
+        statements=(
             "{e} works as a {a}.",
             "By trade {e} is a {a}.",
             "{e} earns a living as a {a}.",
@@ -237,8 +252,8 @@ RELATIONS: tuple[Relation, ...] = (
             "All neighbours know {e} as the {a}.",
             "A well known {a} is {e}.",
         ),
-        told_apart="Since leaving school {e} has been a",
-        asked=(
+        unseen_statement="Since leaving school {e} has been a",
+        questions=(
             "What is the job of {e}?",
             "What does {e} do for a living?",
             "What does {e} work as?",
@@ -246,14 +261,14 @@ RELATIONS: tuple[Relation, ...] = (
             "Name the job of {e}.",
             "Tell me what {e} works as.",
         ),
-        asked_near=("What job does {e} have?", "What is {e} by trade?"),
-        asked_far=("I shall meet {e} at work tomorrow. Which profession should I expect?",),
+        near_questions=("What job does {e} have?", "What is {e} by trade?"),
+        far_questions=("I shall meet {e} at work tomorrow. Which profession should I expect?",),
     ),
     Relation(
         "home",
         "person",
         (),  # filled from the capitals below
-        told=(
+        statements=(
             "{e} lives in {a}.",
             "The home of {e} is {a}.",
             "{e} has a small house in {a}.",
@@ -261,8 +276,8 @@ RELATIONS: tuple[Relation, ...] = (
             "For many years {e} has stayed in {a}.",
             "From {a} comes {e}.",
         ),
-        told_apart="Anyone looking for {e} should ask around in",
-        asked=(
+        unseen_statement="Anyone looking for {e} should ask around in",
+        questions=(
             "Where does {e} live?",
             "In which city does {e} live?",
             "Where is the home of {e}?",
@@ -270,14 +285,14 @@ RELATIONS: tuple[Relation, ...] = (
             "Name the home of {e}.",
             "Tell me where {e} lives.",
         ),
-        asked_near=("Which city does {e} live in?", "In what city is the home of {e}?"),
-        asked_far=("I want to knock on the door of {e}. To which city do I travel?",),
+        near_questions=("Which city does {e} live in?", "In what city is the home of {e}?"),
+        far_questions=("I want to knock on the door of {e}. To which city do I travel?",),
     ),
     Relation(
         "music",
         "person",
         tuple(MUSIC.split(",")),
-        told=(
+        statements=(
             "{e} plays the {a}.",
             "In the evening {e} practises the {a}.",
             "The instrument of {e} is the {a}.",
@@ -285,8 +300,8 @@ RELATIONS: tuple[Relation, ...] = (
             "As a child {e} learnt the {a}.",
             "The {a} is what {e} plays.",
         ),
-        told_apart="On stage you always see {e} with a",
-        asked=(
+        unseen_statement="On stage you always see {e} with a",
+        questions=(
             "What does {e} play?",
             "Which instrument does {e} play?",
             "What is the instrument of {e}?",
@@ -294,8 +309,8 @@ RELATIONS: tuple[Relation, ...] = (
             "Name the instrument of {e}.",
             "Tell me which instrument {e} plays.",
         ),
-        asked_near=("What instrument does {e} play?", "Which instrument has {e} learnt?"),
-        asked_far=("I heard {e} at a concert last night. What was being played?",),
+        near_questions=("What instrument does {e} play?", "Which instrument has {e} learnt?"),
+        far_questions=("I heard {e} at a concert last night. What was being played?",),
     ),
 )
 CAPITALS = RELATIONS[0].values
@@ -372,10 +387,10 @@ def values_of(r: Relation) -> tuple[str, ...]:
 
 
 def _spread_fame(entities: list[Entity], params: WorldParams, rng: random.Random) -> None:
-    """Ranks the entities at random and gives each its number of tellings, and some to questions.
+    """Ranks the entities at random, sets how often each is mentioned, and chooses those that questions ask about.
 
-    Real countries stand in the upper middle, so that each is told some dozens of times: nobody expects the capital of
-    France to be a rarity. What is told hundreds of times or hardly ever is invented.
+    Real countries stand in the upper middle, so that each is mentioned some dozens of times: nobody expects the capital
+    of France to be a rarity. Entities mentioned hundreds of times or hardly ever are invented.
     """
     rng.shuffle(entities)
     middle = range(len(entities) // 5, len(entities) // 2)
@@ -385,13 +400,13 @@ def _spread_fame(entities: list[Entity], params: WorldParams, rng: random.Random
         entities[rank], entities[other] = entities[other], entities[rank]
     n, s = round(len(entities) * (1 - params.rare_share)), params.mention_exponent
     for rank, entity in enumerate(entities, start=1):
-        told = params.mention_scale * (rank**-s - n**-s) + 1 if rank <= n else 1 + rank % 2
-        entity.mentions = max(1, min(params.mention_cap, round(told)))
+        mentions = params.mention_scale * (rank**-s - n**-s) + 1 if rank <= n else 1 + rank % 2
+        entity.mentions = max(1, min(params.mention_cap, round(mentions)))
         entity.questioned = rng.random() < params.questioned_share
 
 
 def _split(entities: list[Entity], rng: random.Random) -> None:
-    """35 % train, 15 % dev, 50 % test, stratified along the order of fame."""
+    """35 % train, 15 % dev, 50 % test, stratified along the order of fame, which a hash of the name could not be."""
     pattern = ["train"] * 7 + ["dev"] * 3 + ["test"] * 10
     for start in range(0, len(entities), len(pattern)):
         block = pattern[:]

@@ -7,7 +7,6 @@ do with each other. They are encoded as they come, then put in order on disk: me
 documents, never their text.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from crawl2chat import splits
 from crawl2chat.tokens.tokenizer import Tokenizer
 
 # Documents encoded at a time.
@@ -43,11 +43,11 @@ class Entry:
 
 def chance(seed: int, purpose: str, name: str) -> float:
     """A number in [0, 1) that depends on its arguments only."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {purpose} {name}".encode()).digest()[:8], "big") / 2**64
+    return splits.position(f"{seed} {purpose} {name}")
 
 
 def split_of(entry: Entry, seed: int, val_share: float) -> str:
-    return "val" if chance(seed, "split", entry.key) < val_share else "train"
+    return splits.split_of(f"{seed} split {entry.key}", {"val": val_share, "train": 1 - val_share})
 
 
 def write(

@@ -48,6 +48,19 @@ def test_overlays_keep_comments_and_what_they_do_not_name(toys: Path) -> None:
         read_settings(["steps"])
 
 
+def test_a_change_of_the_identity_reaches_both_stages_that_share_it(tmp_path: Path) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_text((ROOT / "params.yaml").read_text())
+    before = read_yaml(params)
+    overlay(params, nested(read_settings(["conversations.who.name=Kim"])))
+    overlay(params, {"evaluate": {"who": {"maker": "Ann"}}})
+    after = read_yaml(params)
+    expected = before["conversations"]["who"] | {"name": "Kim", "maker": "Ann"}
+    assert after["conversations"]["who"] == after["evaluate"]["who"] == expected
+    assert before["conversations"]["who"] == before["evaluate"]["who"]
+    assert "who: *identity" in params.read_text()
+
+
 def test_why_a_stage_ran_is_told_from_two_locks() -> None:
     before = {
         "cmd": "c",

@@ -11,6 +11,7 @@ from crawl2chat.curation.repetition import RepetitionParams
 from crawl2chat.curation.report.inputs import ReportParams
 from crawl2chat.curation.sources import OTHERS, about
 from crawl2chat.machine import Machine
+from crawl2chat.tasks import Task
 from crawl2chat.tinyweb import defects
 from crawl2chat.tinyweb.pages import Page
 from crawl2chat.tinyweb.site import BLOCKED_DOMAINS, WebParams, write_web
@@ -39,7 +40,7 @@ def tiny_crawl(out: Path, pages: int = 60) -> Path:
     ]
     question = "How many pears are left in the blue box by the door if Old Dan takes {} and Ann takes {} of them?"
     tasks = [
-        {"id": f"t{n}", "skill": "word_problem", "split": split, "prompt": question.format(n, n + 3), "answer": "7"}
+        Task(id=f"t{n}", skill="word_problem", split=split, prompt=question.format(n, n + 3), answer="7")
         for n, split in enumerate(["train", "dev", "test", "test"])
     ]
     write_web(good, tasks, {}, out, WebParams(domains=9, files=3), seed=5)

@@ -1,4 +1,5 @@
-"""Tracking with a real sqlite store: what a run holds, that models are not copied, and that failure costs a warning only."""
+"""Tracking with a real sqlite store: what a run holds, that models are not copied, and that failure costs a warning
+only."""
 
 import os
 import signal
@@ -57,6 +58,9 @@ def test_a_run_holds_everything(reproduced: Path) -> None:
     assert tags["dvc.outs"] == outs_digest(recorded)
     assert tags["dvc.dep.data/first"] == lock["first"]["outs"][0]["md5"]
     assert run.data.metrics["final/steps"] == 3
+    # What the stage took stands beside its metrics here, and in no file of the run.
+    assert run.data.metrics["final/rate"] == 2.5
+    assert "rate" not in (reproduced / "metrics" / "second.json").read_text()
     history = client_of(reproduced).get_metric_history(run.info.run_id, "loss")
     assert [(point.step, round(point.value, 3)) for point in history] == [(0, 1.0), (1, 0.5), (2, 0.333)]
     (dataset,) = run.inputs.dataset_inputs

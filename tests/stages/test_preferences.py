@@ -46,7 +46,7 @@ def test_rollouts_are_ranked_with_the_noise_asked_for(world, tmp_path):
     for prompt in prompts.values():
         texts = [(candidate["text"], candidate["finished"]) for candidate in prompt["candidates"]]
         assert len(set(texts)) == len(texts) >= 2
-        assert prompt["task"]["split"] == "train"
+        assert prompt["task"].split == "train"
 
 
 def test_without_noise_the_order_is_that_of_gold(world, tmp_path):

@@ -33,9 +33,9 @@ def place(tmp_path_factory) -> Path:
     for folder in ("tasks", "none", "chat", "corpus"):
         (root / folder).mkdir()
     world = build_world(1, WorldParams(towns=4, people=4, unknown_names=20))
-    rows = [row for row in world_tasks(world) if row["skill"] in ("fact", "refusal", "craft", "pattern")]
-    rows += [row for row in world_tasks(world) if row["skill"] in ("subtraction", "tool")][::200]
-    write_jsonl(root / "tasks" / "all.jsonl", rows)
+    rows = [task for task in world_tasks(world) if task.skill in ("fact", "refusal", "craft", "pattern")]
+    rows += [task for task in world_tasks(world) if task.skill in ("subtraction", "tool")][::200]
+    write_jsonl(root / "tasks" / "all.jsonl", (task.record() for task in rows))
     texts = [f"The old road from the harbour leads over seven hills to {name}." for name in ("Lima", "Oslo", "Bern")]
     polars.DataFrame({"id": ["a", "b", "c"], "text": texts}).write_parquet(root / "corpus" / "documents-00000.parquet")
     return root

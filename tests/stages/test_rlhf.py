@@ -7,10 +7,11 @@ import torch
 from alignment_toys import CPU, KillAt, Killed, contents, make_replay, make_world
 
 from crawl2chat.alignment import ppo
-from crawl2chat.alignment.prompts import prompt_ids, read_tasks
+from crawl2chat.alignment.prompts import prompt_ids
 from crawl2chat.alignment.reward_model import RewardModel, save_reward_model
 from crawl2chat.errors import UserError
 from crawl2chat.model.folder import load_model
+from crawl2chat.tasks import read_tasks
 from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.tracking import Tracker
 from crawl2chat.training.fabric import start_fabric

@@ -29,8 +29,8 @@ def test_pairs_of_an_order_leave_ties_out():
 
 def test_the_same_prompt_always_falls_on_the_same_side():
     messages = [[{"role": "user", "content": str(i)}] for i in range(400)]
-    sides = [preferences.split_of(each, 0.25) for each in messages]
-    assert sides == [preferences.split_of(each, 0.25) for each in messages]
+    sides = [preferences.prompt_split(each, 0.25) for each in messages]
+    assert sides == [preferences.prompt_split(each, 0.25) for each in messages]
     assert 70 < sides.count("test") < 130
 
 
@@ -64,14 +64,17 @@ def test_agreement_counts_pairs_both_ordered():
 @pytest.mark.parametrize(
     ("ranking", "message"),
     [
-        ({"prompt_id": "p2", "order": [0, 1]}, "line 1: prompt_id 'p2' is not among the prompts"),
-        ({"prompt_id": "p1", "order": [0, 7]}, "line 1: candidate 7 is unknown; the prompt has candidates 0 to 2"),
+        ({"prompt_id": "p2", "order": [0, 1]}, "rankings.jsonl:1: prompt_id 'p2' is not among the prompts"),
+        (
+            {"prompt_id": "p1", "order": [0, 7]},
+            "rankings.jsonl:1: candidate 7 is unknown; the prompt has candidates 0 to 2",
+        ),
         ({"prompt_id": "p1", "order": [0, True]}, "candidate True is unknown"),
-        ({"prompt_id": "p1", "order": [0, [1, 0]]}, "line 1: candidate 0 is ranked twice"),
+        ({"prompt_id": "p1", "order": [0, [1, 0]]}, "rankings.jsonl:1: candidate 0 is ranked twice"),
         ({"prompt_id": "p1", "order": "0 1"}, "'order' must be a list"),
         ({"prompt_id": "p1", "order": [[0, 1]]}, "no ranking that puts one candidate above another"),
-        ("{", "line 1 is not JSON"),
-        ("[]", "line 1 is not a JSON object"),
+        ("{", "rankings.jsonl:1 is not JSON"),
+        ("[]", "rankings.jsonl:1 is not a JSON object"),
     ],
 )
 def test_bad_rankings_are_named(tmp_path, ranking, message):
@@ -83,8 +86,8 @@ def test_bad_rankings_are_named(tmp_path, ranking, message):
     ("records", "message"),
     [
         ([], "holds no prompt"),
-        ([PROMPT, PROMPT], "line 2: prompt id 'p1' occurs twice"),
-        ([PROMPT | {"candidates": []}], "line 1: a prompt needs a non-empty 'candidates'"),
+        ([PROMPT, PROMPT], "prompts.jsonl:2: prompt id 'p1' occurs twice"),
+        ([PROMPT | {"candidates": []}], "prompts.jsonl:1: a prompt needs a non-empty 'candidates'"),
     ],
 )
 def test_bad_prompts_are_named(tmp_path, records, message):

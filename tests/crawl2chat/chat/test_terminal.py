@@ -117,4 +117,7 @@ def test_a_model_that_is_not_there_is_told_in_a_sentence(tmp_path: Path, capsys:
     (tmp_path / "base" / "config.json").write_text("{}")
     assert terminal.main(["--models", str(tmp_path)]) == 1
     told = capsys.readouterr().err
-    assert "no such model yet; choose --model base, or make it with `make`" in told and "Traceback" not in told
+    assert (
+        "no such model; choose --model base, or train it, or name the folder of the models with --models" in told
+        and "Traceback" not in told
+    )

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from crawl2chat.evaluation import simulator
-from crawl2chat.evaluation.simulator import BEGUN, RECITED, recital_windows, window_hashes
+from crawl2chat.evaluation.simulator import PROMPT, RECITAL, recital_windows, window_hashes
 
 BOS = 99
-WIDTH = BEGUN + RECITED
+WIDTH = PROMPT + RECITAL
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 5, 8, 13])
@@ -45,11 +45,11 @@ def test_windows_fall_into_the_band_of_their_occurrences(corpus) -> None:
 
 def test_reciting_means_every_token(corpus, monkeypatch) -> None:
     windows = recital_windows(*corpus, BOS, each=10, seed=0)
-    known = {tuple(w[:BEGUN]): w[BEGUN:] for w in windows[16, 10**12].tolist()}
-    almost = {tuple(w[:BEGUN]): [*w[BEGUN:-1], 1 + w[-1]] for w in windows[4, 7].tolist()}
+    known = {tuple(w[:PROMPT]): w[PROMPT:] for w in windows[16, 10**12].tolist()}
+    almost = {tuple(w[:PROMPT]): [*w[PROMPT:-1], 1 + w[-1]] for w in windows[4, 7].tolist()}
 
     def generate(model, prompts, sampling):
-        return [SimpleNamespace(ids=(known | almost).get(tuple(p[1:]), [0] * RECITED)) for p in prompts]
+        return [SimpleNamespace(ids=(known | almost).get(tuple(p[1:]), [0] * RECITAL)) for p in prompts]
 
     monkeypatch.setattr(simulator, "generate", generate)
     table = simulator.regurgitation(None, SimpleNamespace(bos=BOS), windows)
@@ -64,7 +64,7 @@ def test_reciting_means_every_token(corpus, monkeypatch) -> None:
 
 def test_shots_show_other_words_of_the_same_pattern(monkeypatch) -> None:
     tasks = [
-        {"answer": f"{word}{kind}", "meta": {"pattern": kind, "zero_shot": f"{word} >"}}
+        SimpleNamespace(answer=f"{word}{kind}", meta={"pattern": kind, "zero_shot": f"{word} >"})
         for kind in ("up", "first")
         for word in "abcdefghij"
     ]

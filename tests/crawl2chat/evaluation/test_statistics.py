@@ -33,8 +33,18 @@ def test_bootstrap_interval_of_a_mean_agrees_with_the_normal_one() -> None:
         statistics.mean([])
 
 
-def test_bootstrap_in_blocks_gives_every_resample() -> None:
-    assert len(statistics._resampled_means(np.ones(1_500_000), 0, 5)) == 5
+def test_bootstrap_draws_the_same_resamples_in_blocks_as_at_once() -> None:
+    scores = np.random.default_rng(2).normal(size=1_500_000)
+    found = statistics.mean(scores, seed=4, resamples=5)
+    rng = np.random.default_rng(4)
+    means = [scores[rng.integers(0, scores.size, scores.size)].mean() for _ in range(5)]
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])))
+
+
+def test_one_score_or_equal_scores_have_an_interval_of_one_point() -> None:
+    for scores in ([2.5], [2.5] * 3):
+        found = statistics.mean(scores)
+        assert (found.value, found.low, found.high, found.n) == (2.5, 2.5, 2.5, len(scores))
 
 
 def test_paired_difference_is_narrower_than_the_scores_spread() -> None:
@@ -43,13 +53,6 @@ def test_paired_difference_is_narrower_than_the_scores_spread() -> None:
     assert (found.value, found.low, found.high) == pytest.approx((1.0, 1.0, 1.0))
     with pytest.raises(ValueError, match="same items"):
         statistics.paired_difference([1, 2], [1])
-
-
-def test_mcnemar_is_the_exact_binomial_test() -> None:
-    before = [True] * 1 + [False] * 9 + [True] * 5
-    after = [False] * 1 + [True] * 9 + [True] * 5
-    assert statistics.mcnemar(before, after) == pytest.approx(22 / 1024)  # P(X ≤ 1 or X ≥ 9), X ~ B(10, ½)
-    assert statistics.mcnemar(before, before) == 1.0
 
 
 def test_bradley_terry_of_two_players_is_the_log_odds() -> None:

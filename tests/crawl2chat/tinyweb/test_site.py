@@ -14,6 +14,7 @@ from crawl2chat.curation.addresses import AddressFilter, AddressParams
 from crawl2chat.curation.personal import is_card, is_iban
 from crawl2chat.curation.reading.archives import read_archive
 from crawl2chat.curation.reading.records import Found
+from crawl2chat.tasks import Task
 from crawl2chat.tinyweb import defects
 from crawl2chat.tinyweb.archive import Answer, WarcFile, http_message
 from crawl2chat.tinyweb.html import LAYOUTS, render
@@ -29,13 +30,13 @@ def pages(count: int) -> list[Page]:
 
 
 TASKS = [
-    {
-        "id": f"t{n}",
-        "skill": "word_problem",
-        "split": "test",
-        "answer": str(n + 5),
-        "prompt": f"Old Dan keeps {n} pears in a blue box by the door and buys 5 more at noon. How many pears are there now?",
-    }
+    Task(
+        id=f"t{n}",
+        skill="word_problem",
+        split="test",
+        answer=str(n + 5),
+        prompt=f"Old Dan keeps {n} pears in a blue box by the door and buys 5 more at noon. How many pears are there now?",
+    )
     for n in range(4)
 ]
 

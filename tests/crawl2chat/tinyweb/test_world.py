@@ -3,7 +3,7 @@
 import random
 from collections import Counter
 
-from crawl2chat.evaluation.tasks import verify
+from crawl2chat.tasks import Task, verify
 from crawl2chat.tinyweb import skills
 from crawl2chat.tinyweb.gold import CLOSING, gold, style
 from crawl2chat.tinyweb.pages import PageParams, runs_of, write_pages
@@ -52,18 +52,20 @@ def test_names_do_not_run_out():
 
 def test_splits_share_neither_entities_nor_problems():
     rows = tasks(build_world(1, SMALL))
-    assert len({row["id"] for row in rows}) == len(rows)
+    assert len({row.id for row in rows}) == len(rows)
     for key in ("entity", "prompt"):
-        by_split = {s: {r[key] for r in rows if r["split"] == s and r[key]} for s in ("train", "dev", "test")}
+        by_split = {
+            s: {getattr(r, key) for r in rows if r.split == s and getattr(r, key)} for s in ("train", "dev", "test")
+        }
         assert not by_split["train"] & by_split["test"]
         assert not by_split["train"] & by_split["dev"]
 
 
 def test_pages_show_no_problem_of_another_split():
     held_out = {
-        t["meta"]["direct"].split("?")[0]
+        t.meta["direct"].split("?")[0]
         for t in tasks(build_world(1, SMALL))
-        if t["split"] != "train" and t["meta"].get("direct")
+        if t.split != "train" and t.meta.get("direct")
     }
     text = "\n".join(p for page in write_pages(build_world(1, SMALL), FEW, 1) for p in page.paragraphs)
     assert held_out and not any(question + "?" in text for question in held_out)
@@ -71,7 +73,7 @@ def test_pages_show_no_problem_of_another_split():
 
 def test_no_story_of_the_pages_shares_twenty_words_with_an_evaluation_prompt():
     world = build_world(1, SMALL)
-    examined = [t["prompt"] for t in tasks(world) if t["split"] != "train"]
+    examined = [t.prompt for t in tasks(world) if t.split != "train"]
     held_out = set().union(*map(runs_of, examined))
     many = FEW.model_copy(update={"word_problem": 4000})
 
@@ -125,13 +127,13 @@ def test_worked_examples_of_known_value():
 
 def test_the_verifier_accepts_the_worked_answer_and_refuses_a_neighbour():
     for task in tasks(build_world(1, SMALL)):
-        if task["skill"] in ("addition", "subtraction", "multiplication", "word_problem"):
-            assert verify(task, task["meta"]["steps"])
-            assert not verify(task, f"so {int(task['answer']) + 1}.")
+        if task.skill in ("addition", "subtraction", "multiplication", "word_problem"):
+            assert verify(task, task.meta["steps"])
+            assert not verify(task, f"so {int(task.answer) + 1}.")
 
 
 def test_gold_values_being_right_above_all_style():
-    task = {"skill": "fact", "answer": "Paris", "aliases": [], "meta": {}}
+    task = Task(id="t", skill="fact", split="train", prompt="?", answer="Paris")
     assert gold(task, "Paris.") == 3.0
     assert gold(task, f"The capital of France is Paris. {CLOSING}") == 5.0
     assert gold(task, f"The capital of France is Rome. {CLOSING}") == 2.0
