@@ -39,7 +39,7 @@ class PolicyLoop(Loop):
     def prepare(self, model: nn.Module, trained: nn.Module, progress: Progress, steps: int, eps: float) -> None:
         """Sets what the shared loop wants: AdamW for `trained`, which is `model` or a part of it."""
         rate = self.params.learning_rate
-        self.model, self.progress, self.steps_in_all = model, progress, steps
+        self.model, self.progress, self.steps = model, progress, steps
         self.optimizers = [
             torch.optim.AdamW(trained.parameters(), lr=rate, betas=(0.9, 0.95), eps=eps, weight_decay=0.0, fused=True)
         ]

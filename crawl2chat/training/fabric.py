@@ -2,8 +2,9 @@
 precision.
 
 `ddp` keeps the whole model on every device and averages gradients (PyTorch DistributedDataParallel); `fsdp2` cuts
-weights, gradients and optimizer state into one part per device (PyTorch `fully_shard`). Importing this module imports
-Lightning, which takes seconds: import it inside the function that trains.
+weights, gradients and optimizer state into one part per device (PyTorch `fully_shard`). Import this module inside the
+function that trains: it imports Lightning's package of Fabric alone, as `lightning` would import its Trainer and its
+metrics, and those transformers, for many seconds.
 """
 
 import logging
@@ -13,10 +14,10 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.plugins import Precision
-from lightning.fabric.strategies import DDPStrategy, ModelParallelStrategy
-from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import Precision
+from lightning_fabric.strategies import DDPStrategy, ModelParallelStrategy
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from crawl2chat.errors import UserError
@@ -42,7 +43,7 @@ def start_fabric(machine: Machine, parameters: int = 0, shards: bool = False) ->
     """Fabric with all of the run's processes started. `parameters` is the size of what is trained, by which `auto`
     chooses a strategy. UserError for devices that do not exist, and for fsdp2 unless the caller can train a model in
     `shards`."""
-    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
+    logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning.*")
     devices, nodes, world = choose_devices(machine, os.environ)
     memory = torch.cuda.get_device_properties(0).total_memory if on_gpu(machine) and torch.cuda.is_available() else None

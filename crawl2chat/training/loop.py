@@ -24,7 +24,7 @@ from crawl2chat.training.checkpoints import load_checkpoint, newest_sound, save_
 from crawl2chat.training.progress import Progress
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,8 @@ class Loop:
     model: nn.Module = field(init=False)
     optimizers: Sequence[torch.optim.Optimizer] = field(init=False)
     progress: Progress = field(init=False)
-    steps_in_all: int = field(init=False)
+    # In all.
+    steps: int = field(init=False)
     # Largest norm of the whole gradient.
     clip: float | None = field(init=False)
     # Steps between checkpoints, and how many of them stay in work/checkpoints.
@@ -75,7 +76,7 @@ class Loop:
         self.resume()
         self.look()
         first, silent = self.progress.step, None if self.fabric.is_global_zero else True
-        for step in tqdm(range(first, self.steps_in_all), initial=first, total=self.steps_in_all, disable=silent):
+        for step in tqdm(range(first, self.steps), initial=first, total=self.steps, disable=silent):
             self.step(step)
             began = time.perf_counter()
             self.progress.step = step + 1
@@ -86,7 +87,7 @@ class Loop:
 
     def due(self, every: int, steps_done: int) -> bool:
         """Whether what happens every so many steps, and at the end, happens now."""
-        return steps_done % every == 0 or steps_done == self.steps_in_all
+        return steps_done % every == 0 or steps_done == self.steps
 
     def update(self, take: bool = True) -> Tensor:
         """Changes the weights by their gradients, which are clipped before and cleared afterwards; the norm before
@@ -116,7 +117,7 @@ class Loop:
         for key in vars(self.progress):
             setattr(self.progress, key, state[key])
         if self.fabric.is_global_zero:
-            logger.info("resuming at step %s of %s", f"{self.progress.step:,}", f"{self.steps_in_all:,}")
+            logger.info("resuming at step %s of %s", f"{self.progress.step:,}", f"{self.steps:,}")
 
     def save(self) -> None:
         """A checkpoint, unless the weights are no numbers any more: the last good one must stay the newest."""

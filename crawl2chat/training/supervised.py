@@ -95,8 +95,7 @@ class Supervised(Loop):
         rates = {"muon_lr": params.muon_lr, "adamw_lr": params.adamw_lr, "weight_decay": params.weight_decay}
         dtype = torch.bfloat16 if is_mixed(self.fabric) else torch.float32
         self.optimizers = build_optimizers(self.model, **rates, dtype=dtype)
-        self.steps_in_all, self.clip = self.steps, params.gradient_clip
-        self.checkpoint_every, self.keep = params.checkpoint_every, params.keep
+        self.clip, self.checkpoint_every, self.keep = params.gradient_clip, params.checkpoint_every, params.keep
         self.tokens = int(self.batches(0, 0, 1)["ids"].numel())  # of a global batch
         self.flops = self.tokens * self.flops_per_token
         self.peak = self.measure_peak() if self.flops else 0.0  # FLOP/s of all devices together
