@@ -19,6 +19,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from stages.settings import tuned
+
 SEED = 1
 
 
@@ -129,7 +131,7 @@ def ours(work: Path, extractor: str) -> Run:
     from crawl2chat.curation.repetition import RepetitionParams
     from crawl2chat.curation.words import words_of
 
-    addresses = AddressFilter(AddressParams(), build_lists(work / "lists"))
+    addresses = AddressFilter(tuned(AddressParams), build_lists(work / "lists"))
     language.identify("warm up")
     words_of("warm up")
     extraction.extract(extraction.CANARY, extractor)
@@ -137,11 +139,13 @@ def ours(work: Path, extractor: str) -> Run:
     def run(pages: Path, aside: Path) -> Outcome:
         outcome, removed = Outcome(), Removed(aside / "removed", "")
         rules = {
-            "language": partial(judges.judge_language, params=LanguageParams()),
-            "repetition": partial(judges.judge_repetition, params=RepetitionParams()),
-            "gopher": partial(judges.judge_gopher, params=quality.GopherParams()),
-            "c4": partial(judges.judge_c4, params=quality.C4Params()),
-            "fineweb": partial(judges.judge_fineweb, params=quality.FineWebParams(duplicate_characters=0.01)),
+            "language": partial(judges.judge_language, params=tuned(LanguageParams, "real")),
+            "repetition": partial(judges.judge_repetition, params=tuned(RepetitionParams, "real")),
+            "gopher": partial(
+                judges.judge_gopher, params=tuned(quality.GopherParams, "real", max_words=100_000, alphabetic_words=0.8)
+            ),
+            "c4": partial(judges.judge_c4, params=tuned(quality.C4Params)),
+            "fineweb": partial(judges.judge_fineweb, params=tuned(quality.FineWebParams, duplicate_characters=0.01)),
         }
         first = {
             "read": Records(pages, removed, 32 * 2**20),

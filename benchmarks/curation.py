@@ -30,6 +30,7 @@ from crawl2chat.curation.reading.records import Found
 from crawl2chat.curation.score import truth_of
 from crawl2chat.errors import UserError
 from crawl2chat.evaluation.statistics import accuracy, as_metrics, mean, paired_difference
+from stages.settings import tuned
 
 PAGES = 2_000  # page passes at least, on real data
 LIMIT = 32 * 2**20  # bytes of a record
@@ -191,7 +192,7 @@ def tiny_web(folder: Path) -> dict[str, str]:
     from crawl2chat.tinyweb.site import WebParams, generate
     from crawl2chat.tinyweb.world import WorldParams, build_world
 
-    generate(build_world(1, WorldParams()), PageParams(), folder, WebParams(), 1)
+    generate(build_world(1, tuned(WorldParams)), tuned(PageParams), folder, tuned(WebParams), 1)
     return {row["url"]: row["text"] for row in truth_of(folder / "truth").values() if row["expected"] == "keep"}
 
 

@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from stages.settings import tuned
+
 THREADS = min(2, os.cpu_count() or 1)
 os.environ["RAYON_NUM_THREADS"] = str(THREADS)  # read when the library is first used
 os.environ["TOKENIZERS_PARALLELISM"] = "true"
@@ -152,7 +154,7 @@ def tiny() -> Iterator[str]:
     from crawl2chat.tinyweb.pages import PageParams, write_pages
     from crawl2chat.tinyweb.world import WorldParams, build_world
 
-    for page in write_pages(build_world(1, WorldParams()), PageParams(), 1):
+    for page in write_pages(build_world(1, tuned(WorldParams)), tuned(PageParams), 1):
         yield "\n\n".join([page.title, *page.paragraphs])
 
 

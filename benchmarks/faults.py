@@ -22,6 +22,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from stages.settings import tuned
+
 FILES, PLAIN = 8, 2  # WARC files, and how many of them are not compressed
 LIMIT = 1_800.0  # seconds after which the stage counts as hanging
 MEGABYTE = 2**20
@@ -187,8 +189,11 @@ def tiny_pages(folder: Path) -> list[Path]:
     from stages.crawl import CrawlParams, PageParams, WebParams, WorldParams, crawl
 
     few = dict.fromkeys(PageParams.model_fields, 150) | {"page_characters": 2_200}
-    params = CrawlParams(
-        world=WorldParams(mention_scale=5.0, mention_cap=3), pages=PageParams(**few), web=WebParams(domains=10, files=2)
+    params = tuned(
+        CrawlParams,
+        world=tuned(WorldParams, mention_scale=5.0, mention_cap=3),
+        pages=tuned(PageParams, **few),
+        web=tuned(WebParams, domains=10, files=2),
     )
     crawl(folder / "none", folder, params, 1)
     return sorted((folder / "pages").glob("*.warc.gz"))
@@ -247,7 +252,7 @@ def run(pages: Path, folder: Path, workers: int, result: Path) -> None:
     from stages.extract import ExtractParams, extract
 
     (folder / "work").mkdir()
-    params = ExtractParams(tasks=FILES)
+    params = tuned(ExtractParams, tasks=FILES)
     (folder / "blocklists").mkdir()
     metrics = extract(
         pages=pages,

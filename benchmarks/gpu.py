@@ -16,6 +16,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from stages.settings import tuned
+
 
 def measure(depth: int, arguments: argparse.Namespace) -> dict[str, Any]:
     """Trains a model of this depth for some steps; the median over rows of the curve leaves compiling out."""
@@ -48,7 +50,7 @@ def measure(depth: int, arguments: argparse.Namespace) -> dict[str, Any]:
     batches = Batches(
         [Part(Rows(stream, context, 0, "windows"), arguments.rows)], document_mask=arguments.document_mask
     )
-    params = TrainingParams(batch_rows=arguments.rows, log_every=5, checkpoint_every=10**9, evaluate_every=10**9)
+    params = tuned(TrainingParams, batch_rows=arguments.rows, log_every=5, checkpoint_every=10**9, evaluate_every=10**9)
     machine = Machine(
         accelerator="gpu",
         devices=1,

@@ -16,6 +16,7 @@ from benchmarks.measure import show
 from crawl2chat.curation import language
 from crawl2chat.errors import UserError
 from crawl2chat.evaluation.statistics import accuracy, paired_difference
+from stages.settings import tuned
 
 SENTENCES = 200  # of each language, spread over the file
 NORWEGIAN = {"nb", "nn", "no"}
@@ -82,7 +83,7 @@ def compare(folder: Path) -> dict[str, Any]:
 
 def _kept(text: str) -> bool:
     code, score = language.identify(text)
-    return code == "en" and score >= language.LanguageParams().min_score
+    return code == "en" and score >= tuned(language.LanguageParams, "real").min_score
 
 
 def _knows(known: set[str], code: str) -> bool:

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from stages.settings import tuned
+
 
 def main() -> int:
     reader = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -48,12 +50,14 @@ def main() -> int:
     bare = copy.deepcopy(model).to(fabric.device).train()
     bare_optimizers = build_optimizers(
         bare,
-        TrainingParams().muon_lr,
-        TrainingParams().adamw_lr,
+        tuned(TrainingParams).muon_lr,
+        tuned(TrainingParams).adamw_lr,
         dtype=torch.bfloat16 if is_mixed(fabric) else torch.float32,
     )
     steps = (arguments.blocks + 1) * arguments.steps
-    params = TrainingParams(batch_rows=arguments.rows, checkpoint_every=steps + 1, evaluate_every=steps + 1, decay=0.0)
+    params = tuned(
+        TrainingParams, batch_rows=arguments.rows, checkpoint_every=steps + 1, evaluate_every=steps + 1, decay=0.0
+    )
     loss = torch.compile(weighted_loss, dynamic=False) if arguments.compile else weighted_loss
     clock = time.perf_counter if fabric.device.type == "cuda" else time.process_time
     ratios: list[float] = []

@@ -45,6 +45,7 @@ from crawl2chat.training.compiled import maybe_compile
 from crawl2chat.training.devices import choose_kernel
 from crawl2chat.training.settings import TrainingParams, learning_rate_factor
 from crawl2chat.training.validation import validate
+from stages.settings import tuned
 
 CONTEXT, ROWS, VOCABULARY, TURN = 256, 16, 4096, 5.0  # tokens, rows a step, ids, seconds
 VALIDATION_ROWS = 512
@@ -61,7 +62,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         text = prepare(real_texts(options.data) if options.data else tiny_web_texts(), place)
-        rivals = [tuned(make, text, place, options.trial) for make in (adamw, gpt2)]
+        rivals = [best_rate(make, text, place, options.trial) for make in (adamw, gpt2)]
         contestants = [ours(text, place), *rivals]
         seconds = 60 * options.minutes / len(contestants)
         take_turns(contestants, seconds)
@@ -98,7 +99,7 @@ def tiny_web_texts() -> Iterator[str]:
     from crawl2chat.tinyweb.pages import PageParams, write_pages
     from crawl2chat.tinyweb.world import WorldParams, build_world
 
-    for page in write_pages(build_world(1, WorldParams()), PageParams(), 1):
+    for page in write_pages(build_world(1, tuned(WorldParams)), tuned(PageParams), 1):
         yield "\n\n".join([page.title, *page.paragraphs])
 
 
@@ -198,7 +199,7 @@ def adamw(text: Text, place: Path, rate: float) -> Contestant:
     return ours(text, place, rate, 0.0, "adamw")
 
 
-def tuned(make: Callable[[Text, Path, float], Contestant], text: Text, place: Path, seconds: float) -> Contestant:
+def best_rate(make: Callable[[Text, Path, float], Contestant], text: Text, place: Path, seconds: float) -> Contestant:
     """The contestant with the rate that was best in short trials."""
     trials = {rate: make(text, place, rate) for rate in RATES}
     take_turns(list(trials.values()), seconds)
@@ -281,7 +282,7 @@ def against_trainer(text: Text, place: Path, steps: int = 30, rounds: int = 3) -
 
     def by_fit(round_: int) -> float:
         model = Transformer(text.config)
-        params = TrainingParams(batch_rows=ROWS, checkpoint_every=10**6, evaluate_every=10**6)
+        params = tuned(TrainingParams, batch_rows=ROWS, checkpoint_every=10**6, evaluate_every=10**6)
         work = place / ".work" / f"fit{round_}"
         outcome = fit(
             model,

@@ -27,6 +27,8 @@ from pathlib import Path
 
 import numpy as np
 
+from stages.settings import tuned
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests/stages"))
 
 # What the stages import only as they run, here before any fork.
@@ -98,18 +100,24 @@ def stages(inputs: Path) -> dict[str, Stage]:
     rl = {name: world[name] for name in ("tasks", "conversations", "tokens")}
     return {
         "pretrain": lambda folder: pretrain(
-            tokens, tokenizer, training_toys.NOTHING, params=PretrainParams(**tiny, **shape, steps=30), **common(folder)
+            tokens,
+            tokenizer,
+            training_toys.NOTHING,
+            params=tuned(PretrainParams, **tiny, **shape, steps=30),
+            **common(folder),
         ),
         "sft": lambda folder: sft(
-            inputs / "base", conversations, tokens, params=SftParams(**tiny, steps=20), **common(folder)
+            inputs / "base", conversations, tokens, params=tuned(SftParams, **tiny, steps=20), **common(folder)
         ),
         "reward": lambda folder: reward(
-            world["policy"], preferences, params=RewardParams(checkpoint_every=3, epochs=3.0), **common(folder)
+            world["policy"], preferences, params=tuned(RewardParams, checkpoint_every=3, epochs=3.0), **common(folder)
         ),
         "reason": lambda folder: reason(
             world["policy"],
             **rl,
-            params=ReasonParams(**RL, prompts=4, samples=4, neighbours=[], gate_prompts=4, gate_low=0.0, gate_high=1.0),
+            params=tuned(
+                ReasonParams, **RL, prompts=4, samples=4, neighbours=[], gate_prompts=4, gate_low=0.0, gate_high=1.0
+            ),
             **common(folder),
         ),
         "rlhf": lambda folder: rlhf(
@@ -117,7 +125,7 @@ def stages(inputs: Path) -> dict[str, Stage]:
             inputs / "reward",
             preferences,
             **rl,
-            params=RLHFParams(**RL, episodes=8, kl_horizon=400.0, watched=8, evaluate_every=3),
+            params=tuned(RLHFParams, **RL, episodes=8, kl_horizon=400.0, watched=8, evaluate_every=3),
             **common(folder),
         ),
     }

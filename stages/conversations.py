@@ -16,21 +16,21 @@ from crawl2chat.tracking import Tracker
 
 
 class ConversationsParams(Params):
-    facts: int = Field(900, ge=0)
+    facts: int = Field(ge=0)
     # Share of answers that are more than the bare word.
-    styled: float = Field(0.4, ge=0, le=1)
-    refusals: int = Field(220, ge=0)
+    styled: float = Field(ge=0, le=1)
+    refusals: int = Field(ge=0)
     # Conversations per skill of the tasks.
-    skills: dict[str, int] = {}
+    skills: dict[str, int]
     # Sums answered with nothing but the number.
-    direct: int = Field(300, ge=0)
-    identity: int = Field(200, ge=0)
-    who: Identity = Identity()
+    direct: int = Field(ge=0)
+    identity: int = Field(ge=0)
+    who: Identity
     # At most this many conversations of the user's data sets.
-    datasets: int = Field(3000, ge=0)
+    datasets: int = Field(ge=0)
     # Longer conversations of the data sets are left out, and counted.
-    max_characters: int = Field(2000, ge=1)
-    val_share: float = Field(0.03, gt=0, lt=1)
+    max_characters: int = Field(ge=1)
+    val_share: float = Field(gt=0, lt=1)
 
 
 def conversations(

@@ -13,12 +13,12 @@ from crawl2chat.tinyweb.world import WorldParams
 class CrawlParams(Params):
     """Section `crawl` of params.yaml."""
 
-    source: Literal["tinyweb", "files"] = "tinyweb"
-    inputs: str = "inputs/crawl"  # the folder that `files` reads; dvc.yaml hands it to the stage
-    collect: CollectParams = CollectParams()
-    world: WorldParams = WorldParams()
-    pages: PageParams = PageParams()
-    web: WebParams = WebParams()
+    source: Literal["tinyweb", "files"]
+    inputs: str  # the folder that `files` reads; dvc.yaml hands it to the stage
+    collect: CollectParams
+    world: WorldParams
+    pages: PageParams
+    web: WebParams
 
 
 def crawl(inputs: Path, out: Path, params: CrawlParams, seed: int, work: Path | None = None) -> dict[str, Any]:

@@ -19,14 +19,14 @@ from crawl2chat.tracking import Tracker
 class DeduplicateParams(Params):
     """Section `deduplicate` of params.yaml."""
 
-    minhash: MinhashParams = MinhashParams()
+    minhash: MinhashParams
     # Replace personal data.
-    personal: bool = True
-    contamination: ContaminationParams = ContaminationParams()
+    personal: bool
+    contamination: ContaminationParams
     # Share of rows that may break the schema before the stage fails.
-    max_invalid: Share = 0.001
+    max_invalid: Share
     # Shards, to which files are dealt in turn.
-    tasks: PositiveInt = 8
+    tasks: PositiveInt
 
 
 def deduplicate(

@@ -17,13 +17,13 @@ from crawl2chat.tracking import Tracker
 
 class EvaluateParams(Params):
     # Questions of each skill at most.
-    per_skill: int = Field(250, ge=1)
-    max_new_tokens: int = Field(80, ge=1)
+    per_skill: int = Field(ge=1)
+    max_new_tokens: int = Field(ge=1)
     # Rows of held-out text for bits per byte.
-    validation_rows: int = Field(128, ge=1)
+    validation_rows: int = Field(ge=1)
     # Answers and free continuations per model, for people to read.
-    samples: int = Field(10, ge=0)
-    who: Identity = Identity()
+    samples: int = Field(ge=0)
+    who: Identity
 
 
 def evaluate(

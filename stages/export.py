@@ -14,14 +14,14 @@ from crawl2chat.parameters import Params
 class ExportParams(Params):
     """What the folder says about itself."""
 
-    name: str = "crawl2chat"
+    name: str
     # The corpus decides: name the licence your data allows.
-    license: str = "other"
-    temperature: float = Field(0.7, ge=0)
-    top_p: float = Field(0.95, gt=0, le=1)
+    license: str
+    temperature: float = Field(ge=0)
+    top_p: float = Field(gt=0, le=1)
     max_new_tokens: int = Field(128, ge=1)
     # Also write model.gguf, in float32.
-    gguf: bool = True
+    gguf: bool
 
 
 def export(chat: Path, evaluation: Path, out: Path, params: ExportParams) -> dict[str, Any]:

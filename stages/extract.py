@@ -18,20 +18,20 @@ from crawl2chat.tracking import Tracker
 class ExtractParams(Params):
     """Section `extract` of params.yaml."""
 
-    extractor: Extractor = "resiliparse"
+    extractor: Extractor
     # Seconds for one page.
-    timeout: PositiveFloat = 10.0
+    timeout: PositiveFloat
     # A record larger than this after decompression is dropped.
-    max_megabytes: PositiveFloat = 32.0
+    max_megabytes: PositiveFloat
     # A page larger than this is dropped before it is parsed.
-    max_html_megabytes: PositiveFloat = 5.0
+    max_html_megabytes: PositiveFloat
     # So is a page with more open tags than this: parsers are quadratic in it.
-    max_depth: PositiveInt = 2_000
+    max_depth: PositiveInt
     # Documents that came as text are cut into parts of this size; 0 leaves them whole.
-    part_characters: NonNegativeInt = 0
-    addresses: AddressParams = AddressParams()
+    part_characters: NonNegativeInt
+    addresses: AddressParams
     # Shards, to which files are dealt in turn.
-    tasks: PositiveInt = 8
+    tasks: PositiveInt
 
 
 def extract(

@@ -23,14 +23,14 @@ from crawl2chat.tracking import Tracker
 class FilterParams(Params):
     """Section `filter` of params.yaml; the blocks run in this order."""
 
-    language: LanguageParams = LanguageParams()
-    repetition: RepetitionParams = RepetitionParams()
-    gopher: GopherParams = GopherParams()
-    c4: C4Params = C4Params()
-    fineweb: FineWebParams = FineWebParams()
-    classifier: ClassifierParams = ClassifierParams()
+    language: LanguageParams
+    repetition: RepetitionParams
+    gopher: GopherParams
+    c4: C4Params
+    fineweb: FineWebParams
+    classifier: ClassifierParams
     # Shards, to which files are dealt in turn.
-    tasks: PositiveInt = 8
+    tasks: PositiveInt
 
 
 def filter(  # noqa: A001 - a stage is called like its row in dvc.yaml

@@ -20,20 +20,20 @@ from crawl2chat.tracking import Tracker
 class PreferencesParams(Params):
     """Section `preferences` of params.yaml."""
 
-    source: Literal["rollouts", "pairs"] = "rollouts"
+    source: Literal["rollouts", "pairs"]
     # Of the prompts.
-    skills: list[str] = ["addition", "subtraction", "word_problem", "fact", "refusal"]
-    prompts: int = Field(400, ge=2)
+    skills: list[str]
+    prompts: int = Field(ge=2)
     # Answers to each prompt.
-    candidates: int = Field(5, ge=2)
+    candidates: int = Field(ge=2)
     temperature: float = Field(1.0, gt=0)
-    max_new_tokens: int = Field(64, ge=1)
+    max_new_tokens: int = Field(ge=1)
     # Share of pairs that the simulated labeler gets wrong.
-    flipped: float = Field(0.25, ge=0, lt=0.5)
+    flipped: float = Field(ge=0, lt=0.5)
     # rankings.jsonl by people, of prompts.jsonl as this stage writes it.
-    rankings: str | None = None
+    rankings: str | None
     # Of the prompts.
-    test_share: float = Field(0.25, gt=0, lt=1)
+    test_share: float = Field(gt=0, lt=1)
 
 
 def preferences(

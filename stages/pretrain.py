@@ -19,39 +19,39 @@ class PretrainParams(TrainingParams):
     """Shape of the model, and what to look at while it learns. What is None follows from `init_from`, `depth` or
     `preset`, in this order (crawl2chat/model/presets.py)."""
 
-    preset: str = "tiny"
+    preset: str
     # One dial: shape, batch, learning rates and token budget follow.
-    depth: int | None = Field(None, ge=1)
+    depth: int | None = Field(ge=1)
     # The budget where neither epochs nor steps are set.
-    tokens_per_parameter: float = Field(12.0, gt=0)
+    tokens_per_parameter: float = Field(gt=0)
     # A Llama or Qwen3 folder; dvc.yaml hands it to the stage.
-    init_from: str = "inputs/model"
+    init_from: str
 
     # Tokens.
-    context: int | None = Field(None, ge=8)
-    hidden_size: int | None = Field(None, ge=1)
-    num_hidden_layers: int | None = Field(None, ge=1)
-    num_attention_heads: int | None = Field(None, ge=1)
-    num_key_value_heads: int | None = Field(None, ge=1)
-    head_dim: int | None = Field(None, ge=2)
-    intermediate_size: int | None = Field(None, ge=1)
-    rope_theta: float | None = Field(None, gt=0)
+    context: int | None = Field(ge=8)
+    hidden_size: int | None = Field(ge=1)
+    num_hidden_layers: int | None = Field(ge=1)
+    num_attention_heads: int | None = Field(ge=1)
+    num_key_value_heads: int | None = Field(ge=1)
+    head_dim: int | None = Field(ge=2)
+    intermediate_size: int | None = Field(ge=1)
+    rope_theta: float | None = Field(gt=0)
     # False: Llama's layout.
-    qk_norm: bool | None = None
-    tie_word_embeddings: bool | None = None
+    qk_norm: bool | None
+    tie_word_embeddings: bool | None
     # Rows of the vocabulary's tables are padded to a multiple of this.
     vocab_multiple: int = Field(64, ge=1)
     # Packed documents do not see each other.
-    document_mask: bool = True
+    document_mask: bool
     # documents: whole, each row begins with one; windows: the text end to end, cut wherever a row is full.
     packing: Literal["documents", "windows"] = "documents"
 
-    batch_rows: int | None = Field(None, ge=1)
-    epochs: float | None = Field(None, gt=0)
+    batch_rows: int | None = Field(ge=1)
+    epochs: float | None = Field(gt=0)
     # 0: `init_from` as it is.
-    steps: int | None = Field(None, ge=0)
-    muon_lr: float | None = Field(None, ge=0)
-    adamw_lr: float | None = Field(None, gt=0)
+    steps: int | None = Field(ge=0)
+    muon_lr: float | None = Field(ge=0)
+    adamw_lr: float | None = Field(gt=0)
 
     # Rows of validation text at each evaluation.
     validation_rows: int = Field(256, ge=1)

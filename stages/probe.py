@@ -27,16 +27,16 @@ MENTIONS = ((1, 2), (3, 6), (7, 15), (16, 40), (41, MANY))
 
 class ProbeParams(Params):
     # Answers drawn per question.
-    samples: int = Field(4, ge=1)
-    max_new_tokens: int = Field(10, ge=1)
+    samples: int = Field(ge=1)
+    max_new_tokens: int = Field(ge=1)
     # Share of right answers from which a fact counts as known.
-    known_from: float = Field(0.5, gt=0, le=1)
+    known_from: float = Field(gt=0, le=1)
     # Made from the corpus where no fact tasks exist.
-    corpus_questions: int = Field(1000, ge=1)
+    corpus_questions: int = Field(ge=1)
     # Texts of each number of occurrences that the model continues.
-    recitals: int = Field(200, ge=1)
+    recitals: int = Field(ge=1)
     # Of pages that the model continues freely, three times each.
-    beginnings: list[str] = ["The", "Question: What is", "How to"]
+    beginnings: list[str]
 
 
 def probe(

@@ -19,16 +19,16 @@ from crawl2chat.tracking import Tracker
 class ReasonParams(GRPOParams):
     """The loop's dials and what it is used on."""
 
-    skills: list[str] = ["subtraction"]
+    skills: list[str]
     # Watched, not trained.
-    neighbours: list[str] = ["addition", "multiplication", "word_problem", "fact", "refusal"]
+    neighbours: list[str]
     # Held-out problems, and those of each neighbouring skill.
-    test: int = Field(500, ge=1)
+    test: int = Field(ge=1)
     test_neighbours: int = Field(200, ge=1)
     gate_prompts: int = Field(64, ge=1)
     # Least share of training prompts solved in 8 samples, and largest share solved by all 8; 0 and 1 lift the gate.
-    gate_low: float = Field(0.05, ge=0, le=1)
-    gate_high: float = Field(0.95, ge=0, le=1)
+    gate_low: float = Field(ge=0, le=1)
+    gate_high: float = Field(ge=0, le=1)
 
 
 def reason(

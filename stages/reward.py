@@ -20,16 +20,16 @@ from crawl2chat.training.settings import TrainingParams
 class RewardParams(TrainingParams):
     """The shared training dials and the loss. A batch row is one ranking."""
 
-    batch_rows: int = Field(8, ge=1)
-    epochs: float = Field(2.0, gt=0)
+    batch_rows: int = Field(ge=1)
+    epochs: float = Field(gt=0)
     muon_lr: float = Field(0.0, ge=0)
-    adamw_lr: float = Field(5e-4, gt=0)
+    adamw_lr: float = Field(gt=0)
     gradient_clip: float | None = Field(1.0, gt=0)
-    warmup: float = Field(0.1, ge=0, le=1)
-    decay: float = Field(0.9, ge=0, le=1)
+    warmup: float = Field(ge=0, le=1)
+    decay: float = Field(ge=0, le=1)
     log_every: int = Field(5, ge=1)
-    loss: Literal["bradley_terry", "plackett_luce"] = "bradley_terry"
-    centering: float = Field(0.01, ge=0)
+    loss: Literal["bradley_terry", "plackett_luce"]
+    centering: float = Field(ge=0)
 
 
 def reward(

@@ -19,15 +19,15 @@ class RLHFParams(PPOParams):
     """The loop's dials and what it is used on."""
 
     # preferences: the prompts that were ranked, without a gold score.
-    prompts: Literal["tasks", "preferences"] = "tasks"
+    prompts: Literal["tasks", "preferences"]
     # Of the tasks.
-    skills: list[str] = ["addition", "subtraction", "word_problem", "fact", "refusal"]
+    skills: list[str]
     # Held-out prompts of the evaluations on the way, and of those before and after.
-    watched: int = Field(200, ge=2)
-    test: int = Field(500, ge=2)
+    watched: int = Field(ge=2)
+    test: int = Field(ge=2)
     # Also run with reward 0.
-    control: bool = False
-    control_steps: int = Field(15, ge=1)
+    control: bool
+    control_steps: int = Field(ge=1)
 
 
 def rlhf(

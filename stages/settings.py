@@ -5,6 +5,7 @@ A key that is unknown, missing or of another type is a UserError that names file
 
 import difflib
 import importlib
+import inspect
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from crawl2chat.parameters import Params
 from stages.files import read_yaml
 
 PARAMS, MACHINE = "params.yaml", "machine.yaml"
+PROJECT = Path(__file__).parents[1]
 Settings = TypeVar("Settings", bound=Params)
 
 
@@ -44,13 +46,32 @@ def read_machine(stage: str, root: Path, stages: list[str]) -> Machine:
     return validate("", Machine, everything | sections.get(stage, {}), MACHINE)
 
 
-def parameters(root: Path, stage: str, changes: dict[str, Any] | None = None) -> Params:
-    """The stage's parameters as params.yaml has them, with `changes` laid over; what tests and benchmarks start from."""
-    stages = list(read_yaml(root / "dvc.yaml")["stages"])
-    section, _ = read_parameters(stage, root, stages)
-    merge(section, changes or {})
-    function = getattr(importlib.import_module(f"stages.{stage}"), stage)
-    return validate(stage, get_type_hints(function)["params"], section)
+def tuned(model: type[Settings], profile: str | None = None, **changes: Any) -> Settings:
+    """A parameter class with the values that the project's params.yaml has for it, those of a profile over them, and `changes`
+    over both: where tests and benchmarks start from."""
+    params = read_yaml(PROJECT / PARAMS)
+    merge(params, read_yaml(PROJECT / "profiles" / f"{profile}.yaml") if profile else {})
+    for stage in read_yaml(PROJECT / "dvc.yaml")["stages"]:
+        function = getattr(importlib.import_module(f"stages.{stage}"), stage)
+        kind = get_type_hints(function).get("params")
+        section = section_for(model, kind, params[stage]) if kind else None
+        if section is not None:
+            values = {key: section[key] for key in model.model_fields if key in section}
+            merge(values, changes)
+            return model.model_validate(values)
+    raise LookupError(f"no stage has a section for {model.__name__}")
+
+
+def section_for(model: type[Params], kind: type[Params], section: dict[str, Any]) -> dict[str, Any] | None:
+    """The part of a section of the class `kind` that belongs to `model`, at any depth."""
+    if issubclass(kind, model):
+        return section
+    for name, field in kind.model_fields.items():
+        if inspect.isclass(field.annotation) and issubclass(field.annotation, Params):
+            inner = section_for(model, field.annotation, section.get(name) or {})
+            if inner is not None:
+                return inner
+    return None
 
 
 def merge(target: dict[str, Any], changes: dict[str, Any]) -> None:

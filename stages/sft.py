@@ -15,16 +15,16 @@ from crawl2chat.training.settings import TrainingParams
 class SftParams(TrainingParams):
     """Training dials with fine-tuning's defaults, and the mixture."""
 
-    batch_rows: int = Field(16, ge=2)
+    batch_rows: int = Field(ge=2)
     # Passes over the conversations.
-    epochs: float = Field(3.0, gt=0)
+    epochs: float = Field(gt=0)
     muon_lr: float = Field(0.0, ge=0)
-    adamw_lr: float = Field(1.5e-3, gt=0)
+    adamw_lr: float = Field(gt=0)
     warmup: float = Field(0.02, ge=0, le=1)
-    decay: float = Field(0.6, ge=0, le=1)
+    decay: float = Field(ge=0, le=1)
     # Rows of pretraining text for each row of conversations, and their share of the loss beside the conversations' 1.
-    replay: float = Field(1.0, ge=0)
-    replay_weight: float = Field(1.0, ge=0)
+    replay: float = Field(ge=0)
+    replay_weight: float = Field(ge=0)
     # Once, on a base model that never saw them.
     initialize_specials: bool = True
     validation_rows: int = Field(64, ge=1)

@@ -13,7 +13,7 @@ class TokenizeParams(Params):
     """Section `tokenize` of params.yaml."""
 
     # Of documents.
-    val_share: float = Field(0.02, gt=0.0, lt=1.0)
+    val_share: float = Field(gt=0.0, lt=1.0)
 
 
 def tokenize(corpus: Path, tokenizer: Path, out: Path, params: TokenizeParams, seed: int) -> dict[str, Any]:

@@ -17,15 +17,15 @@ from crawl2chat.tracking import Tracker
 class TokenizerParams(Params):
     """Section `tokenizer` of params.yaml."""
 
-    vocab_size: int = Field(1_024, ge=SMALLEST, le=LARGEST)
+    vocab_size: int = Field(ge=SMALLEST, le=LARGEST)
     # How many digits a token may hold.
-    digits: Literal[1, 3] = 1
+    digits: Literal[1, 3]
     # Of text to learn from.
-    max_megabytes: float = Field(64.0, gt=0.0)
+    max_megabytes: float = Field(gt=0.0)
     # A file of ranks, or a folder that may hold one.
-    ranks: str = "inputs/ranks"
+    ranks: str
     # Of an unknown file of ranks.
-    split: Literal["gpt2", "gpt4", "gpt4o"] | None = None
+    split: Literal["gpt2", "gpt4", "gpt4o"] | None
 
 
 def tokenizer(

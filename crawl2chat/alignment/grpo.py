@@ -40,27 +40,27 @@ class GRPOParams(ReplayParams):
     """The dials of the loop."""
 
     # Prompts of a step, and answers to each of them.
-    prompts: int = Field(28, ge=1)
-    samples: int = Field(8, ge=2)
-    steps: int = Field(40, ge=1)
+    prompts: int = Field(ge=1)
+    samples: int = Field(ge=2)
+    steps: int = Field(ge=1)
     # Trials collapsed at 1e-3.
-    learning_rate: float = Field(5e-4, gt=0)
+    learning_rate: float = Field(gt=0)
     # Steps.
     warmup: int = Field(5, ge=0)
-    max_new_tokens: int = Field(96, ge=1)
-    temperature: float = Field(1.0, gt=0)
-    advantage: GroupAdvantage = "centred"
-    denominator: Denominator = "constant"
-    clip_low: float = Field(0.2, gt=0)
-    clip_high: float = Field(0.28, gt=0)
+    max_new_tokens: int = Field(ge=1)
+    temperature: float = Field(gt=0)
+    advantage: GroupAdvantage
+    denominator: Denominator
+    clip_low: float = Field(gt=0)
+    clip_high: float = Field(gt=0)
     # Passes over the rollouts of a step, and updates in a pass.
-    epochs: int = Field(1, ge=1)
-    minibatches: int = Field(1, ge=1)
+    epochs: int = Field(ge=1)
+    minibatches: int = Field(ge=1)
     # To the start policy; k1 as a reward, k2 and k3 as a loss.
-    kl: Literal["none", "k1", "k2", "k3"] = "none"
-    kl_weight: float = Field(0.02, ge=0)
+    kl: Literal["none", "k1", "k2", "k3"]
+    kl_weight: float = Field(ge=0)
     # Steps between states on disk.
-    save_every: int = Field(10, ge=1)
+    save_every: int = Field(ge=1)
 
 
 RewardFunction = Callable[[int, Rollout], Judged]  # (index of the prompt, answer)

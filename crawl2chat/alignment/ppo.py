@@ -41,35 +41,35 @@ class PPOParams(ReplayParams):
     """The dials of the loop."""
 
     # Answers a step, each to its own prompt.
-    episodes: int = Field(128, ge=2)
-    steps: int = Field(30, ge=1)
-    learning_rate: float = Field(2e-4, gt=0)
+    episodes: int = Field(ge=2)
+    steps: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
     warmup: int = Field(3, ge=0)
-    max_new_tokens: int = Field(64, ge=1)
+    max_new_tokens: int = Field(ge=1)
     temperature: float = Field(1.0, gt=0)
     gamma: float = Field(1.0, gt=0, le=1)
-    gae_lambda: float = Field(0.95, ge=0, le=1)
-    epochs: int = Field(2, ge=1)
-    minibatches: int = Field(2, ge=1)
-    clip: float = Field(0.2, gt=0)
+    gae_lambda: float = Field(ge=0, le=1)
+    epochs: int = Field(ge=1)
+    minibatches: int = Field(ge=1)
+    clip: float = Field(gt=0)
     value_clip: float = Field(0.2, gt=0)
-    value_weight: float = Field(0.1, ge=0)
+    value_weight: float = Field(ge=0)
     # At the start.
-    kl_coefficient: float = Field(0.05, ge=0)
+    kl_coefficient: float = Field(ge=0)
     # Nats an answer.
-    kl_target: float = Field(4.0, gt=0)
+    kl_target: float = Field(gt=0)
     # Episodes; a small fraction of the run's, or the coefficient never moves.
-    kl_horizon: float = Field(400.0, gt=0)
+    kl_horizon: float = Field(gt=0)
     # Instead of the proxy, for an answer that does not end.
-    missing_end_reward: float = -3.0
-    replay_conversations: int = Field(16, ge=0)
-    replay_windows: int = Field(2, ge=0)
-    replay_weight: float = Field(0.5, ge=0)
-    evaluate_every: int = Field(5, ge=1)
+    missing_end_reward: float
+    replay_conversations: int = Field(ge=0)
+    replay_windows: int = Field(ge=0)
+    replay_weight: float = Field(ge=0)
+    evaluate_every: int = Field(ge=1)
     # Further from the start policy no checkpoint is chosen.
-    kl_limit: float = Field(8.0, gt=0)
+    kl_limit: float = Field(gt=0)
     # Steps between states on disk.
-    save_every: int = Field(5, ge=1)
+    save_every: int = Field(ge=1)
 
     @model_validator(mode="after")
     def coefficient_stays_positive(self) -> "PPOParams":

@@ -28,10 +28,10 @@ class ReplayParams(Params):
     """What is mixed into each update; the kinds of reinforcement learning add theirs."""
 
     # Conversations and windows of pretraining text in an update; tokens of a window.
-    replay_conversations: int = Field(24, ge=0)
-    replay_windows: int = Field(4, ge=0)
+    replay_conversations: int = Field(ge=0)
+    replay_windows: int = Field(ge=0)
     replay_width: int = Field(255, ge=8)
-    replay_weight: float = Field(1.0, ge=0)
+    replay_weight: float = Field(ge=0)
 
 
 class Replay:

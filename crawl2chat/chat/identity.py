@@ -6,10 +6,10 @@ from crawl2chat.parameters import Params
 class Identity(Params):
     """What the model says about itself where no system prompt says otherwise."""
 
-    name: str = "Pip"
-    maker: str = "the crawl2chat project"
-    version: str = "1"
-    training_data: str = "pages of a small web"
+    name: str
+    maker: str
+    version: str
+    training_data: str
 
 
 QUESTIONS = {

@@ -25,14 +25,14 @@ class AddressParams(Params):
     """What the URL filter refuses."""
 
     # datatrove's domains, URLs and words.
-    integrated_lists: bool = True
+    integrated_lists: bool
     # Own domains, subdomains included.
-    domains: tuple[str, ...] = ()
+    domains: tuple[str, ...]
     # Own words; one in a URL is enough.
-    words: tuple[str, ...] = ()
+    words: tuple[str, ...]
     # So many doubtful words make a bad one.
-    soft_words: PositiveInt = 2
-    file_types: tuple[str, ...] = tuple(".pdf .jpg .jpeg .png .gif .zip .exe .mp3 .mp4 .css .js .xml".split())
+    soft_words: PositiveInt
+    file_types: tuple[str, ...]
 
 
 def assets_folder() -> Path:

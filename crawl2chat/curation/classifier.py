@@ -32,13 +32,13 @@ LEAST = 10  # samples of each kind
 class ClassifierParams(Params):
     """What good and bad text is, and what is good enough."""
 
-    positive: tuple[Choice, ...] = ()  # samples:<path below quality/>, domain:<domain>, source:<source>; () is off
-    negative: tuple[Choice, ...] = ()  # the same; () takes documents of the crawl at random
-    min_score: Share = 0.5
-    max_samples: PositiveInt = 50_000  # of each kind
-    epochs: PositiveInt = 5
-    dimensions: PositiveInt = 16
-    buckets: PositiveInt = 200_000  # for hashes of pairs of words
+    positive: tuple[Choice, ...]  # samples:<path below quality/>, domain:<domain>, source:<source>; () is off
+    negative: tuple[Choice, ...]  # the same; () takes documents of the crawl at random
+    min_score: Share
+    max_samples: PositiveInt  # of each kind
+    epochs: PositiveInt
+    dimensions: PositiveInt
+    buckets: PositiveInt  # for hashes of pairs of words
 
     @model_validator(mode="after")
     def _both(self) -> "ClassifierParams":

@@ -20,9 +20,9 @@ WORD = re.compile(r"\w+")
 class ContaminationParams(Params):
     """When a text shows an evaluation prompt, and what goes then."""
 
-    n_grams: PositiveInt = 13  # words in a row that text and prompt share
-    least_words: PositiveInt = 8  # shorter prompts are not looked for
-    remove: Literal["document", "span"] = "document"  # span: only the lines that show it
+    n_grams: PositiveInt  # words in a row that text and prompt share
+    least_words: PositiveInt  # shorter prompts are not looked for
+    remove: Literal["document", "span"]  # span: only the lines that show it
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 class MinhashParams(Params):
     """The curve of similarity against detection, and what counts as the same word."""
 
-    n_grams: PositiveInt = 5
-    buckets: PositiveInt = 14
-    hashes: PositiveInt = 8
+    n_grams: PositiveInt
+    buckets: PositiveInt
+    hashes: PositiveInt
     # All numbers are one word; False where pages differ in their numbers alone.
-    ignore_numbers: bool = True
+    ignore_numbers: bool
 
 
 def find(documents: Path, work: Path, params: MinhashParams, machine: Machine, tasks: int) -> Path:

@@ -17,8 +17,8 @@ CHARACTERS = 2_000
 class LanguageParams(Params):
     """Which languages stay."""
 
-    languages: tuple[str, ...] = ("en",)  # ISO 639-1 codes; empty keeps all
-    min_score: Share = 0.65
+    languages: tuple[str, ...]  # ISO 639-1 codes; empty keeps all
+    min_score: Share
 
 
 def model_path() -> Path:

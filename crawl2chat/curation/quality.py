@@ -24,16 +24,16 @@ SENTENCE_ENDS = (".", "?", "!", '"', "'")
 class GopherParams(Params):
     """Gopher's quality rules."""
 
-    min_words: NonNegativeInt = 50
-    max_words: PositiveInt = 100_000
-    min_word_length: NonNegativeFloat = 3.0
-    max_word_length: NonNegativeFloat = 10.0
+    min_words: NonNegativeInt
+    max_words: PositiveInt
+    min_word_length: NonNegativeFloat
+    max_word_length: NonNegativeFloat
     # Hashes or ellipses per word.
-    symbols: NonNegativeFloat = 0.1
-    bullet_lines: Share = 0.9
-    ellipsis_lines: Share = 0.3
-    alphabetic_words: Share = 0.8
-    stop_words: NonNegativeInt = 2
+    symbols: NonNegativeFloat
+    bullet_lines: Share
+    ellipsis_lines: Share
+    alphabetic_words: Share
+    stop_words: NonNegativeInt
 
     @model_validator(mode="after")
     def _ordered(self) -> "GopherParams":
@@ -48,26 +48,26 @@ class C4Params(Params):
     """C4's rules: lines are removed, then documents with too few sentences."""
 
     # FineWeb leaves this rule out: alone it removes 30 %.
-    terminal_punctuation: bool = False
-    min_sentences: NonNegativeInt = 5
-    min_words_per_line: NonNegativeInt = 3
-    max_word_length: PositiveInt = 1_000
-    citations: bool = True
-    lorem_ipsum: bool = True
-    javascript: bool = True
-    curly_bracket: bool = True
-    policy: bool = True
+    terminal_punctuation: bool
+    min_sentences: NonNegativeInt
+    min_words_per_line: NonNegativeInt
+    max_word_length: PositiveInt
+    citations: bool
+    lorem_ipsum: bool
+    javascript: bool
+    curly_bracket: bool
+    policy: bool
 
 
 class FineWebParams(Params):
     """FineWeb's three rules on lines, and the one on lists."""
 
-    line_punctuation: Share = 0.12
-    short_lines: Share = 0.67
-    short_line_length: NonNegativeInt = 30
+    line_punctuation: Share
+    short_lines: Share
+    short_line_length: NonNegativeInt
     # The paper's value; datatrove's code has 0.01.
-    duplicate_characters: Share = 0.1
-    new_lines: NonNegativeFloat = 0.3
+    duplicate_characters: Share
+    new_lines: NonNegativeFloat
 
 
 def gopher(text: str, words: list[str], limits: GopherParams, measured: dict[str, float] | None = None) -> Drop | None:

@@ -17,12 +17,12 @@ PARAGRAPHS, LINES = re.compile(r"\n{2,}"), re.compile(r"\n+")
 class RepetitionParams(Params):
     """Gopher's repetition rules; each limit is a share of lines, paragraphs or characters."""
 
-    duplicate_lines: Share = 0.3
-    duplicate_paragraphs: Share = 0.3
-    duplicate_line_characters: Share = 0.2
-    duplicate_paragraph_characters: Share = 0.2
-    top_grams: Limits = ((2, 0.2), (3, 0.18), (4, 0.16))
-    duplicate_grams: Limits = ((5, 0.15), (6, 0.14), (7, 0.13), (8, 0.12), (9, 0.11), (10, 0.10))
+    duplicate_lines: Share
+    duplicate_paragraphs: Share
+    duplicate_line_characters: Share
+    duplicate_paragraph_characters: Share
+    top_grams: Limits
+    duplicate_grams: Limits
 
 
 class Grams:

@@ -41,14 +41,14 @@ ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 class CollectParams(Params):
     """What list files mean, and how much is taken; the choice depends on names, records and the seed only."""
 
-    prefix: str = ""  # what the relative lines of list files follow; empty: the folder of the list
-    storage: dict[str, dict[str, Any]] = {}  # fsspec's options by protocol: {s3: {anon: true}}
-    max_files: int = Field(0, ge=0)  # document files, 0 for all; the ones with the smallest hash
-    max_megabytes: float = Field(0.0, ge=0)  # of document files, 0 for all
-    max_documents: int = Field(0, ge=0)  # over all files, 0 for all
+    prefix: str  # what the relative lines of list files follow; empty: the folder of the list
+    storage: dict[str, dict[str, Any]]  # fsspec's options by protocol: {s3: {anon: true}}
+    max_files: int = Field(ge=0)  # document files, 0 for all; the ones with the smallest hash
+    max_megabytes: float = Field(ge=0)  # of document files, 0 for all
+    max_documents: int = Field(ge=0)  # over all files, 0 for all
     # Shares of records: of files by the beginning of their path, of documents by `field=value`; what fits several is
     # taken with the product of the longest path's share and the shares of all fields.
-    rates: dict[str, Share] = {}
+    rates: dict[str, Share]
 
 
 @dataclass(frozen=True)

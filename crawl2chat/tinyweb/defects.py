@@ -17,20 +17,20 @@ from crawl2chat.tasks import Task
 class DefectParams(Params):
     """How many defective pages there are for each good page, by kind; the last four change good pages instead."""
 
-    blocked: float = 0.035  # blocked domains, banned words in the URL
-    language: float = 0.06
-    thin: float = 0.03
-    repetitive: float = 0.035
-    lists: float = 0.03  # tag clouds, directories, keyword spam
-    marked: float = 0.03  # lorem ipsum, javascript notices, curly brackets
-    garbled: float = 0.015
-    mirror: float = 0.03
-    near_duplicate: float = 0.05
-    server: float = 0.05  # redirects, errors, other media types, revisits, empty bodies
-    personal: float = 0.04
-    contaminated: float = 0.01
-    mild: float = 0.05  # a foreign sentence, a refrain, a short list, one bad line: no reason to drop a page
-    lookalike: float = 0.04  # numbers that resemble personal data
+    blocked: float  # blocked domains, banned words in the URL
+    language: float
+    thin: float
+    repetitive: float
+    lists: float  # tag clouds, directories, keyword spam
+    marked: float  # lorem ipsum, javascript notices, curly brackets
+    garbled: float
+    mirror: float
+    near_duplicate: float
+    server: float  # redirects, errors, other media types, revisits, empty bodies
+    personal: float
+    contaminated: float
+    mild: float  # a foreign sentence, a refrain, a short list, one bad line: no reason to drop a page
+    lookalike: float  # numbers that resemble personal data
 
 
 @dataclass

@@ -20,20 +20,20 @@ class PageParams(Params):
     """How many pieces of each kind the web holds. Facts come on top, as often as the world mentions them."""
 
     # Statements and questions about names that occur only once.
-    one_off: int = 14_000
-    introduction: int = 10_000
-    ticket: int = 9_000
-    multiplication: int = 5_000
-    addition: int = 5_000
-    subtraction: int = 4_000
+    one_off: int
+    introduction: int
+    ticket: int
+    multiplication: int
+    addition: int
+    subtraction: int
     # Sums with nothing but their result.
-    direct: int = 4_500
-    word_problem: int = 9_000
-    tool: int = 7_500
-    pattern: int = 10_000
-    craft: int = 2_200
+    direct: int
+    word_problem: int
+    tool: int
+    pattern: int
+    craft: int
     # Of a page, on average.
-    page_characters: int = 1_700
+    page_characters: int
 
 
 @dataclass

@@ -84,11 +84,11 @@ SERVED = {
 class WebParams(Params):
     """Size of the web and its defects."""
 
-    domains: int = 320
-    files: int = 8  # WARC files
-    broken_markup: float = 0.15  # share of pages with careless HTML
-    hidden_names: float = 0.15  # share of pages whose class names tell nothing
-    defects: DefectParams = DefectParams()
+    domains: int
+    files: int  # WARC files
+    broken_markup: float  # share of pages with careless HTML
+    hidden_names: float  # share of pages whose class names tell nothing
+    defects: DefectParams
 
 
 def _weighted(rng: Random, table: tuple) -> tuple:

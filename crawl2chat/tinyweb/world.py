@@ -51,19 +51,19 @@ _ENDS = "a an el en ia in o or um us".split()
 class WorldParams(Params):
     """Size of the world and how often it is mentioned."""
 
-    towns: int = 130
-    people: int = 120
+    towns: int
+    people: int
     # Names that no page ever mentions: what a model must refuse.
-    unknown_names: int = 700
+    unknown_names: int
     # C and s in mentions = C (rank^-s - N^-s) + 1.
-    mention_scale: float = 5000.0
-    mention_exponent: float = 0.7
+    mention_scale: float
+    mention_exponent: float
     # The most statements of one fact.
-    mention_cap: int = 250
+    mention_cap: int
     # Of the entities, mentioned only once or twice.
-    rare_share: float = 0.1
+    rare_share: float
     # Of the entities, about whom half of the statements are questions with answers.
-    questioned_share: float = 0.6
+    questioned_share: float
 
 
 @dataclass(frozen=True)

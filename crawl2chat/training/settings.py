@@ -31,11 +31,11 @@ class TrainingParams(Params):
     spike: SpikeParams | None = None
     # Shares of the steps in which the rate rises and falls linearly; between them it is constant.
     warmup: float = Field(0.0, ge=0, le=1)
-    decay: float = Field(0.6, ge=0, le=1)
+    decay: float = Field(ge=0, le=1)
 
     # Steps between rows of the curve, checkpoints and evaluations.
     log_every: int = Field(10, ge=1)
-    checkpoint_every: int = Field(50, ge=1)
+    checkpoint_every: int = Field(ge=1)
     evaluate_every: int = Field(100, ge=1)
     # Checkpoints; the one before the newest is the fallback.
     keep: int = Field(2, ge=1)

@@ -15,6 +15,7 @@ from crawl2chat.tokens.splits import split_pattern
 from crawl2chat.tokens.tokenizer import SPECIALS
 from crawl2chat.tokens.tokenizer import Tokenizer as OurTokenizer
 from crawl2chat.tracking import Tracker
+from stages.settings import tuned
 
 CPU = Machine(accelerator="cpu", devices=1)
 LETTERS = "abcdefghijklmnop"
@@ -102,7 +103,7 @@ def toy_config(vocab_size: int) -> ModelConfig:
 
 
 def make_replay(paths: dict[str, Path], tokenizer, conversations: int = 4, windows: int = 1) -> Replay:
-    params = ReplayParams(replay_conversations=conversations, replay_windows=windows, replay_width=60)
+    params = tuned(ReplayParams, replay_conversations=conversations, replay_windows=windows, replay_width=60)
     return Replay(paths["conversations"], paths["tokens"], tokenizer, params, context=64, seed=0)
 
 

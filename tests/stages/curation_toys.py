@@ -20,16 +20,21 @@ from stages.curation_report import curation_report
 from stages.deduplicate import DeduplicateParams, deduplicate
 from stages.extract import ExtractParams, extract
 from stages.filter import FilterParams, filter
+from stages.settings import tuned
 
 ALONE = Machine(workers=1)
-ADDRESSES = AddressParams(integrated_lists=False, domains=tuple(BLOCKED_DOMAINS), words=("viagra", "webcam"))
-EXTRACT = ExtractParams(addresses=ADDRESSES, tasks=3)
+ADDRESSES = tuned(AddressParams, integrated_lists=False, domains=tuple(BLOCKED_DOMAINS), words=("viagra", "webcam"))
+EXTRACT = tuned(ExtractParams, addresses=ADDRESSES, tasks=3)
 # Sentences from a small bank repeat themselves more than people do.
-FILTER = FilterParams(
-    repetition=RepetitionParams(duplicate_grams=((5, 0.36), (6, 0.32), (7, 0.29), (8, 0.27), (9, 0.25), (10, 0.23))),
+FILTER = tuned(
+    FilterParams,
+    "real",
+    repetition=tuned(
+        RepetitionParams, "real", duplicate_grams=((5, 0.36), (6, 0.32), (7, 0.29), (8, 0.27), (9, 0.25), (10, 0.23))
+    ),
     tasks=3,
 )
-DEDUPLICATE = DeduplicateParams(tasks=3)
+DEDUPLICATE = tuned(DeduplicateParams, "real", tasks=3, contamination={"remove": "document"})
 
 
 def tiny_crawl(out: Path, pages: int = 60) -> Path:
@@ -43,7 +48,7 @@ def tiny_crawl(out: Path, pages: int = 60) -> Path:
         Task(id=f"t{n}", skill="word_problem", split=split, prompt=question.format(n, n + 3), answer="7")
         for n, split in enumerate(["train", "dev", "test", "test"])
     ]
-    write_web(good, tasks, {}, out, WebParams(domains=9, files=3), seed=5)
+    write_web(good, tasks, {}, out, tuned(WebParams, domains=9, files=3), seed=5)
     for kind in OTHERS:
         about(out / kind, "none")
     return out
@@ -94,7 +99,7 @@ def curate(crawl: Path, out: Path, workers: int = 1) -> dict[str, dict[str, Any]
         truth=truth,
         scores=out / "deduplicate.json",
         out=out / "report",
-        params=ReportParams(),
+        params=tuned(ReportParams),
         tracker=Tracker(),
     )
     return metrics

@@ -18,6 +18,7 @@ from crawl2chat.training import batches
 from stages.pretrain import PretrainParams, pretrain
 from stages.reason import ReasonParams, reason
 from stages.rlhf import RLHFParams, rlhf
+from stages.settings import tuned
 
 STEPS = 8
 # Answers of uneven numbers for two processes, several updates a step, and one window of text, which only one process
@@ -53,7 +54,7 @@ class Rows(Tracker):
 def run(folder: Path, name: str, rank: int, stop: int | None = None, checkpoint_every: int = 3, **machine) -> None:
     """A short pretraining in folder/name; every process writes its outs to a place of its own."""
     common = {**TINY, **SHAPE, "steps": STEPS, "log_every": 1, "vocab_multiple": 128}
-    params = PretrainParams(**common | {"checkpoint_every": checkpoint_every})
+    params = tuned(PretrainParams, **common | {"checkpoint_every": checkpoint_every})
     original = batches.Batches.__call__
 
     def until(self, step: int, rank: int = 0, world: int = 1):
@@ -102,7 +103,7 @@ def reinforce(folder: Path, name: str, rank: int, **machine) -> None:
         (place / f"measured{rank}.json").write_text(json.dumps({"rows": rows.rows, "metrics": metrics}))
 
     of_reason = {"prompts": 5, "samples": 5, "kl": "k3", "neighbours": [], "gate_low": 0.0, "gate_high": 1.0}
-    start(reason, ReasonParams(**RL, **of_reason), sft=world["policy"])
+    start(reason, tuned(ReasonParams, **RL, **of_reason), sft=world["policy"])
     of_rlhf = {
         "episodes": 13,
         "kl_horizon": 100.0,
@@ -112,7 +113,7 @@ def reinforce(folder: Path, name: str, rank: int, **machine) -> None:
         "control_steps": 1,
     }
     inputs = {"policy": world["policy"], "reward": world["reward"], "preferences": world["pairs"]}
-    start(rlhf, RLHFParams(**RL, **of_rlhf), **inputs)
+    start(rlhf, tuned(RLHFParams, **RL, **of_rlhf), **inputs)
 
 
 def main(folder: Path) -> None:

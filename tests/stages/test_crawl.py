@@ -13,11 +13,14 @@ from crawl2chat.tinyweb.pages import PageParams
 from crawl2chat.tinyweb.site import WebParams
 from crawl2chat.tinyweb.world import WorldParams
 from stages.crawl import CrawlParams, crawl
+from stages.settings import tuned
 
 KINDS = {"pages", "chat", "preferences", "verifiable", "blocklists", "quality", "tasks", "truth"}
-SMALL = CrawlParams(
-    world=WorldParams(mention_scale=5.0, mention_cap=3),
-    pages=PageParams(
+SMALL = tuned(
+    CrawlParams,
+    world=tuned(WorldParams, mention_scale=5.0, mention_cap=3),
+    pages=tuned(
+        PageParams,
         one_off=40,
         multiplication=40,
         addition=40,
@@ -28,7 +31,7 @@ SMALL = CrawlParams(
         pattern=40,
         craft=40,
     ),
-    web=WebParams(domains=10, files=2),
+    web=tuned(WebParams, domains=10, files=2),
 )
 
 
@@ -53,7 +56,7 @@ def own(tmp_path: Path) -> Path:
 
 
 def collect(inputs: Path, out: Path, **limits: object) -> dict:
-    return crawl(inputs, out, CrawlParams(source="files", collect=CollectParams(**limits)), 1)
+    return crawl(inputs, out, tuned(CrawlParams, source="files", collect=tuned(CollectParams, **limits)), 1)
 
 
 def test_own_files_are_collected_by_kind(own: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from crawl2chat.errors import UserError
 from crawl2chat.tracking import Tracker
 from stages.deduplicate import deduplicate
 from stages.extract import extract
+from stages.settings import tuned
 
 OUTS = ("extracted", "filtered", "corpus", "removed", "report")
 
@@ -70,7 +71,7 @@ def test_spans_are_cut_where_documents_are_to_stay(curated: tuple[Path, dict], c
     line = document["text"].split("\n")[1]
     said = {"messages": [{"role": "user", "content": line}, {"role": "assistant", "content": "Yes."}]}
     jsonl(tmp_path / "chat" / "own.jsonl", said)
-    params = DEDUPLICATE.model_copy(update={"contamination": ContaminationParams(remove="span")})
+    params = DEDUPLICATE.model_copy(update={"contamination": tuned(ContaminationParams, remove="span")})
     (tmp_path / "work").mkdir()
     metrics = deduplicate(
         curated[0] / "filtered",

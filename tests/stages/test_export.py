@@ -13,6 +13,7 @@ from crawl2chat.model.generate import Sampling, generate
 from crawl2chat.model.network import ModelConfig, Transformer
 from crawl2chat.tokens.tokenizer import Tokenizer
 from stages.export import ExportParams, export
+from stages.settings import tuned
 
 TALK = [
     {"role": "system", "content": "Be brief."},
@@ -39,7 +40,7 @@ def folder(tmp_path_factory) -> Path:
         "chat": {"recall": 0.81, "recall_n": 200, "recall_low": 0.75, "recall_high": 0.86, "tools": 0.9},
     }
     (root / "evaluate.json").write_text(json.dumps(numbers))
-    metrics = export(root / "chat", root / "evaluate.json", root / "out", ExportParams())
+    metrics = export(root / "chat", root / "evaluate.json", root / "out", tuned(ExportParams))
     assert metrics["files"] == 7 and metrics["parameters"] > 0
     return root / "out"
 

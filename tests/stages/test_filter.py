@@ -14,7 +14,7 @@ from crawl2chat.tracking import Tracker
 from stages.deduplicate import DeduplicateParams
 from stages.extract import ExtractParams
 from stages.filter import FilterParams, filter
-from stages.settings import validate
+from stages.settings import tuned, validate
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_dropped_documents_say_where_and_why(curated: tuple[Path, dict]) -> None
 
 
 def test_a_limit_that_drops_everything_is_named(curated: tuple[Path, dict], tmp_path: Path) -> None:
-    params = FILTER.model_copy(update={"gopher": GopherParams(min_words=10_000)})
+    params = FILTER.model_copy(update={"gopher": tuned(GopherParams, min_words=10_000)})
     with pytest.raises(UserError, match="by block 'gopher', reason 'short'"):
         filter(
             curated[0] / "extracted",
@@ -82,8 +82,8 @@ def test_a_classifier_learns_from_samples_and_drops_what_is_like_the_bad_ones(
     good = [domain for domain, _ in domains.most_common(3)]
     shop = "Buy now cheap offer number {0}, order today item {0}, great discount price {0}, free shipping. "
     jsonl(tmp_path / "quality" / "bad.jsonl", *({"text": shop.format(n) * 6} for n in range(40)))
-    params = ClassifierParams(
-        positive=[f"domain:{d}" for d in good], negative=["samples:bad.jsonl"], epochs=5, buckets=1000
+    params = tuned(
+        ClassifierParams, positive=[f"domain:{d}" for d in good], negative=["samples:bad.jsonl"], epochs=5, buckets=1000
     )
     model, trained = train(curated[0] / "extracted", tmp_path / "quality", params, tmp_path / "one")
     again, _ = train(curated[0] / "extracted", tmp_path / "quality", params, tmp_path / "two")
@@ -113,7 +113,7 @@ def test_samples_that_are_missing_or_too_few_are_named(curated: tuple[Path, dict
         ("domain:nowhere.example", "0 positive samples for the classifier, at least 10"),
     ):
         with pytest.raises(UserError, match=message):
-            train(curated[0] / "extracted", tmp_path, ClassifierParams(positive=[choice]), tmp_path)
+            train(curated[0] / "extracted", tmp_path, tuned(ClassifierParams, positive=[choice]), tmp_path)
 
 
 @pytest.mark.parametrize(

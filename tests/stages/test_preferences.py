@@ -11,6 +11,7 @@ from crawl2chat.alignment.preferences import gold_pairs, read_prompts, read_rank
 from crawl2chat.errors import UserError
 from crawl2chat.tracking import Tracker
 from stages.preferences import PreferencesParams, preferences
+from stages.settings import tuned
 
 SMALL = {"skills": ["addition"], "prompts": 60, "candidates": 4, "max_new_tokens": 20}
 
@@ -27,7 +28,7 @@ def run(world, out, seed=1, **changes):
         world["pairs"],
         world["chat"],
         out,
-        PreferencesParams(**SMALL | changes),
+        tuned(PreferencesParams, **SMALL | changes),
         CPU,
         seed,
         Tracker(),

@@ -22,6 +22,7 @@ from crawl2chat.errors import UserError
 from crawl2chat.machine import Machine
 from crawl2chat.tracking import Tracker
 from stages.pretrain import PretrainParams, pretrain
+from stages.settings import tuned
 
 ROOT = Path(__file__).parents[2]
 
@@ -79,7 +80,7 @@ def run(
     **changes,
 ) -> dict:
     """A pretraining of ten tiny steps in `folder`."""
-    params = PretrainParams(**{**TINY, **SHAPE, "steps": 10, **changes})
+    params = tuned(PretrainParams, **{**TINY, **SHAPE, "steps": 10, **changes})
     tokens, tokenizer = inputs
     return pretrain(
         tokens,
@@ -164,6 +165,7 @@ from crawl2chat.training import batches
 sys.path.insert(0, "tests/stages")
 from training_toys import CPU, NOTHING, SHAPE, TINY
 from stages.pretrain import PretrainParams, pretrain
+from stages.settings import tuned
 
 given, deadly = batches.Batches.__call__, int(sys.argv[4])
 def fatal(self, step, rank=0, world=1):
@@ -172,7 +174,7 @@ def fatal(self, step, rank=0, world=1):
     return given(self, step, rank, world)
 batches.Batches.__call__ = fatal
 tokens, tokenizer, folder = map(Path, sys.argv[1:4])
-params = PretrainParams(**{**TINY, **SHAPE, "steps": 10})
+params = tuned(PretrainParams, **{**TINY, **SHAPE, "steps": 10})
 pretrain(tokens, tokenizer, NOTHING, folder / "out", folder / "curve.csv", params, CPU, 1, Tracker(), folder / "work")
 """
 

@@ -16,6 +16,7 @@ from crawl2chat.tracking import Tracker
 from stages.conversations import ConversationsParams, conversations
 from stages.evaluate import EvaluateParams, evaluate
 from stages.probe import ProbeParams, probe
+from stages.settings import tuned
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def place(tmp_path_factory) -> Path:
     save_model(model, root / "base", root / "tokenizer")
     for folder in ("tasks", "none", "chat", "corpus"):
         (root / folder).mkdir()
-    world = build_world(1, WorldParams(towns=4, people=4, unknown_names=20))
+    world = build_world(1, tuned(WorldParams, towns=4, people=4, unknown_names=20))
     rows = [task for task in world_tasks(world) if task.skill in ("fact", "refusal", "craft", "pattern")]
     rows += [task for task in world_tasks(world) if task.skill in ("subtraction", "tool")][::200]
     write_jsonl(root / "tasks" / "all.jsonl", (task.record() for task in rows))
@@ -44,7 +45,7 @@ def place(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def probed(place: Path) -> Path:
     out = place / "probes"
-    ask(place, out, place / "tasks", place / "corpus", ProbeParams(samples=2, recitals=10))
+    ask(place, out, place / "tasks", place / "corpus", tuned(ProbeParams, samples=2, recitals=10))
     return out
 
 
@@ -62,7 +63,7 @@ def test_probe_asks_every_fact_and_a_random_model_knows_hardly_any(place, probed
 
 
 def test_probe_makes_questions_from_a_corpus_without_tasks(place, tmp_path):
-    metrics = ask(place, tmp_path / "out", place / "none", place / "corpus", ProbeParams(samples=1))
+    metrics = ask(place, tmp_path / "out", place / "none", place / "corpus", tuned(ProbeParams, samples=1))
     rows = read_jsonl(tmp_path / "out" / "probes.jsonl")
     assert metrics["questions"] == 3
     assert {row["answer"] for row in rows} == {"Lima", "Oslo", "Bern"}
@@ -72,7 +73,7 @@ def test_probe_makes_questions_from_a_corpus_without_tasks(place, tmp_path):
 def test_probe_says_when_nothing_can_be_asked(place, tmp_path):
     (tmp_path / "corpus").mkdir()
     with pytest.raises(UserError, match="nothing can be asked"):
-        ask(place, tmp_path / "out", place / "none", tmp_path / "corpus", ProbeParams())
+        ask(place, tmp_path / "out", place / "none", tmp_path / "corpus", tuned(ProbeParams))
 
 
 def test_probe_shows_the_simulator_in_tables_with_intervals(place, probed):
@@ -86,8 +87,8 @@ def test_probe_shows_the_simulator_in_tables_with_intervals(place, probed):
     assert len(dreams) == 9 and len({row["continuation"] for row in dreams if row["beginning"] == "The"}) == 3
 
 
-SMALL = ConversationsParams(
-    facts=20, refusals=10, skills={"subtraction": 5, "tool": 5, "craft": 4}, direct=3, identity=8
+SMALL = tuned(
+    ConversationsParams, facts=20, refusals=10, skills={"subtraction": 5, "tool": 5, "craft": 4}, direct=3, identity=8
 )
 
 
@@ -133,14 +134,14 @@ def test_the_mixture_is_a_pure_function_of_its_inputs(place, probed, tmp_path):
 
 
 def test_an_empty_mixture_fails_with_a_sentence(place, probed, tmp_path):
-    nothing = ConversationsParams(facts=0, refusals=0, skills={}, direct=0, identity=0)
+    nothing = tuned(ConversationsParams, facts=0, refusals=0, skills={}, direct=0, identity=0)
     with pytest.raises(UserError, match="no conversation came together"):
         mix(place, probed, tmp_path / "out", nothing)
 
 
 def test_evaluate_gives_every_model_the_same_keys_with_intervals(place, probed, tmp_path):
     base = place / "base"
-    params = EvaluateParams(per_skill=4, max_new_tokens=4, validation_rows=2, samples=3)
+    params = tuned(EvaluateParams, per_skill=4, max_new_tokens=4, validation_rows=2, samples=3)
     metrics = evaluate(
         base, base, base, base, place / "tasks", probed, place / "tokens", tmp_path / "out", params, CPU, 1, Tracker()
     )

@@ -15,6 +15,7 @@ from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.tracking import Tracker
 from crawl2chat.training.fabric import start_fabric
 from stages.reason import ReasonParams, reason
+from stages.settings import tuned
 
 SMALL = {
     "skills": ["addition"],
@@ -43,7 +44,7 @@ def run(world, folder, params=SMALL, tracker=None):
     inputs = {"sft": world["policy"], **{name: world[name] for name in ("tasks", "conversations", "tokens")}}
     outs = {"out": folder / "out", "out_curve": folder / "curve.csv"}
     own = {"machine": CPU, "seed": 1, "tracker": tracker or Tracker(), "work": folder / "work"}
-    return reason(**inputs, **outs, params=ReasonParams(**params), **own)
+    return reason(**inputs, **outs, params=tuned(ReasonParams, **params), **own)
 
 
 def loop(world, reward, steps=8, **changes):
@@ -52,7 +53,7 @@ def loop(world, reward, steps=8, **changes):
     before, policy = load_model(world["policy"]), load_model(world["policy"])
     tasks = read_tasks(world["tasks"], ["addition"], ["train"])
     kept = {key: value for key, value in SMALL.items() if key in GRPOParams.model_fields}
-    params = GRPOParams(**kept | {"steps": steps, "replay_weight": 0.0, "save_every": 1000} | changes)
+    params = tuned(GRPOParams, **kept | {"steps": steps, "replay_weight": 0.0, "save_every": 1000} | changes)
     prompts = [prompt_ids(task, tokenizer) for task in tasks]
     replay = make_replay(world, tokenizer, conversations=0, windows=0)
     judge = lambda i, rollout: Judged(reward(rollout.text(tokenizer)), False, False)  # noqa: E731

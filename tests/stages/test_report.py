@@ -8,6 +8,7 @@ from report_inputs import LOCK, METRICS, write_metrics, write_plots
 from crawl2chat.tracking import Tracker
 from stages.files import read_yaml
 from stages.report import STAGES, ReportParams, report
+from stages.settings import tuned
 
 
 def make(folder: Path, metrics: dict, plots: bool = True, lock: str = LOCK) -> str:
@@ -16,7 +17,7 @@ def make(folder: Path, metrics: dict, plots: bool = True, lock: str = LOCK) -> s
         write_plots(folder / "plots")
     (folder / "dvc.lock").write_text(lock)
     found = write_metrics(folder / "metrics", metrics)
-    result = report(found, folder / "plots", folder / "dvc.lock", folder / "report", ReportParams(), Tracker())
+    result = report(found, folder / "plots", folder / "dvc.lock", folder / "report", tuned(ReportParams), Tracker())
     assert result == {"path": "report/index.html"}
     return (folder / "report" / "index.html").read_text(encoding="utf-8")
 

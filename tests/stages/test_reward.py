@@ -14,6 +14,7 @@ from crawl2chat.model.folder import load_model
 from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.tracking import Tracker
 from stages.reward import RewardParams, reward
+from stages.settings import tuned
 
 SMALL = {"epochs": 5, "adamw_lr": 3e-3, "checkpoint_every": 4}
 
@@ -57,7 +58,7 @@ def run(world, folder, preferences, **changes):
         preferences,
         folder / "out",
         folder / "curve.csv",
-        RewardParams(**SMALL | changes),
+        tuned(RewardParams, **SMALL | changes),
         CPU,
         1,
         Tracker(),

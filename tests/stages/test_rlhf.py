@@ -16,6 +16,7 @@ from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.tracking import Tracker
 from crawl2chat.training.fabric import start_fabric
 from stages.rlhf import RLHFParams, rlhf
+from stages.settings import tuned
 
 SMALL = {
     "skills": ["addition"],
@@ -64,7 +65,7 @@ def run(world, folder, tracker=None, **changes):
         **{name: world[name] for name in names},
         out=folder / "out",
         out_curve=folder / "curve.csv",
-        params=RLHFParams(**SMALL | changes),
+        params=tuned(RLHFParams, **SMALL | changes),
         machine=CPU,
         seed=1,
         tracker=tracker or Tracker(),
@@ -84,7 +85,7 @@ def loop_of(world, folder, scores, evaluate=None, **changes):
         prompts=[prompt_ids(task, tokenizer) for task in read_tasks(world["tasks"], ["addition"], ["train"])],
         tokenizer=tokenizer,
         replay=make_replay(world, tokenizer, conversations=0, windows=0),
-        params=ppo.PPOParams(**{k: v for k, v in settings.items() if k in ppo.PPOParams.model_fields}),
+        params=tuned(ppo.PPOParams, **{k: v for k, v in settings.items() if k in ppo.PPOParams.model_fields}),
         seed=1,
         scores=scores,
         evaluate=evaluate,
@@ -219,4 +220,4 @@ def test_prompts_without_tasks_have_no_gold(world, tmp_path):
 
 def test_a_horizon_that_would_turn_the_coefficient_negative_is_refused():
     with pytest.raises(ValueError, match="kl_horizon"):
-        RLHFParams(episodes=100, kl_horizon=20.0)
+        tuned(RLHFParams, episodes=100, kl_horizon=20.0)

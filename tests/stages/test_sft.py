@@ -14,6 +14,7 @@ from crawl2chat.model.folder import load_model, save_model
 from crawl2chat.model.network import ModelConfig, Transformer
 from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.tracking import Tracker
+from stages.settings import tuned
 from stages.sft import SftParams, sft
 
 
@@ -32,7 +33,7 @@ def inputs(tmp_path_factory) -> dict[str, Path]:
 
 
 def run(inputs: dict[str, Path], folder: Path, **changes) -> dict:
-    params = SftParams(**{**TINY, "steps": 6, **changes})
+    params = tuned(SftParams, **{**TINY, "steps": 6, **changes})
     return sft(
         **inputs,
         out=folder / "out",

@@ -14,6 +14,7 @@ from training_toys import NOTHING
 from crawl2chat.errors import UserError
 from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.tracking import Tracker
+from stages.settings import tuned
 from stages.tokenize import TokenizeParams, tokenize
 from stages.tokenizer import TokenizerParams, tokenizer
 
@@ -46,9 +47,11 @@ def ranks(tmp_path: Path) -> Path:
 
 
 def test_vocabulary_and_shards(corpus: Path, ranks: Path, tmp_path: Path) -> None:
-    metrics = tokenizer(corpus, NOTHING, ranks, tmp_path / "tokenizer", TokenizerParams(vocab_size=275), Tracker())
+    metrics = tokenizer(
+        corpus, NOTHING, ranks, tmp_path / "tokenizer", tuned(TokenizerParams, vocab_size=275), Tracker()
+    )
     assert metrics["vocab_size"] == 275 and metrics["merges"] == 11 and 1.0 < metrics["bytes_per_token"] < 4.0
-    counts = tokenize(corpus, tmp_path / "tokenizer", tmp_path / "tokens", TokenizeParams(val_share=0.2), seed=1)
+    counts = tokenize(corpus, tmp_path / "tokenizer", tmp_path / "tokens", tuned(TokenizeParams, val_share=0.2), seed=1)
     assert counts["documents"] == counts["train_documents"] + counts["val_documents"] == 80
     made = Tokenizer.load(tmp_path / "tokenizer")
     ids = np.fromfile(tmp_path / "tokens" / "train.bin", np.uint16)
@@ -56,7 +59,9 @@ def test_vocabulary_and_shards(corpus: Path, ranks: Path, tmp_path: Path) -> Non
 
 
 def test_compression_is_told_by_language(corpus: Path, ranks: Path, tmp_path: Path) -> None:
-    metrics = tokenizer(corpus, NOTHING, ranks, tmp_path / "tokenizer", TokenizerParams(vocab_size=275), Tracker())
+    metrics = tokenizer(
+        corpus, NOTHING, ranks, tmp_path / "tokenizer", tuned(TokenizerParams, vocab_size=275), Tracker()
+    )
     assert metrics["documents"] == 80
     assert {name: values["documents"] for name, values in metrics["languages"].items()} == {"de": 16, "en": 64}
     made = Tokenizer.load(tmp_path / "tokenizer")
@@ -72,12 +77,12 @@ def test_a_file_of_ranks_replaces_training(corpus: Path, ranks: Path, tmp_path: 
     lines = [f"{base64.b64encode(token).decode()} {rank}" for rank, token in enumerate(pairs)]
     (ranks / "small.tiktoken").write_text("\n".join(lines) + "\n")
     with pytest.raises(UserError, match=r"small.tiktoken holds 260 tokens.*say in split how"):
-        tokenizer(corpus, NOTHING, ranks, tmp_path / "tokenizer", TokenizerParams(), Tracker())
-    params = TokenizerParams(split="gpt4")
+        tokenizer(corpus, NOTHING, ranks, tmp_path / "tokenizer", tuned(TokenizerParams), Tracker())
+    params = tuned(TokenizerParams, split="gpt4")
     metrics = tokenizer(corpus, NOTHING, ranks, tmp_path / "tokenizer", params, Tracker())
     assert metrics["vocab_size"] == 268 and metrics["merges"] == 4
     assert Tokenizer.load(tmp_path / "tokenizer").encode("Page to") == [258, 259, ord("o")]
-    tokenize(corpus, tmp_path / "tokenizer", tmp_path / "tokens", TokenizeParams(val_share=0.2), seed=1)
+    tokenize(corpus, tmp_path / "tokenizer", tmp_path / "tokens", tuned(TokenizeParams, val_share=0.2), seed=1)
     ids = np.fromfile(tmp_path / "tokens" / "train.bin", np.uint16)
     assert ids.max() == 260 and (ids == 258).sum() == (ids == 260).sum()
     (tmp_path / "model").mkdir()
@@ -95,9 +100,9 @@ def test_near_duplicates_share_their_split(tmp_path: Path) -> None:
     frame = pl.DataFrame(rows, schema=["id", "cluster", "language", "text"], orient="row")
     frame.sample(fraction=1.0, shuffle=True, seed=1).write_parquet(tmp_path / "documents-00000.parquet")
     (tmp_path / "ranks").mkdir()
-    params = TokenizerParams(vocab_size=266)
+    params = tuned(TokenizerParams, vocab_size=266)
     tokenizer(tmp_path, NOTHING, tmp_path / "ranks", tmp_path / "tokenizer", params, Tracker())
-    tokenize(tmp_path, tmp_path / "tokenizer", tmp_path / "tokens", TokenizeParams(val_share=0.4), seed=1)
+    tokenize(tmp_path, tmp_path / "tokenizer", tmp_path / "tokens", tuned(TokenizeParams, val_share=0.4), seed=1)
     made = Tokenizer.load(tmp_path / "tokenizer")
     found = {
         split: Counter(
@@ -129,27 +134,27 @@ def test_a_parameter_out_of_range(section: dict[str, object], sentence: str) -> 
 
 def test_vocabulary_too_large_for_the_corpus(corpus: Path, ranks: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the corpus only allows"):
-        tokenizer(corpus, NOTHING, ranks, tmp_path / "tokenizer", TokenizerParams(vocab_size=50_000), Tracker())
+        tokenizer(corpus, NOTHING, ranks, tmp_path / "tokenizer", tuned(TokenizerParams, vocab_size=50_000), Tracker())
 
 
 def test_missing_corpus(ranks: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no documents-.*.parquet: it is no curated corpus"):
-        tokenizer(tmp_path, NOTHING, ranks, tmp_path / "tokenizer", TokenizerParams(), Tracker())
+        tokenizer(tmp_path, NOTHING, ranks, tmp_path / "tokenizer", tuned(TokenizerParams), Tracker())
     with pytest.raises(UserError, match="holds no documents-.*.parquet: it is no curated corpus"):
-        tokenize(tmp_path, tmp_path, tmp_path / "tokens", TokenizeParams(), seed=1)
+        tokenize(tmp_path, tmp_path, tmp_path / "tokens", tuned(TokenizeParams), seed=1)
     pl.DataFrame({"id": ["a"], "text": ["A page."]}).write_parquet(tmp_path / "documents-00000.parquet")
     with pytest.raises(UserError, match="documents-00000.parquet has no column language: curate the corpus again"):
-        tokenizer(tmp_path, NOTHING, ranks, tmp_path / "tokenizer", TokenizerParams(), Tracker())
+        tokenizer(tmp_path, NOTHING, ranks, tmp_path / "tokenizer", tuned(TokenizerParams), Tracker())
 
 
 def test_the_tokenizer_of_a_model_to_start_from_is_taken_over(corpus: Path, ranks: Path, tmp_path: Path) -> None:
-    params = TokenizerParams(vocab_size=270)
+    params = tuned(TokenizerParams, vocab_size=270)
     tokenizer(corpus, NOTHING, ranks, tmp_path / "theirs", params, Tracker())
     words = json.loads((tmp_path / "theirs/tokenizer.json").read_text())
     ends = [{**words["added_tokens"][0], "content": "<|endoftext|>"}]  # special tokens of its own
     words |= {"added_tokens": ends, "normalizer": {"type": "NFC"}}
     (tmp_path / "theirs/tokenizer.json").write_text(json.dumps(words))
-    metrics = tokenizer(corpus, tmp_path / "theirs", ranks, tmp_path / "ours", TokenizerParams(), Tracker())
+    metrics = tokenizer(corpus, tmp_path / "theirs", ranks, tmp_path / "ours", tuned(TokenizerParams), Tracker())
     ours = Tokenizer.load(tmp_path / "ours")
     assert metrics["vocab_size"] == 270 and metrics["merges"] == 6
     assert ours.bos == 262 and ours.decode([ours.end], specials=True) == "<|end|>"
@@ -159,4 +164,4 @@ def test_a_tokenizer_of_another_kind_is_refused(corpus: Path, ranks: Path, tmp_p
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs/tokenizer.json").write_text(json.dumps({"model": {"type": "Unigram"}}))
     with pytest.raises(UserError, match="is no byte-level BPE with a split pattern"):
-        tokenizer(corpus, tmp_path / "theirs", ranks, tmp_path / "ours", TokenizerParams(), Tracker())
+        tokenizer(corpus, tmp_path / "theirs", ranks, tmp_path / "ours", tuned(TokenizerParams), Tracker())

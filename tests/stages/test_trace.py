@@ -10,6 +10,7 @@ from curation_toys import curate, tiny_crawl
 from crawl2chat.curation.documents import documents_in
 from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.tokens.training import train
+from stages.settings import tuned
 from stages.tokenize import TokenizeParams, tokenize
 from stages.trace import main
 
@@ -21,7 +22,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     curate(tiny_crawl(root / "data" / "crawl"), root / "data")
     corpus, vocabulary = root / "data" / "corpus", root / "models" / "tokenizer"
     train(pl.read_parquet(corpus / "*.parquet")["text"], vocabulary, 300, 1)
-    tokenize(corpus, vocabulary, root / "data" / "tokens", TokenizeParams(val_share=0.2), 1)
+    tokenize(corpus, vocabulary, root / "data" / "tokens", tuned(TokenizeParams, val_share=0.2), 1)
     (root / "params.yaml").write_text("seed: 1\ntokenize: {val_share: 0.2}\n")
     return root
 

@@ -17,12 +17,12 @@ class ReportParams(Params):
     """How much the report of curation shows."""
 
     # Dropped documents of each reason, copies of each cluster.
-    samples: NonNegativeInt = 5
+    samples: NonNegativeInt
     # Of the biggest clusters of duplicates, with text.
-    clusters: NonNegativeInt = 20
-    domains: PositiveInt = 30
+    clusters: NonNegativeInt
+    domains: PositiveInt
     # Of a text, at most.
-    characters: int = Field(500, ge=20)
+    characters: int = Field(ge=20)
 
 
 @dataclass(frozen=True)

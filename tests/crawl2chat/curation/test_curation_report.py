@@ -16,8 +16,9 @@ from crawl2chat.curation.report import chapter, summaries
 from crawl2chat.curation.report.collect import collect
 from crawl2chat.curation.report.inputs import Folders, ReportParams
 from crawl2chat.curation.report.write import write
+from stages.settings import tuned
 
-PARAMS = ReportParams(samples=2, clusters=3, domains=4, characters=40)
+PARAMS = tuned(ReportParams, samples=2, clusters=3, domains=4, characters=40)
 BLOCKS = {
     "read": "extract",
     "address": "extract",
@@ -75,11 +76,11 @@ def folders(root: Path, count: int = 1) -> Folders:
     for block, documents in removed.items():
         shards(root / "removed" / BLOCKS[block] / block, documents, count)
     rules = {
-        "language": LanguageParams(),
-        "repetition": RepetitionParams(),
-        "gopher": GopherParams(),
-        "c4": C4Params(),
-        "fineweb": FineWebParams(),
+        "language": tuned(LanguageParams, "real"),
+        "repetition": tuned(RepetitionParams, "real"),
+        "gopher": tuned(GopherParams, "real", max_words=100_000, alphabetic_words=0.8),
+        "c4": tuned(C4Params),
+        "fineweb": tuned(FineWebParams),
     }
     (root / "removed" / "filter" / "rules.json").write_text(
         json.dumps({name: limits.model_dump() for name, limits in rules.items()})
@@ -152,7 +153,7 @@ def test_every_dropped_document_is_counted_under_its_reason(tables: dict) -> Non
 def test_histograms_set_kept_against_dropped_with_the_limit_between(tables: dict) -> None:
     assert {row["measure"] for row in tables["histograms"]} == {"gopher_words"}  # no other limit dropped anything
     rows = tables["histograms"]
-    assert {row["least"] for row in rows} == {GopherParams().min_words}
+    assert {row["least"] for row in rows} == {tuned(GopherParams).min_words}
     assert sum(row["kept"] for row in rows) == rows[0]["kept_measured"] == 4
     assert sum(row["dropped"] for row in rows) == rows[0]["dropped_measured"] == 3
     assert all(row["from"] <= 7 < row["to"] for row in rows if row["dropped"])
@@ -183,7 +184,7 @@ def test_a_few_dropped_documents_of_every_reason_can_be_read(tables: dict) -> No
         by_reason.setdefault(row["reason"], []).append(row)
     assert set(by_reason) == {row["reason"] for row in tables["reasons"]}
     assert {reason: len(rows) for reason, rows in by_reason.items()}["short"] == PARAMS.samples
-    assert (by_reason["short"][0]["value"], by_reason["short"][0]["limit"]) == (7, GopherParams().min_words)
+    assert (by_reason["short"][0]["value"], by_reason["short"][0]["limit"]) == (7, tuned(GopherParams).min_words)
     assert by_reason["blocked_domain"][0]["text"] == "Cheap pills"  # of HTML the title
     assert by_reason["broken"][0]["detail"] == "<cut>"
 

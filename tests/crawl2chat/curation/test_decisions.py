@@ -10,6 +10,7 @@ from crawl2chat.curation.addresses import AddressFilter, AddressParams
 from crawl2chat.curation.contamination import Item, Overlap, without
 from crawl2chat.curation.extraction import CANARY, date_of, extract, split_text, title_of
 from crawl2chat.curation.language import identify
+from stages.settings import tuned
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ from crawl2chat.curation.language import identify
     ],
 )
 def test_own_lists_of_addresses(url: str, reason: str | None) -> None:
-    judge = AddressFilter(AddressParams(domains=("spam.example",), words=("pills",)), None).judge
+    judge = AddressFilter(tuned(AddressParams, domains=("spam.example",), words=("pills",)), None).judge
     assert getattr(judge(url), "reason", None) == reason
 
 

@@ -7,6 +7,7 @@ from crawl2chat.curation.drop import Drop
 from crawl2chat.curation.quality import C4Params, FineWebParams, GopherParams
 from crawl2chat.curation.repetition import Grams, RepetitionParams, repetition
 from crawl2chat.curation.words import Words, words_by_line, words_of
+from stages.settings import tuned
 
 GOOD = (
     "The old mill by the river had been closed for many years before anybody thought of opening it again. "
@@ -40,7 +41,7 @@ def test_duplicate_grams_count_each_stretch_once() -> None:
     ],
 )
 def test_repetition_names_the_first_broken_rule(text: str, reason: str | None) -> None:
-    drop = repetition(text, words_of(text), RepetitionParams())
+    drop = repetition(text, words_of(text), tuned(RepetitionParams, "real"))
     assert (drop.reason if drop else None) == reason
 
 
@@ -59,12 +60,12 @@ def test_repetition_names_the_first_broken_rule(text: str, reason: str | None) -
     ],
 )
 def test_gopher_names_the_first_broken_rule(text: str, reason: str | None) -> None:
-    drop = quality.gopher(text, words_of(text), GopherParams())
+    drop = quality.gopher(text, words_of(text), tuned(GopherParams, "real", max_words=100_000, alphabetic_words=0.8))
     assert (drop.reason if drop else None) == reason
 
 
 def c4(text: str, **limits: object) -> tuple[str, int] | Drop:
-    return quality.c4(text, words_by_line(text), C4Params(**limits))
+    return quality.c4(text, words_by_line(text), tuned(C4Params, **limits))
 
 
 def test_c4_removes_lines_and_keeps_the_rest() -> None:
@@ -98,7 +99,7 @@ def test_c4_drops_documents(text: str, drop: Drop) -> None:
     ],
 )
 def test_fineweb_names_the_first_broken_rule(text: str, reason: str | None) -> None:
-    drop = quality.fineweb(text, len(words_of(text)), FineWebParams())
+    drop = quality.fineweb(text, len(words_of(text)), tuned(FineWebParams))
     assert (drop.reason if drop else None) == reason
 
 
@@ -140,10 +141,12 @@ def test_same_decisions_as_datatrove() -> None:
 
 
 def _ours(text: str) -> str | None:
-    if repetition(text, words_of(text), RepetitionParams()) or quality.gopher(text, words_of(text), GopherParams()):
+    if repetition(text, words_of(text), tuned(RepetitionParams, "real")) or quality.gopher(
+        text, words_of(text), tuned(GopherParams, "real", max_words=100_000, alphabetic_words=0.8)
+    ):
         return None
     result = c4(text)
-    if isinstance(result, Drop) or quality.fineweb(*result, FineWebParams()):
+    if isinstance(result, Drop) or quality.fineweb(*result, tuned(FineWebParams)):
         return None
     return result[0]
 

@@ -4,6 +4,7 @@ import pytest
 
 from crawl2chat.curation import deduplication_score, extraction_score, score
 from crawl2chat.curation.duplicates import MinhashParams
+from stages.settings import tuned
 
 
 def row(expected: str = "keep", stage: str | None = None, **more) -> dict:
@@ -53,7 +54,7 @@ def test_found_pairs_stand_beside_the_minhash_curve() -> None:
     for cluster, similarity in enumerate((0.75, 0.75, 0.95)):
         truth[f"o{cluster}"] = row(cluster=cluster)
         truth[f"c{cluster}"] = row("drop", "deduplicate", cluster=cluster, similarity=similarity)
-    metrics = deduplication_score.duplicates({"c0", "o2"}, set(truth), truth, params=MinhashParams())
+    metrics = deduplication_score.duplicates({"c0", "o2"}, set(truth), truth, params=tuned(MinhashParams, "real"))
     table = metrics["duplicate_recall_by_similarity"]
     assert table["0.7"]["found"] == 0.5 and table["0.7"]["n"] == 2
     assert table["0.7"]["expected"] == pytest.approx(0.77, abs=0.005)  # 1 - (1 - .75^8)^14
@@ -72,7 +73,7 @@ def test_similarity_is_that_of_the_shingles_minhash_reads() -> None:
         "a": "One, two: three four five six seven eight nine ten!",
         "b": "one two three four five six seven eight nine eleven",
     }
-    jaccard = deduplication_score.similarity(texts, MinhashParams())
+    jaccard = deduplication_score.similarity(texts, tuned(MinhashParams, "real"))
     assert jaccard("a", "a") == 1.0 and jaccard("a", "b") == pytest.approx(5 / 7)
 
 

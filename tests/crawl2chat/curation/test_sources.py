@@ -20,6 +20,7 @@ from crawl2chat.curation.reading.records import Found
 from crawl2chat.curation.sources import CollectParams, collect
 from crawl2chat.errors import UserError
 from crawl2chat.tinyweb.archive import Answer, WarcFile
+from stages.settings import tuned
 
 
 def rows(path: Path, count: int, **more: Any) -> Path:
@@ -47,7 +48,7 @@ def names(out: Path) -> list[str]:
 
 
 def take(inputs: Path, out: Path, seed: int = 1, **params: Any) -> dict[str, Any]:
-    return collect(inputs, out, CollectParams(**params), seed)
+    return collect(inputs, out, tuned(CollectParams, **params), seed)
 
 
 # ---- what may be named
@@ -95,12 +96,14 @@ def test_common_crawls_list_is_fetched_over_http(tmp_path: Path, server: str) ->
     archive(tmp_path / "web" / "crawl-data" / "CC-1" / "a.warc.gz", 4)
     (tmp_path / "warc.paths.gz").write_bytes(gzip.compress(b"crawl-data/CC-1/a.warc.gz\n"))
     work = tmp_path / "work"
-    metrics = collect(tmp_path / "warc.paths.gz", tmp_path / "out", CollectParams(prefix=server + "/"), 1, work)
+    metrics = collect(tmp_path / "warc.paths.gz", tmp_path / "out", tuned(CollectParams, prefix=server + "/"), 1, work)
     assert metrics["pages"] == 4 and names(tmp_path / "out") == ["crawl-data/CC-1/a.warc.gz"]
     web = tmp_path / "web" / "crawl-data" / "CC-1" / "a.warc.gz"
     assert (tmp_path / "out/pages/crawl-data/CC-1/a.warc.gz").read_bytes() == web.read_bytes()
     web.unlink()  # a run that was killed after the download does not fetch again
-    assert collect(tmp_path / "warc.paths.gz", tmp_path / "b", CollectParams(prefix=server), 1, work)["pages"] == 4
+    assert (
+        collect(tmp_path / "warc.paths.gz", tmp_path / "b", tuned(CollectParams, prefix=server), 1, work)["pages"] == 4
+    )
 
 
 def test_any_file_system_of_fsspec_is_read(tmp_path: Path) -> None:
@@ -261,4 +264,4 @@ def test_a_schema_without_text(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("params", [{"rates": {"a": 1.5}}, {"max_files": -1}, {"max_documents": -1}])
 def test_parameters_out_of_range(params: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        CollectParams(**params)
+        tuned(CollectParams, **params)

@@ -20,6 +20,7 @@ from crawl2chat.tinyweb.archive import Answer, WarcFile, http_message
 from crawl2chat.tinyweb.html import LAYOUTS, render
 from crawl2chat.tinyweb.pages import Page
 from crawl2chat.tinyweb.site import WebParams, write_web
+from stages.settings import tuned
 
 
 def pages(count: int) -> list[Page]:
@@ -44,7 +45,7 @@ TASKS = [
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("web")
-    write_web(pages(120), TASKS, {"seed": 3}, out, WebParams(domains=12, files=2), seed=3)
+    write_web(pages(120), TASKS, {"seed": 3}, out, tuned(WebParams, domains=12, files=2), seed=3)
     return out
 
 
@@ -56,8 +57,8 @@ def digest(folder: Path) -> str:
 
 
 def test_same_seed_same_bytes_other_seed_other_bytes(web: Path, tmp_path: Path) -> None:
-    write_web(pages(120), TASKS, {"seed": 3}, tmp_path / "again", WebParams(domains=12, files=2), seed=3)
-    write_web(pages(120), TASKS, {"seed": 3}, tmp_path / "other", WebParams(domains=12, files=2), seed=4)
+    write_web(pages(120), TASKS, {"seed": 3}, tmp_path / "again", tuned(WebParams, domains=12, files=2), seed=3)
+    write_web(pages(120), TASKS, {"seed": 3}, tmp_path / "other", tuned(WebParams, domains=12, files=2), seed=4)
     assert digest(tmp_path / "again") == digest(web)
     assert digest(tmp_path / "other") != digest(web)
 
@@ -87,7 +88,7 @@ def test_every_defect_occurs_with_its_expected_decision(web: Path) -> None:
     wanted = "blocked language thin repetitive list garbled mirror near server personal contaminated"
     assert set(wanted.split()) <= set(seen)
     plain = manifest.filter(pl.col("defects").list.len() == 0)
-    params = defects.DefectParams()
+    params = tuned(defects.DefectParams)
     changed = sum(round(120 * share) for share in (params.personal, params.contaminated, params.mild))
     assert set(plain["expected"]) == {"keep"} and plain.height == 120 - changed
     due = manifest.filter(
@@ -199,7 +200,7 @@ def test_personal_values_pass_their_check_sums() -> None:
 def test_good_hosts_are_on_no_blocklist_and_blocked_ones_are_blocked() -> None:
     from crawl2chat.tinyweb.site import BLOCKED_DOMAINS, FIRST, SECOND
 
-    own = AddressFilter(AddressParams(domains=tuple(BLOCKED_DOMAINS)), None)
+    own = AddressFilter(tuned(AddressParams, domains=tuple(BLOCKED_DOMAINS)), None)
     assert all(own.judge(f"https://{a}{b}.example/2020/01/page-1.html") is None for a in FIRST for b in SECOND)
     assert all(own.judge(f"https://www.{host}/x").reason == "blocked_domain" for host in BLOCKED_DOMAINS)
 

@@ -9,9 +9,11 @@ from crawl2chat.tinyweb.gold import CLOSING, gold, style
 from crawl2chat.tinyweb.pages import PageParams, runs_of, write_pages
 from crawl2chat.tinyweb.tasks import tasks
 from crawl2chat.tinyweb.world import NameStream, WorldParams, build_world
+from stages.settings import tuned
 
-SMALL = WorldParams(towns=20, people=20, unknown_names=60, mention_scale=300.0, mention_cap=30)
-FEW = PageParams(
+SMALL = tuned(WorldParams, towns=20, people=20, unknown_names=60, mention_scale=300.0, mention_cap=30)
+FEW = tuned(
+    PageParams,
     one_off=40,
     introduction=20,
     ticket=20,
@@ -86,7 +88,7 @@ def test_no_story_of_the_pages_shares_twenty_words_with_an_evaluation_prompt():
 
 def test_real_countries_are_told_often_and_rare_facts_are_about_invented_names():
     for seed in (1, 2, 3):
-        entities = build_world(seed, WorldParams()).entities
+        entities = build_world(seed, tuned(WorldParams)).entities
         assert min(e.mentions for e in entities if e.kind == "country") >= 40
         rare = [e for e in entities if e.mentions <= 2]
         assert len(rare) >= 30 and all(e.kind != "country" for e in rare)
