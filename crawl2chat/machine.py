@@ -32,7 +32,7 @@ class SlurmParams(Params):
 class RayParams(Params):
     """Where shards run in a Ray cluster."""
 
-    # Of the cluster; empty starts one on this machine for as long as the stage runs.
+    # Of the cluster; empty starts one on this machine for as long as the work takes.
     address: str = ""
     cpus_per_task: PositiveInt = 1
     mem_per_cpu_gb: PositiveFloat = 1.0

@@ -10,7 +10,7 @@ from typing import get_type_hints
 
 import pytest
 
-from stages import deps
+from stages import deps, reference
 from stages.files import read_yaml
 
 ROOT = Path(__file__).parents[1]
@@ -88,6 +88,23 @@ def test_the_parameters_of_params_yaml_are_valid(stage: str) -> None:
         validate(stage, hints["params"], section)
 
 
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_a_value_stands_in_params_yaml_or_in_the_code_and_not_in_both(stage: str) -> None:
+    model = get_type_hints(getattr(importlib.import_module(f"stages.{stage}"), stage)).get("params")
+    section = read_yaml(ROOT / "params.yaml")[stage] or {}
+    for dial in reference.dials(model) if model else ():
+        *parents, key = dial.name.split(".")
+        values = section
+        for parent in parents:
+            values = values.get(parent) or {}
+        assert dial.required == (key in values), dial.name
+
+
+def test_the_page_of_parameters_is_that_of_the_code() -> None:
+    """`python -m stages.reference --write` makes it."""
+    assert (ROOT / reference.PAGE).read_text(encoding="utf-8") == reference.page(ROOT)
+
+
 @pytest.mark.parametrize("profile", sorted((ROOT / "profiles").glob("*.yaml")), ids=lambda path: path.stem)
 def test_profiles_are_valid_over_the_parameters(profile: Path, tmp_path: Path) -> None:
     from flows.overrides import overlay
@@ -123,7 +140,7 @@ def test_floors_import_only_downwards() -> None:
 
 
 def test_packages_form_no_circle() -> None:
-    """Packages of the library, and its modules outside packages, can be put in an order in which each imports earlier ones."""
+    """Packages and single modules of the library can be put in an order in which each imports earlier ones."""
     library = ROOT / "crawl2chat"
     graph: dict[str, set[str]] = {}
     for file in library.rglob("*.py"):
@@ -156,7 +173,7 @@ PIPELINE_WORDS = re.compile(
 
 
 def test_no_library_module_knows_the_pipeline() -> None:
-    """Building blocks name no stage, no parameters file, no folder of the pipeline and no command of the floors above."""
+    """Building blocks name no stage, parameters file, folder of the pipeline or command of the floors above."""
     known = []
     for file in sorted((ROOT / "crawl2chat").rglob("*.py")):
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):

@@ -46,7 +46,7 @@ class Draft:
     cluster: int | None = None  # pages of one cluster are copies of each other
     similarity: float | None = None  # 5-gram Jaccard similarity with the original of the cluster
     expected: str = "keep"
-    stage: str | None = None  # the stage that should drop it
+    stage: str | None = None  # where it should be dropped
     host: str | None = None  # a host the page must be on
     path: str | None = None
     language: str = "en"

@@ -8,7 +8,8 @@ import pytest
 
 from crawl2chat.tokens.tokenizer import SPECIALS, Tokenizer
 from crawl2chat.tokens.training import train
-from crawl2chat.tokens.view import BACKGROUNDS, main, render, spell
+from crawl2chat.tokens.view import BACKGROUNDS, render, spell
+from stages.view import main
 
 TEXT = "A tab\there,  twice.\nCafé 🙂 <|user|>"
 
