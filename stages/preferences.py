@@ -1,7 +1,7 @@
 """Stage preferences: prompts with several answers of the policy, and rankings of them.
 
 Where they come from is `preferences.source`: `rollouts` samples answers to tasks and has them ranked by the simulated
-labeler (gold + noise) or, where `preferences.rankings` names a file, by people; `pairs` reads what people ranked
+labeler (gold + noise) or, where there are rankings of theirs, by people; `pairs` reads what people ranked
 elsewhere (hh-rlhf and the like, and Open-Assistant trees among the chat data). File format:
 crawl2chat/alignment/preferences.py.
 """
@@ -30,8 +30,8 @@ class PreferencesParams(Params):
     max_new_tokens: int = Field(ge=1)
     # Share of pairs that the simulated labeler gets wrong.
     flipped: float = Field(ge=0, lt=0.5)
-    # rankings.jsonl by people, of prompts.jsonl as this stage writes it.
-    rankings: str | None
+    # A file of rankings by people, of prompts.jsonl as this stage writes it, or a folder that may hold some.
+    rankings: str
     # Of the prompts.
     test_share: float = Field(gt=0, lt=1)
 
@@ -41,6 +41,7 @@ def preferences(
     tasks: Path,
     pairs: Path,
     chat: Path,
+    rankings: Path,
     out: Path,
     params: PreferencesParams,
     machine: Machine,
@@ -53,15 +54,15 @@ def preferences(
     from crawl2chat.jsonl import write_jsonl
 
     if params.source == "pairs":
-        prompts, rankings, metrics = published_rankings([pairs, chat], params, seed)
+        prompts, ranked, metrics = published_rankings([pairs, chat], params, seed)
     else:
         prompts = sample_candidates(policy, tasks, params, machine, seed)
-        rankings, metrics = rank_candidates(prompts, params, seed)
-    if not rankings:
+        ranked, metrics = rank_candidates(prompts, rankings, params, seed)
+    if not ranked:
         raise UserError("preferences: nothing was ranked; raise preferences.prompts or candidates, or add pairs.")
     out.mkdir(parents=True)
     write_jsonl(out / "prompts.jsonl", prompts)
-    write_jsonl(out / "rankings.jsonl", rankings)
+    write_jsonl(out / "rankings.jsonl", ranked)
     tracker.table(
         "rankings",
         [
@@ -71,8 +72,8 @@ def preferences(
     )
     return {
         "prompts": len(prompts),
-        "rankings": len(rankings),
-        "pairs": sum(len(pairs_of(ranking["order"])) for ranking in rankings),
+        "rankings": len(ranked),
+        "pairs": sum(len(pairs_of(ranking["order"])) for ranking in ranked),
         "test_prompts": sum(prompt["split"] == "test" for prompt in prompts),
         **metrics,
     }
@@ -118,8 +119,10 @@ def sample_candidates(policy: Path, tasks: Path, params: PreferencesParams, mach
     return prompts
 
 
-def rank_candidates(prompts: list[dict], params: PreferencesParams, seed: int) -> tuple[list[dict], dict[str, Any]]:
-    """Rankings by people or by the simulated labeler; agreement is that of two simulated labelers with equal noise."""
+def rank_candidates(
+    prompts: list[dict], by_people: Path, params: PreferencesParams, seed: int
+) -> tuple[list[dict], dict[str, Any]]:
+    """Rankings by people, where there are any, or by the simulated labeler; agreement is that of two simulated labelers with equal noise."""
     import numpy as np
 
     from crawl2chat.alignment import preferences as records
@@ -135,8 +138,10 @@ def rank_candidates(prompts: list[dict], params: PreferencesParams, seed: int) -
         {"prompt_id": prompt["id"], "order": order, "labeler": "simulated"}
         for prompt, order in zip(prompts, labelers[0], strict=True)
     ]
-    if params.rankings:
-        rankings = records.read_rankings(Path(params.rankings), {prompt["id"]: prompt for prompt in prompts})
+    files = sorted(by_people.glob("*.jsonl")) if by_people.is_dir() else [by_people]
+    if files:
+        by_id = {prompt["id"]: prompt for prompt in prompts}
+        rankings = [ranking for file in files for ranking in records.read_rankings(file, by_id)]
     same, both = records.agreement(*labelers)
     truth = {prompt["id"]: set(records.gold_pairs(scores)) for prompt, scores in zip(prompts, gold, strict=True)}
     clean = [

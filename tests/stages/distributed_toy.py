@@ -102,7 +102,8 @@ def reinforce(folder: Path, name: str, rank: int, **machine) -> None:
         metrics = stage(**inputs, **common, **outs, **own)
         (place / f"measured{rank}.json").write_text(json.dumps({"rows": rows.rows, "metrics": metrics}))
 
-    of_reason = {"prompts": 5, "samples": 5, "kl": "k3", "neighbours": [], "gate_low": 0.0, "gate_high": 1.0}
+    of_reason = {"prompts": 5, "samples": 5, "kl": "k3", "neighbours": []}
+    of_reason |= {"gate_prompts": 6, "gate_low": 0.0, "gate_high": 1.0}
     start(reason, tuned(ReasonParams, **RL, **of_reason), sft=world["policy"])
     of_rlhf = {
         "episodes": 13,

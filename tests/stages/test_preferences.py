@@ -15,18 +15,22 @@ from stages.settings import tuned
 
 SMALL = {"skills": ["addition"], "prompts": 60, "candidates": 4, "max_new_tokens": 20}
 
+# What the project ships: no rankings by people.
+RANKINGS = Path(__file__).parents[2] / "inputs" / "rankings"
+
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     return make_world(tmp_path_factory.mktemp("preferences"))
 
 
-def run(world, out, seed=1, **changes):
+def run(world, out, seed=1, rankings=RANKINGS, **changes):
     return preferences(
         world["policy"],
         world["tasks"],
         world["pairs"],
         world["chat"],
+        rankings,
         out,
         tuned(PreferencesParams, **SMALL | changes),
         CPU,
@@ -70,9 +74,18 @@ def test_people_may_rank_the_prompts(world, tmp_path):
     name = next(iter(read_prompts(tmp_path / "first" / "prompts.jsonl")))
     mine = tmp_path / "mine.jsonl"
     write(mine, [{"prompt_id": name, "order": [1, 0], "labeler": "anna"}])
-    metrics = run(world, tmp_path / "second", rankings=str(mine))
+    metrics = run(world, tmp_path / "second", rankings=mine)
     assert metrics["rankings"] == 1
     assert json.loads((tmp_path / "second" / "rankings.jsonl").read_text())["labeler"] == "anna"
+
+
+def test_the_rankings_of_several_people_lie_in_one_folder(world, tmp_path):
+    run(world, tmp_path / "first")
+    first, second = list(read_prompts(tmp_path / "first" / "prompts.jsonl"))[:2]
+    (tmp_path / "people").mkdir()
+    write(tmp_path / "people" / "anna.jsonl", [{"prompt_id": first, "order": [1, 0], "labeler": "anna"}])
+    write(tmp_path / "people" / "ben.jsonl", [{"prompt_id": second, "order": [0, 1], "labeler": "ben"}])
+    assert run(world, tmp_path / "second", rankings=tmp_path / "people")["rankings"] == 2
 
 
 def test_pairs_of_others_take_the_same_form(world, tmp_path):
