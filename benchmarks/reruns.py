@@ -2,10 +2,11 @@
 
 `python -m benchmarks.reruns [--project <checkout>] [--table]`
 
-Appends a comment to each file of crawl2chat/ and stages/ in turn, in a copy whose stages only carry their code dependencies,
-and takes from `dvc status` the stages that are stale. A stage is marked needlessly if it does not import the file, directly
-or by way of others; that is found here from the syntax trees, apart from the tool that wrote dvc.yaml. Out: with --table a
-line a file, then one line of JSON: modules, stages_marked, stages_marked_needlessly, worst_module.
+Appends a comment to each file of crawl2chat/ and stages/ in turn, in a copy whose stages only carry their code
+dependencies, and takes from `dvc status` the stages that are stale. A stage is marked needlessly if it does not import
+the file, directly or by way of others; that is found here from the syntax trees, apart from the tool that wrote
+dvc.yaml. Out: with --table a line a file, then one line of JSON: modules, stages_marked, stages_marked_needlessly,
+worst_module.
 """
 
 import argparse
@@ -110,7 +111,8 @@ def imported(project: Path, file: str) -> frozenset[str]:
 
 @cache
 def mentioned(project: Path, file: str) -> frozenset[str]:
-    """The project's files that are no modules and whose name, or the quoted part of it before the dot, stands in a file."""
+    """The project's files that are no modules and whose name, or the quoted part of it before the dot, stands in a
+    file."""
     text = (project / file).read_text(encoding="utf-8")
     beside = [
         path for floor in FLOORS for path in (project / floor).rglob("*") if path.suffix not in ("", ".py", ".pyc")

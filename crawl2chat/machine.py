@@ -1,5 +1,5 @@
-"""Where and how fast a stage runs: devices, processes, a cluster, and what they cost. Nothing here decides what comes out, but
-for the last digits of sums that are added up in another order; so none of it makes a finished stage stale.
+"""Where and how fast a stage runs: devices, processes, a cluster, and what they cost. Nothing here decides what comes
+out, but for the last digits of sums that are added up in another order; so none of it makes a finished stage stale.
 
 Every field has a default that suits the machine at hand.
 """
@@ -54,7 +54,8 @@ class Machine(Params):
     # auto: every GPU of the machine, or one process on a CPU.
     devices: PositiveInt | Literal["auto"] = "auto"
     num_nodes: PositiveInt = 1
-    # On several devices: copies of the model, or parts of it; auto: ddp, or fsdp2 where the model is too large for one device.
+    # On several devices: copies of the model, or parts of it; auto: ddp, or fsdp2 where the model is too large for one
+    # device.
     strategy: Literal["auto", "ddp", "fsdp2"] = "auto"
     # auto: bf16-mixed where the device is fast at it, else 32-true.
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"

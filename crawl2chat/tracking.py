@@ -1,4 +1,5 @@
-"""What a stage may tell the experiment tracker. The base class forgets everything: tests use it, stages never know more."""
+"""What a stage may tell the experiment tracker. The base class forgets everything: tests use it, stages never know
+more."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -10,8 +10,8 @@ QUIET = {
     "DVC_NO_ANALYTICS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
-# OpenMP's threads spin while they wait for each other, which costs ten times the work where another process wants the same
-# cores. Sleeping instead must be asked for before torch is imported, whoever imports it first.
+# OpenMP's threads spin while they wait for each other, which costs ten times the work where another process wants the
+# same cores. Sleeping instead must be asked for before torch is imported, whoever imports it first.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 for key, value in QUIET.items():
     os.environ.setdefault(key, value)

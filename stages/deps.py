@@ -3,8 +3,8 @@
     python -m stages.deps            # which stages' code dependencies in dvc.yaml differ from their imports
     python -m stages.deps --write    # put them right
 
-In: the imports anywhere in a module, also inside functions. Out: in dvc.yaml, behind each stage's data, the list of its code
-under a comment of its own. A test compares the two.
+In: the imports anywhere in a module, also inside functions. Out: in dvc.yaml, behind each stage's data, the list of its
+code under a comment of its own. A test compares the two.
 """
 
 import argparse
@@ -50,7 +50,8 @@ def is_empty(module: Path) -> bool:
 
 @cache
 def files_named_in(source: Path) -> frozenset[Path]:
-    """Files that are no modules, named in a source beside which they lie: templates, style sheets, C++, and what those include."""
+    """Files that are no modules, named in a source beside which they lie: templates, style sheets, C++, and what those
+    include."""
     text = source.read_text(encoding="utf-8")
     if source.suffix == ".py":
         constants = [node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)]

@@ -122,7 +122,8 @@ def sample_candidates(policy: Path, tasks: Path, params: PreferencesParams, mach
 def rank_candidates(
     prompts: list[dict], by_people: Path, params: PreferencesParams, seed: int
 ) -> tuple[list[dict], dict[str, Any]]:
-    """Rankings by people, where there are any, or by the simulated labeler; agreement is that of two simulated labelers with equal noise."""
+    """Rankings by people, where there are any, or by the simulated labeler; agreement is that of two simulated labelers
+    with equal noise."""
     import numpy as np
 
     from crawl2chat.alignment import preferences as records

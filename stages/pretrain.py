@@ -1,6 +1,7 @@
 """Pretraining: a transformer learns to predict the next token of the corpus. In: token shards and their tokenizer. Out:
 the base model, an internet document simulator, as a Hugging Face folder; its training curve."""
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +14,8 @@ from crawl2chat.training.settings import TrainingParams
 
 if TYPE_CHECKING:
     from crawl2chat.model.network import Transformer
+
+logger = logging.getLogger(__name__)
 
 
 class PretrainParams(TrainingParams):
@@ -113,7 +116,7 @@ def pretrain(
         "flops": seen * flops_per_token(config, context),
     }
     tracker.params(derived)
-    print("pretrain: " + " · ".join(f"{key} {formatted(value)}" for key, value in derived.items()), flush=True)
+    logger.info("pretrain: %s", " · ".join(f"{key} {formatted(value)}" for key, value in derived.items()))
     if not steps:
         save_model(model, out, tokenizer)
         measured = validate(model, validation, reader.token_bytes(), params.validation_rows)

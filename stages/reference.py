@@ -3,8 +3,9 @@
     python -m stages.reference            # whether the page says what the code says
     python -m stages.reference --write    # make it so
 
-A dial whose value was tuned stands in params.yaml and nowhere else; its field has no default. All other fields have their
-default in code, may be set in params.yaml, and are listed here with type, default and the comment above the field.
+A dial whose value was tuned stands in params.yaml and nowhere else; its field has no default. All other fields have
+their default in code, may be set in params.yaml, and are listed here with type, default and the comment above the
+field.
 """
 
 import argparse
@@ -25,15 +26,16 @@ from stages.files import read_yaml
 PAGE = Path("docs/parameters.md")
 HEAD = """# Parameters that have a default
 
-`params.yaml` holds the values that were tuned, and says what each means. The parameters below have a default in the code that
-suits nearly everyone; set them in the same sections of `params.yaml`. This page is made by `python -m stages.reference --write`.
+`params.yaml` holds the values that were tuned, and says what each means. The parameters below have a default in the
+code that suits nearly everyone; set them in the same sections of `params.yaml`. This page is made by
+`python -m stages.reference --write`.
 """
 MACHINE_HEAD = """
 ## machine.yaml
 
-Where and how fast a stage runs. The file stands beside `params.yaml`, git does not track it, and without it every key has its
-default. A key at the top level holds for all stages, a section named like a stage (`pretrain: {devices: 4}`) for that one.
-No finished stage becomes stale by it.
+Where and how fast a stage runs. The file stands beside `params.yaml`, git does not track it, and without it every key
+has its default. A key at the top level holds for all stages, a section named like a stage (`pretrain: {devices: 4}`)
+for that one. No finished stage becomes stale by it.
 
 """
 

@@ -1,10 +1,13 @@
 """Runs one stage: turns a command line of dvc.yaml and a section of params.yaml into one function call.
 
-In: `<stage> --<argument> <path> …`; params.yaml, dvc.yaml and perhaps machine.yaml in the current folder. Out: the stage's
-outs and `metrics/<stage>.json`, whole or not at all: the function writes aside, the runner syncs to disk and renames. A killed stage finds its checkpoints again in `.work/<stage>/<hash of parameters and inputs>/`, and nobody else's.
+In: `<stage> --<argument> <path> …`; params.yaml, dvc.yaml and perhaps machine.yaml in the current folder. Out: the
+stage's outs and `metrics/<stage>.json`, whole or not at all: the function writes aside, the runner syncs to disk and
+renames. A killed stage finds its checkpoints again in `.work/<stage>/<hash of parameters and inputs>/`, and nobody
+else's.
 
-A stage on several devices runs as several processes (torchrun, srun, Lightning's launcher), each through here. The one of
-rank 0 does all that others see: it prints, tracks and publishes; what the others write goes to a folder that is thrown away.
+A stage on several devices runs as several processes (torchrun, srun, Lightning's launcher), each through here. The one
+of rank 0 does all that others see: it prints, tracks and publishes; what the others write goes to a folder that is
+thrown away.
 """
 
 import argparse
@@ -132,8 +135,9 @@ def run_worker_rank(call: Call, root: Path, work: Path) -> dict[str, Any]:
 
 
 def rank_of(environment: Mapping[str, str]) -> int:
-    """0 in the one process that may print, log and write; another number in all others. Set by torchrun (RANK), by SLURM's
-    srun (SLURM_PROCID), or by Lightning's launcher (NODE_RANK, LOCAL_RANK), and known before anything is initialised."""
+    """0 in the one process that may print, log and write; another number in all others. Set by torchrun (RANK), by
+    SLURM's srun (SLURM_PROCID), or by Lightning's launcher (NODE_RANK, LOCAL_RANK), and known before anything is
+    initialised."""
     if "RANK" in environment:
         return int(environment["RANK"])
     if int(environment.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in environment:

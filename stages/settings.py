@@ -1,6 +1,8 @@
-"""What a stage is given: its section of params.yaml and its share of machine.yaml, each validated by its pydantic model.
+"""What a stage is given: its section of params.yaml and its share of machine.yaml, each validated by its pydantic
+model.
 
-A key that is unknown, missing or of another type is a UserError that names file and key, what was found and what is allowed.
+A key that is unknown, missing or of another type is a UserError that names file and key, what was found and what is
+allowed.
 """
 
 import difflib
@@ -47,8 +49,8 @@ def read_machine(stage: str, root: Path, stages: list[str]) -> Machine:
 
 
 def tuned(model: type[Settings], profile: str | None = None, **changes: Any) -> Settings:
-    """A parameter class with the values that the project's params.yaml has for it, those of a profile over them, and `changes`
-    over both: where tests and benchmarks start from."""
+    """A parameter class with the values that the project's params.yaml has for it, those of a profile over them, and
+    `changes` over both: where tests and benchmarks start from."""
     params = read_yaml(PROJECT / PARAMS)
     merge(params, read_yaml(PROJECT / "profiles" / f"{profile}.yaml") if profile else {})
     for stage in read_yaml(PROJECT / "dvc.yaml")["stages"]:

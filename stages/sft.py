@@ -2,6 +2,7 @@
 conversations, and the pretraining shards, replayed so that nothing is forgotten. Out: the fine-tuned model and its
 training curve."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from pydantic import Field
 from crawl2chat.machine import Machine
 from crawl2chat.tracking import Tracker
 from crawl2chat.training.settings import TrainingParams
+
+logger = logging.getLogger(__name__)
 
 
 class SftParams(TrainingParams):
@@ -85,7 +88,7 @@ def sft(
         "replayed_rows_per_step": replayed,
     }
     tracker.params(derived)
-    print("sft: " + " · ".join(f"{key} {value:,}" for key, value in derived.items()), flush=True)
+    logger.info("sft: %s", " · ".join(f"{key} {value:,}" for key, value in derived.items()))
 
     answers, documents = Rows(held_out.stream, context, seed), Rows(text["val"], context, seed)
     bytes_of = tokenizer.token_bytes()

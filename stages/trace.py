@@ -4,10 +4,12 @@
 """
 
 import argparse
+import logging
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from crawl2chat import logs
 from crawl2chat.curation.report.inputs import Folders
 from crawl2chat.curation.trace import Candidate, Line, find, story
 from crawl2chat.errors import UserError
@@ -17,6 +19,8 @@ from stages.files import read_yaml
 MOST = 20  # candidates that are listed
 # The stage to run where a step has not run, or ran on something else.
 MAKERS = {"filter": "filter", "deduplicate": "deduplicate", "tokens": "tokenize"}
+
+logger = logging.getLogger(__name__)
 
 
 def folders_of(root: Path) -> Folders:
@@ -78,6 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("query", help="URL, document id, a piece of its text, or train:<token>, val:<token>")
     parser.add_argument("--root", type=Path, default=Path(), help="the project's folder")
     options = parser.parse_args(arguments)
+    logs.configure()
     try:
         found = candidates(options.root, options.query)
         if not found:
@@ -94,7 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
         for line in marked(lines_of(options.root, found[0].id), sys.stdout.isatty()):
             print(line)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        logger.error(error)
         return 1
     return 0
 

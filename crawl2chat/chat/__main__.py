@@ -7,22 +7,25 @@ result. The base model is no assistant: it is an internet simulator that continu
 
 import argparse
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crawl2chat import logs
 from crawl2chat.errors import UserError
 
-# OpenMP's threads spin while they wait for each other. Where another process wants the same cores that costs ten times the
-# work (427 against 4,003 tokens/s generated). Sleeping instead must be asked for before torch is imported.
+# OpenMP's threads spin while they wait for each other. Where another process wants the same cores that costs ten times
+# the work (427 against 4,003 tokens/s generated). Sleeping instead must be asked for before torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     from crawl2chat.model.network import Transformer
     from crawl2chat.tokens.tokenizer import Tokenizer
 
+logger = logging.getLogger(__name__)
 MODELS = {
     "base": "continues your text as the web would",
     "sft": "answers, as shown by examples",
@@ -190,6 +193,7 @@ def main(argv: list[str] | None = None) -> int:
     options = arguments(argv)
     screen = Screen()
     try:
+        logs.configure()
         talk = Talk(*load(options.models / options.model), options, screen)
         if options.prompt is not None:
             talk.say(options.prompt)
@@ -200,7 +204,7 @@ def main(argv: list[str] | None = None) -> int:
             sys.stdin.reconfigure(errors="replace")
         converse(talk, screen)
     except UserError as error:
-        print(error, file=sys.stderr)
+        logger.error(error)
         return 1
     except (EOFError, KeyboardInterrupt):
         screen.write("\n")

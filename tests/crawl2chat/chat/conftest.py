@@ -37,7 +37,8 @@ def tokenizer() -> ByteTokenizer:
 
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch, tokenizer: ByteTokenizer) -> Callable[..., Any]:
-    """scripted(reply, context=1000): a model whose every turn is reply(prompt as text with special tokens) -> such text."""
+    """scripted(reply, context=1000): a model whose every turn is reply(prompt as text with special tokens) -> such
+    text."""
 
     def encode(text: str) -> list[int]:
         ids = []

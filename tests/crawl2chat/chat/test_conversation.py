@@ -1,4 +1,5 @@
-"""Rendering: which tokens a conversation becomes, which of them are trained, and that text never turns into special ones."""
+"""Rendering: which tokens a conversation becomes, which of them are trained, and that text never turns into special
+ones."""
 
 import pytest
 

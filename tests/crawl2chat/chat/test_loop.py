@@ -1,4 +1,5 @@
-"""The loop runs the tools the model calls and hands their results back, within its bounds, batched or streamed alike."""
+"""The loop runs the tools the model calls and hands their results back, within its bounds, batched or streamed
+alike."""
 
 from collections.abc import Callable
 from typing import Any
