@@ -36,7 +36,8 @@ TASKS = [
         skill="word_problem",
         split="test",
         answer=str(n + 5),
-        prompt=f"Old Dan keeps {n} pears in a blue box by the door and buys 5 more at noon. How many pears are there now?",
+        prompt=f"Old Dan keeps {n} pears in a blue box by the door and buys 5 more at noon. "
+        "How many pears are there now?",
     )
     for n in range(4)
 ]
