@@ -471,7 +471,7 @@ def test_pretraining_goes_on_from_the_projects_own_model(inputs, undisturbed, tm
     ("changes", "message"),
     [
         ({"hidden_size": 32}, "pretrain.hidden_size is 32 and .* has 24"),
-        ({"context": 96}, "pretrain.context is 96 and the model's positions reach 64"),
+        ({"context": 96}, "context is 96 and the model's positions reach 64"),
     ],
 )
 def test_dials_that_contradict_the_model_are_refused(inputs, foreign, tmp_path, changes, message) -> None:
