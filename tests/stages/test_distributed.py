@@ -19,6 +19,8 @@ from training_toys import SHAPE, TINY, make_tokenizer, make_tokens
 from crawl2chat.errors import UserError
 from crawl2chat.machine import Machine
 from crawl2chat.training.fabric import start_fabric
+from stages.pretrain import PretrainParams
+from stages.settings import tuned
 
 ROOT = Path(__file__).parents[2]
 # Two processes add the same numbers in another order. Muon and AdamW enlarge that where gradients are next to nothing,
@@ -137,7 +139,7 @@ def test_reinforcement_learning_refuses_to_cut_a_model_over_devices() -> None:
 def project(folder: Path, inputs: Path, **machine) -> Path:
     """A project with this one's pretrain stage alone."""
     folder.mkdir()
-    params = {**TINY, **SHAPE, "steps": 4}
+    params = tuned(PretrainParams, **TINY, **SHAPE, steps=4).model_dump(mode="json")
     where = {"accelerator": "cpu", "precision": "32-true", "compile": "off", "strategy": "ddp", **machine}
     (folder / "machine.yaml").write_text(yaml.safe_dump({"pretrain": where}))
     (folder / "params.yaml").write_text(yaml.safe_dump({"seed": 1, "pretrain": params}))
