@@ -327,8 +327,3 @@ def add_padding(model: Transformer, state: dict[str, Tensor], prefix: str, *_: A
         table = state.get(prefix + name)
         if table is not None and len(table) == model.config.vocab_size:
             state[prefix + name] = F.pad(table, (0, 0, 0, model.rows - len(table)))
-
-
-def mean_loss(losses: Tensor, targets: Tensor) -> Tensor:
-    """Mean over the positions trained on; 0, not NaN, when there are none."""
-    return losses.sum() / (targets != IGNORED).sum().clamp(min=1)

@@ -192,9 +192,3 @@ def load_checkpoint(path: Path, model: nn.Module, optimizers: Sequence[torch.opt
             "or go back to the parameters that made it"
         ) from None
     return json.loads((path / STATE).read_text())
-
-
-def load_newest(folder: Path, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, Any] | None:
-    """Restores the newest sound checkpoint and returns its state; None when there is none to go on from."""
-    path = newest_sound(folder)
-    return load_checkpoint(path, model, optimizers) if path else None
