@@ -32,8 +32,8 @@ def duplicates(
     dropped: set[str],
     arrived: set[str],
     truth: Truth,
+    params: MinhashParams,
     similar: Callable[[str, str], float] | None = None,
-    params: MinhashParams | None = None,
 ) -> dict[str, Any]:
     """How well near-duplicates were found.
 
@@ -44,7 +44,6 @@ def duplicates(
     """
     if not truth:
         return {}
-    params = params or MinhashParams()
     clusters: dict[int, list[str]] = defaultdict(list)
     for key in sorted(arrived):
         if key in truth and truth[key]["cluster"] is not None:
@@ -120,7 +119,7 @@ def deduplication(filtered: Path, corpus: Path, removed: Path, truth: Truth, min
     after = dict(pl.read_parquet(corpus / "*.parquet", columns=["id", "text"]).iter_rows())
     copies = {d["id"] for d in documents_in(removed / "minhash")}
     contaminated = {d["id"] for block in ("contamination", "spans") for d in documents_in(removed / block)}
-    metrics = duplicates(copies, set(before), truth, similarity(before, minhash), minhash)
+    metrics = duplicates(copies, set(before), truth, minhash, similarity(before, minhash))
     metrics |= personal_data(before, after, truth)
     due = [key for key in before if key in truth and truth[key]["contaminants"] and key not in copies]
     metrics |= share("contaminated_recall", sum(key in contaminated for key in due), len(due))

@@ -54,7 +54,7 @@ def test_found_pairs_stand_beside_the_minhash_curve() -> None:
     for cluster, similarity in enumerate((0.75, 0.75, 0.95)):
         truth[f"o{cluster}"] = row(cluster=cluster)
         truth[f"c{cluster}"] = row("drop", "deduplicate", cluster=cluster, similarity=similarity)
-    metrics = deduplication_score.duplicates({"c0", "o2"}, set(truth), truth, params=tuned(MinhashParams, "real"))
+    metrics = deduplication_score.duplicates({"c0", "o2"}, set(truth), truth, tuned(MinhashParams, "real"))
     table = metrics["duplicate_recall_by_similarity"]
     assert table["0.7"]["found"] == 0.5 and table["0.7"]["n"] == 2
     assert table["0.7"]["expected"] == pytest.approx(0.77, abs=0.005)  # 1 - (1 - .75^8)^14
@@ -64,8 +64,8 @@ def test_found_pairs_stand_beside_the_minhash_curve() -> None:
 
 def test_half_a_page_taken_for_a_copy_is_a_wrong_drop() -> None:
     truth = {"o": row(cluster=0), "c": row("keep", cluster=0, similarity=0.4), "p": row()}
-    assert deduplication_score.duplicates({"c"}, set(truth), truth)["duplicate_precision"] == 0.0
-    assert deduplication_score.duplicates({"p"}, set(truth), truth)["duplicate_precision"] == 0.0
+    assert deduplication_score.duplicates({"c"}, set(truth), truth, tuned(MinhashParams))["duplicate_precision"] == 0.0
+    assert deduplication_score.duplicates({"p"}, set(truth), truth, tuned(MinhashParams))["duplicate_precision"] == 0.0
 
 
 def test_similarity_is_that_of_the_shingles_minhash_reads() -> None:
