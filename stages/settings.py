@@ -59,8 +59,9 @@ def tuned(model: type[Settings], profile: str | None = None, **changes: Any) -> 
         section = section_for(model, kind, params[stage]) if kind else None
         if section is not None:
             values = {key: section[key] for key in model.model_fields if key in section}
-            merge(values, changes)
-            return model.model_validate(values)
+            nested = {key: value for key, value in changes.items() if is_section(model.model_fields[key].annotation)}
+            merge(values, nested)
+            return model.model_validate(values | {key: changes[key] for key in changes.keys() - nested.keys()})
     raise LookupError(f"no stage has a section for {model.__name__}")
 
 
@@ -69,11 +70,16 @@ def section_for(model: type[Params], kind: type[Params], section: dict[str, Any]
     if issubclass(kind, model):
         return section
     for name, field in kind.model_fields.items():
-        if inspect.isclass(field.annotation) and issubclass(field.annotation, Params):
+        if is_section(field.annotation):
             inner = section_for(model, field.annotation, section.get(name) or {})
             if inner is not None:
                 return inner
     return None
+
+
+def is_section(kind: Any) -> bool:
+    """Whether a field's type is a nested section."""
+    return inspect.isclass(kind) and issubclass(kind, Params)
 
 
 def merge(target: dict[str, Any], changes: dict[str, Any]) -> None:

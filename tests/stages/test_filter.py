@@ -13,8 +13,11 @@ from crawl2chat.errors import UserError
 from crawl2chat.tracking import Tracker
 from stages.deduplicate import DeduplicateParams
 from stages.extract import ExtractParams
+from stages.files import read_yaml
 from stages.filter import FilterParams, filter
-from stages.settings import tuned, validate
+from stages.settings import merge, tuned, validate
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +144,7 @@ def test_samples_that_are_missing_or_too_few_are_named(curated: tuple[Path, dict
 )
 def test_a_parameter_out_of_range_is_told_with_key_and_bound(section: dict, sentence: str) -> None:
     with pytest.raises(UserError) as error:
-        validate("filter", FilterParams, section)
+        validate("filter", FilterParams, changed("filter", section))
     assert sentence in str(error.value)
 
 
@@ -160,4 +163,11 @@ def test_a_parameter_out_of_range_is_told_with_key_and_bound(section: dict, sent
 )
 def test_parameters_of_the_other_stages_have_bounds(stage: str, model: type, section: dict) -> None:
     with pytest.raises(UserError, match=rf"params.yaml: {stage}\.{next(iter(section))}.*should be"):
-        validate(stage, model, section)
+        validate(stage, model, changed(stage, section))
+
+
+def changed(stage: str, changes: dict) -> dict:
+    """The stage's section of the project's params.yaml with other values."""
+    section = read_yaml(ROOT / "params.yaml")[stage]
+    merge(section, changes)
+    return section

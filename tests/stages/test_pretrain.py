@@ -399,7 +399,7 @@ def test_devices_that_do_not_exist_are_refused(inputs, tmp_path, accelerator: st
         run(inputs, tmp_path, machine=CPU.model_copy(update={"accelerator": accelerator, "devices": devices}))
 
 
-def test_one_dial_gives_the_whole_run_and_tells_it(inputs, tmp_path, capsys) -> None:
+def test_one_dial_gives_the_whole_run_and_tells_it(inputs, tmp_path, caplog) -> None:
     class Told(Tracker):
         def __init__(self) -> None:
             self.values: dict = {}
@@ -409,12 +409,13 @@ def test_one_dial_gives_the_whole_run_and_tells_it(inputs, tmp_path, capsys) -> 
 
     told = Told()
     followed = dict.fromkeys([*SHAPE, "batch_rows"])
-    metrics = run(inputs, tmp_path, told, depth=1, steps=2, **{**followed, "context": 64})
+    with caplog.at_level(logging.INFO, "stages"):
+        metrics = run(inputs, tmp_path, told, depth=1, steps=2, **{**followed, "context": 64})
     config = json.loads((tmp_path / "out/config.json").read_text())
     assert (config["hidden_size"], config["num_hidden_layers"], config["max_position_embeddings"]) == (64, 1, 64)
     assert told.values["hidden_size"] == 64 and told.values["steps"] == 2 and told.values["batch_rows"] >= 1
     assert told.values["muon_lr"] == pytest.approx(6.25 * told.values["adamw_lr"])
-    printed = capsys.readouterr().out
+    printed = caplog.text
     assert printed.count("hidden_size 64") == 1 and f"parameters {metrics['parameters']:,}" in printed
 
 
