@@ -29,6 +29,8 @@ EXTRACT = tuned(ExtractParams, addresses=ADDRESSES, tasks=3)
 FILTER = tuned(
     FilterParams,
     "real",
+    gopher={"max_words": 100_000},
+    fineweb={"line_punctuation": 0.12},
     repetition=tuned(
         RepetitionParams, "real", duplicate_grams=((5, 0.36), (6, 0.32), (7, 0.29), (8, 0.27), (9, 0.25), (10, 0.23))
     ),

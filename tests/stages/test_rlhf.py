@@ -22,6 +22,7 @@ SMALL = {
     "skills": ["addition"],
     "episodes": 48,
     "steps": 8,
+    "epochs": 2,
     "max_new_tokens": 12,
     "learning_rate": 2e-3,
     "kl_coefficient": 0.02,

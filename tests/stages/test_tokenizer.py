@@ -127,9 +127,10 @@ def test_near_duplicates_share_their_split(tmp_path: Path) -> None:
 def test_a_parameter_out_of_range(section: dict[str, object], sentence: str) -> None:
     from stages.settings import validate
 
+    whole = tuned(TokenizerParams).model_dump()
     with pytest.raises(UserError, match=sentence):
-        validate("tokenizer", TokenizerParams, section)
-    assert validate("tokenizer", TokenizerParams, {"vocab_size": 100_277})
+        validate("tokenizer", TokenizerParams, whole | section)
+    assert validate("tokenizer", TokenizerParams, whole | {"vocab_size": 100_277})
 
 
 def test_vocabulary_too_large_for_the_corpus(corpus: Path, ranks: Path, tmp_path: Path) -> None:
