@@ -139,8 +139,8 @@ def test_curve_has_a_row_for_every_point(undisturbed) -> None:
 
 
 def test_golden_losses(inputs, tmp_path) -> None:
-    """Exactly equal where torch and the processor are those of a record, and as near to all records as they are to each
-    other: processors of two makers differ by 2e-5 after 20 steps."""
+    """Exactly equal where torch and the processor are those of a record, else within 1e-5 of one: processors of two
+    makers differ by 2e-5 after 20 steps."""
     records, notes, threads = json.loads(GOLDEN.read_text()), Notes(), torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -148,10 +148,9 @@ def test_golden_losses(inputs, tmp_path) -> None:
     finally:
         torch.set_num_threads(threads)
     losses = [values["train_loss"] for _, values in notes.points if "train_loss" in values]
-    for record in records:
-        assert losses == (
-            record["losses"] if processor() == record["machine"] else pytest.approx(record["losses"], rel=3e-5)
-        )
+    own = [record["losses"] for record in records if record["machine"] == processor()]
+    near = [pytest.approx(record["losses"], rel=1e-5) for record in records]
+    assert losses in (own or near)
 
 
 def test_the_same_run_gives_the_same_bytes(inputs, undisturbed, tmp_path) -> None:
