@@ -8,7 +8,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from crawl2chat.page import COLOURS, SOFT, Canvas, words
+from crawl2chat.page import COLOURS, Canvas, words
 
 # Column of a table → its values; None where a number was not measured.
 Curve = dict[str, list[float | None]]
@@ -53,19 +53,8 @@ def intervals_chart(folder: Path, tables: dict[str, str], title: str, x: str = "
         return ""
     canvas = Canvas(title=title)
     for (label, rows), colour in zip(lines.items(), ("blue", "orange"), strict=False):
-        value, low, high = ([float(row[key]) for row in rows] for key in ("value", "low", "high"))
-        spread = [[v - a for v, a in zip(value, low, strict=True)], [b - v for v, b in zip(value, high, strict=True)]]
-        canvas.axes.errorbar(
-            range(len(rows)),
-            value,
-            spread,
-            fmt="o-",
-            color=COLOURS[colour],
-            markersize=4,
-            linewidth=1.2,
-            capsize=3,
-            label=label,
-        )
+        numbers = ([float(row[key]) for row in rows] for key in ("value", "low", "high"))
+        canvas.intervals(*numbers, fmt="o-", color=COLOURS[colour], label=label)
     # The tables of one drawing have the same rows.
     rows = next(iter(lines.values()))
     canvas.axes.set_xticks(range(len(rows)), [f"{row['what']}\nn {row['n']}" for row in rows], fontsize=8)
@@ -146,11 +135,8 @@ def mixture_chart(kinds: dict[str, int]) -> str:
     """How many conversations of each kind."""
     if not kinds:
         return ""
-    rows = sorted(kinds.items(), key=lambda pair: (pair[1], pair[0]))
+    rows = sorted(kinds.items(), key=lambda pair: (-pair[1], pair[0]))
     canvas = Canvas(height=0.28 * len(rows) + 0.9, title="conversations by kind")
-    bars = canvas.axes.barh(
-        [words(name) for name, _ in rows], [count for _, count in rows], color=COLOURS["blue"], height=0.65
-    )
-    canvas.axes.bar_label(bars, padding=4, fontsize=9, color=SOFT)
-    canvas.axes.grid(axis="y", visible=False)
+    names, counts = [words(name) for name, _ in rows], [count for _, count in rows]
+    canvas.bars(names, counts, [f"{count:,}" for count in counts], color=COLOURS["blue"])
     return canvas.svg()

@@ -4,6 +4,7 @@ In: figures and templates. Out: text for an HTML page that needs no other file a
 time.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,28 @@ class Canvas:
         self.figure, self.axes = pyplot.subplots(figsize=(width, height), **subplots)
         if title:
             self.axes.set_title(title, color=SOFT, pad=10)
+
+    def intervals(
+        self, values: Sequence[float], lows: Sequence[float], highs: Sequence[float], axes: Any = None, **look: Any
+    ) -> None:
+        """Numbers with their intervals at 0, 1, 2, …: upwards, or to the right on `axes` with `sideways`."""
+        below = [value - low for value, low in zip(values, lows, strict=True)]
+        sides = [below, [high - value for value, high in zip(values, highs, strict=True)]]
+        places, sideways = range(len(values)), look.pop("sideways", False)
+        points = {"x": values, "y": places, "xerr": sides} if sideways else {"x": places, "y": values, "yerr": sides}
+        (axes or self.axes).errorbar(**points, **{"fmt": "o", "markersize": 5, "capsize": 3, "linewidth": 1.4} | look)
+
+    def bars(
+        self, names: Sequence[Any], sizes: Sequence[float], labels: Sequence[str], axes: Any = None, **look: Any
+    ) -> Any:
+        """Bars to the right from top to bottom, each with its label behind it."""
+        axes = axes or self.axes
+        bars = axes.barh(names, sizes, **{"height": 0.7} | look)
+        axes.bar_label(bars, labels, padding=4, fontsize=9, color=SOFT)
+        axes.grid(axis="y", visible=False)
+        if not axes.yaxis_inverted():
+            axes.invert_yaxis()
+        return bars
 
     def svg(self) -> str:
         import io

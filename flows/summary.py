@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from crawl2chat.evaluation.table import evaluation_table, interval, is_scalar, markdown_table, number
 from flows.stage_process import last_run
 from stages.files import read_yaml
 
@@ -49,43 +50,6 @@ def key_numbers(stage: str, metrics: dict[str, Any]) -> list[str]:
     plain = [key for key, value in metrics.items() if is_scalar(value) and not key.endswith(("_n", "_low", "_high"))]
     keys = [key for key in KEY_NUMBERS.get(stage, plain[:5]) if is_scalar(metrics.get(key))]
     return [f"{key} {number(metrics[key])}{interval(metrics, key)}" for key in keys]
-
-
-def is_scalar(value: Any) -> bool:
-    return isinstance(value, (int, float, str)) and not isinstance(value, bool)
-
-
-def number(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:,.3f}" if abs(value) < 100 else f"{value:,.0f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def interval(metrics: dict[str, Any], key: str) -> str:
-    low, high = metrics.get(f"{key}_low"), metrics.get(f"{key}_high")
-    return f" ({number(low)}–{number(high)})" if is_scalar(low) and is_scalar(high) else ""
-
-
-def models(evaluation: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Of the evaluation's metrics, the object of each model."""
-    order = ["base", "sft", "reasoner", "chat"]
-    found = {name: value for name, value in evaluation.items() if isinstance(value, dict) and name in order}
-    return {name: found[name] for name in order if name in found}
-
-
-def evaluation_table(evaluation: dict[str, Any]) -> list[list[str]]:
-    """A row for each skill, a column for each model; the first row is the head."""
-    columns = models(evaluation)
-    keys = [key for key in next(iter(columns.values()), {}) if not key.endswith(("_n", "_low", "_high"))]
-    rows = [["", *columns]]
-    for key in keys:
-        cells = [
-            number(model[key]) + interval(model, key) if is_scalar(model.get(key)) else "–"
-            for model in columns.values()
-        ]
-        sample = next((model.get(f"{key}_n") for model in columns.values() if model.get(f"{key}_n")), None)
-        rows.append([key.replace("_", " ") + (f" (n = {sample:,})" if sample else ""), *cells])
-    return rows
 
 
 def unreadable(metrics: dict[str, dict[str, Any]]) -> list[tuple[str, int]]:
@@ -139,12 +103,9 @@ def terminal(root: Path) -> str:
 def markdown(root: Path) -> str:
     """The results as two Markdown tables."""
     metrics = read_metrics(root)
-    lines = ["| stage | seconds | key numbers |", "|---|--:|---|"]
-    lines += [f"| {' | '.join(row)} |" for row in stage_rows(root, metrics)]
-    head, *rows = evaluation_table(metrics.get("evaluate", {}))
-    if rows:
-        lines += ["", f"| {' | '.join(head)} |", "|" + "---|" * len(head), *(f"| {' | '.join(row)} |" for row in rows)]
-    return "\n".join(lines)
+    stages = markdown_table([["stage", "seconds", "key numbers"], *stage_rows(root, metrics)])
+    exam = evaluation_table(metrics.get("evaluate", {}))
+    return "\n\n".join([stages, markdown_table(exam)] if len(exam) > 1 else [stages])
 
 
 def write_readme(root: Path) -> None:

@@ -7,15 +7,15 @@ In: the imports anywhere in a module, also inside functions. Out: in dvc.yaml, b
 code under a comment of its own. A test compares the two.
 """
 
-import argparse
 import ast
 import re
 import sys
 import textwrap
-from collections.abc import Iterator
 from functools import cache
 from modulefinder import ModuleFinder
 from pathlib import Path
+
+from stages.files import check_or_write
 
 # What surrounds every stage and does not decide what it makes.
 SURROUNDINGS = {
@@ -75,24 +75,5 @@ def rewritten(root: Path) -> str:
     return ENTRY.sub(entry, (root / "dvc.yaml").read_text(encoding="utf-8"))
 
 
-def differences(root: Path) -> Iterator[str]:
-    """The lines in which dvc.yaml differs from what it should say."""
-    now = (root / "dvc.yaml").read_text(encoding="utf-8").splitlines()
-    yield from (line.strip() for line in rewritten(root).splitlines() if line not in now)
-
-
-def main(arguments: list[str]) -> int:
-    """0, or 1 where dvc.yaml differs from the imports and is not to be written."""
-    parser = argparse.ArgumentParser(prog="python -m stages.deps", description="Compare dvc.yaml with the imports.")
-    parser.add_argument("--write", action="store_true", help="write the imports into dvc.yaml")
-    root = Path.cwd()
-    if parser.parse_args(arguments).write:
-        (root / "dvc.yaml").write_text(rewritten(root), encoding="utf-8")
-        return 0
-    lines = list(differences(root))
-    print(*lines, sep="\n", end="\n" if lines else "")
-    return 1 if lines else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(check_or_write(Path("dvc.yaml"), rewritten(Path.cwd()), sys.argv[1:]))

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
+from crawl2chat.evaluation.table import evaluation_table, markdown_table
 from crawl2chat.parameters import Params
 
 
@@ -76,7 +77,7 @@ by supervised conversations, verifiable rewards and preferences.
 
 ## Evaluation
 
-{evaluation_table(numbers)}
+{markdown_table(evaluation_table(numbers))}
 
 ## Use
 
@@ -100,31 +101,3 @@ the real
   one. Strip `<|…|>` from untrusted text, or encode it with `split_special_tokens=True`, before it reaches the template.
 - The model knows what its corpus said, errors included. It is a demonstration, not a source of facts.
 """
-
-
-def evaluation_table(numbers: dict[str, Any]) -> str:
-    """One row per measured number, one column per model, intervals in brackets."""
-    models = [name for name, values in numbers.items() if isinstance(values, dict)]
-    suffixes = ("_n", "_low", "_high")
-    keys = [
-        key
-        for key in (numbers[models[0]] if models else {})
-        if not key.endswith(suffixes) and isinstance(numbers[models[0]][key], (int, float))
-    ]
-    if not keys:
-        return "No numbers were given."
-    lines = ["| | " + " | ".join(models) + " |", "|---" * (len(models) + 1) + "|"]
-    for key in keys:
-        lines.append(f"| {key} | " + " | ".join(cell(numbers[model], key) for model in models) + " |")
-    return "\n".join(lines)
-
-
-def cell(values: dict[str, Any], key: str) -> str:
-    """`.81 [.77, .85] n 200`, with as much of it as was measured."""
-    value = values.get(key)
-    if not isinstance(value, (int, float)):
-        return "–"
-    text = f"{value:.3g}"
-    if isinstance(values.get(f"{key}_low"), (int, float)) and isinstance(values.get(f"{key}_high"), (int, float)):
-        text += f" [{values[f'{key}_low']:.3g}, {values[f'{key}_high']:.3g}]"
-    return text + (f" n {values[f'{key}_n']}" if f"{key}_n" in values else "")

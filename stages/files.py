@@ -24,6 +24,18 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path.name} is not valid YAML{where}: {getattr(error, 'problem', error)}.") from None
 
 
+def check_or_write(path: Path, text: str, arguments: list[str]) -> int:
+    """What a program does that makes `path`: shows the lines that differ from `text`, or with --write writes it.
+    Returns 1 where lines differ, else 0."""
+    if arguments == ["--write"]:
+        path.write_text(text, encoding="utf-8")
+        return 0
+    now = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    differing = [line.strip() for line in text.splitlines() if line not in now]
+    print("\n".join(differing or [f"{path} is as the code says"]))
+    return 1 if differing else 0
+
+
 def publish(source: Path, target: Path) -> None:
     """Move a finished out to its place, synced to disk first, so that it is there whole or not at all."""
     sync(source)

@@ -8,7 +8,6 @@ their default in code, may be set in params.yaml, and are listed here with type,
 field.
 """
 
-import argparse
 import importlib
 import inspect
 import json
@@ -19,9 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from crawl2chat.evaluation.table import markdown_table
 from crawl2chat.machine import Machine
 from crawl2chat.parameters import Params
-from stages.files import read_yaml
+from stages.files import check_or_write, read_yaml
 
 PAGE = Path("docs/parameters.md")
 HEAD = """# Parameters that have a default
@@ -98,12 +98,11 @@ def type_of(schema: dict[str, Any]) -> str:
 
 
 def table(rows: list[Dial]) -> str:
-    head = "| parameter | type | default | |\n|---|---|---|---|\n"
-    cells = (
+    cells = [
         [f"`{row.name}`", row.type, f"`{json.dumps(row.default, default=str)}`", row.comment.replace("|", "\\|")]
         for row in rows
-    )
-    return head + "".join(f"| {' | '.join(cell)} |\n" for cell in cells)
+    ]
+    return markdown_table([["parameter", "type", "default", ""], *cells]) + "\n"
 
 
 def page(root: Path) -> str:
@@ -117,18 +116,5 @@ def page(root: Path) -> str:
     return "".join(parts) + MACHINE_HEAD + table(list(dials(Machine)))
 
 
-def main(arguments: list[str]) -> int:
-    """0, or 1 where the page differs from the code and is not to be written."""
-    parser = argparse.ArgumentParser(prog="python -m stages.reference", description="Make docs/parameters.md.")
-    parser.add_argument("--write", action="store_true", help="write the page")
-    root = Path.cwd()
-    if parser.parse_args(arguments).write:
-        (root / PAGE).write_text(page(root), encoding="utf-8")
-        return 0
-    same = (root / PAGE).exists() and (root / PAGE).read_text(encoding="utf-8") == page(root)
-    print(f"{PAGE} {'says' if same else 'does not say'} what the code says")
-    return 0 if same else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(check_or_write(PAGE, page(Path.cwd()), sys.argv[1:]))

@@ -18,8 +18,7 @@ from torch import Tensor
 
 from crawl2chat.alignment.advantages import GroupAdvantage, group_advantages
 from crawl2chat.alignment.losses import Denominator, kl_estimate, policy_loss, token_weights
-from crawl2chat.alignment.policy_loop import PolicyLoop
-from crawl2chat.alignment.replay import ReplayParams
+from crawl2chat.alignment.policy_loop import PolicyLoop, PolicyParams
 from crawl2chat.alignment.rollouts import (
     Judged,
     Rollout,
@@ -36,31 +35,22 @@ from crawl2chat.training.progress import Progress
 from crawl2chat.training.ranks import rank_and_world, share_out
 
 
-class GRPOParams(ReplayParams):
+class GRPOParams(PolicyParams):
     """The dials of the loop."""
 
     # Prompts of a step, and answers to each of them.
     prompts: int = Field(ge=1)
     samples: int = Field(ge=2)
-    steps: int = Field(ge=1)
-    # Trials collapsed at 1e-3.
-    learning_rate: float = Field(gt=0)
     # Steps.
     warmup: int = Field(5, ge=0)
-    max_new_tokens: int = Field(ge=1)
     temperature: float = Field(gt=0)
     advantage: GroupAdvantage
     denominator: Denominator
     clip_low: float = Field(gt=0)
     clip_high: float = Field(gt=0)
-    # Passes over the rollouts of a step, and updates in a pass.
-    epochs: int = Field(ge=1)
-    minibatches: int = Field(ge=1)
     # To the start policy; k1 as a reward, k2 and k3 as a loss.
     kl: Literal["none", "k1", "k2", "k3"]
     kl_weight: float = Field(ge=0)
-    # Steps between states on disk.
-    save_every: int = Field(ge=1)
 
 
 RewardFunction = Callable[[int, Rollout], Judged]  # (index of the prompt, answer)

@@ -7,15 +7,29 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
 
-from crawl2chat.alignment.replay import Replay
+from crawl2chat.alignment.replay import Replay, ReplayParams
 from crawl2chat.alignment.rollouts import Batch, Rollout, batches, derived_seed, sample
 from crawl2chat.model.network import Transformer
 from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.training.loop import Loop
 from crawl2chat.training.progress import Progress
 from crawl2chat.training.ranks import total_gradients, total_numbers
+
+
+class PolicyParams(ReplayParams):
+    """The dials that both kinds share."""
+
+    steps: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    max_new_tokens: int = Field(ge=1)
+    # Passes over the rollouts of a step, and updates in a pass.
+    epochs: int = Field(ge=1)
+    minibatches: int = Field(ge=1)
+    # Steps between states on disk.
+    save_every: int = Field(ge=1)
 
 
 def learning_rate(step: int, peak: float, warmup: int, steps: int) -> float:

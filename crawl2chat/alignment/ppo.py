@@ -17,8 +17,7 @@ from torch import Tensor, nn
 
 from crawl2chat.alignment.advantages import gae, whiten
 from crawl2chat.alignment.losses import AdaptiveKL, policy_loss, token_weights, value_loss
-from crawl2chat.alignment.policy_loop import PolicyLoop
-from crawl2chat.alignment.replay import ReplayParams
+from crawl2chat.alignment.policy_loop import PolicyLoop, PolicyParams
 from crawl2chat.alignment.rollouts import (
     Batch,
     Rollout,
@@ -37,20 +36,15 @@ from crawl2chat.training.progress import Progress
 from crawl2chat.training.ranks import rank_and_world, total
 
 
-class PPOParams(ReplayParams):
+class PPOParams(PolicyParams):
     """The dials of the loop."""
 
     # Answers a step, each to its own prompt.
     episodes: int = Field(ge=2)
-    steps: int = Field(ge=1)
-    learning_rate: float = Field(gt=0)
     warmup: int = Field(3, ge=0)
-    max_new_tokens: int = Field(ge=1)
     temperature: float = Field(1.0, gt=0)
     gamma: float = Field(1.0, gt=0, le=1)
     gae_lambda: float = Field(ge=0, le=1)
-    epochs: int = Field(ge=1)
-    minibatches: int = Field(ge=1)
     clip: float = Field(gt=0)
     value_clip: float = Field(0.2, gt=0)
     value_weight: float = Field(ge=0)
@@ -62,14 +56,9 @@ class PPOParams(ReplayParams):
     kl_horizon: float = Field(gt=0)
     # Instead of the proxy, for an answer that does not end.
     missing_end_reward: float
-    replay_conversations: int = Field(ge=0)
-    replay_windows: int = Field(ge=0)
-    replay_weight: float = Field(ge=0)
     evaluate_every: int = Field(ge=1)
     # Further from the start policy no checkpoint is chosen.
     kl_limit: float = Field(gt=0)
-    # Steps between states on disk.
-    save_every: int = Field(ge=1)
 
     @model_validator(mode="after")
     def coefficient_stays_positive(self) -> "PPOParams":

@@ -5,7 +5,6 @@ the policy loss. Conversations are drawn kind by kind in equal numbers, so that 
 frequent one: trials lost 0.15 of neighbouring skills otherwise (Ouyang et al. 2022 call the same mix PPO-ptx).
 """
 
-import json
 from collections import defaultdict
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from crawl2chat.errors import UserError
 from crawl2chat.jsonl import read_jsonl
 from crawl2chat.model.network import IGNORED, Transformer
 from crawl2chat.parameters import Params
+from crawl2chat.tokens.reading import read_split
 from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.training.ranks import rank_and_world
 
@@ -50,8 +50,7 @@ class Replay:
         self.conversations, self.windows = params.replay_conversations, params.replay_windows
         self.kinds = read_by_kind(conversations_folder / "train.jsonl") if self.conversations else {}
         if self.windows:
-            meta = json.loads((tokens_folder / "meta.json").read_text())
-            self.stream = np.memmap(tokens_folder / "train.bin", dtype=meta["dtype"], mode="r")
+            self.stream = read_split(tokens_folder, "train").ids
             if len(self.stream) <= self.width:
                 raise UserError(f"{tokens_folder}/train.bin holds {len(self.stream)} tokens: shorten replay_width.")
 

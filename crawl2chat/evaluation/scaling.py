@@ -132,40 +132,20 @@ def draw(
     x, losses = [run[axis] for run in runs], [run["val_loss"] for run in runs]
     line = np.geomspace(min(x) / 1.5, max([*x, *([ahead[1]] if ahead else [])]) * 1.5, 80)
     named = f"law of {law.n} runs: " + (f"{law.floor:.2f} + " if law.floor else "")
-    axes.plot(
-        line,
-        [law(value) for value in line],
-        color=COLOURS["blue"],
-        linewidth=1.6,
-        label=f"{named}{law.scale:.3g} x^-{law.exponent:.3f}",
-    )
+    blue, label_of_law = COLOURS["blue"], f"{named}{law.scale:.3g} x^-{law.exponent:.3f}"
+    axes.plot(line, [law(value) for value in line], color=blue, linewidth=1.6, label=label_of_law)
     if law.freedom:
         band = [law.predict(value) for value in line]
-        axes.fill_between(
-            line,
-            [one.low for one in band],
-            [one.high for one in band],
-            color=COLOURS["blue"],
-            alpha=0.12,
-            linewidth=0,
-            label="95 % of new runs",
-        )
+        low, high = [one.low for one in band], [one.high for one in band]
+        axes.fill_between(line, low, high, color=blue, alpha=0.12, linewidth=0, label="95 % of new runs")
     axes.plot(x, losses, "o", color=COLOURS["orange"], label="measured")
     for run in runs:
         axes.annotate(run["depth"], (run[axis], run["val_loss"]), (5, 5), textcoords="offset points", color=SOFT)
     if ahead:
         name, place, guess = ahead
         sides = [[guess.value - guess.low], [guess.high - guess.value]] if law.freedom else None
-        axes.errorbar(
-            [place],
-            [guess.value],
-            yerr=sides,
-            fmt="D",
-            markerfacecolor="white",
-            capsize=3,
-            color=COLOURS["blue"],
-            label=name,
-        )
+        look = {"fmt": "D", "markerfacecolor": "white", "capsize": 3, "color": blue, "label": name}
+        axes.errorbar([place], [guess.value], yerr=sides, **look)
     axes.set(xscale="log", yscale="log", xlabel=label, ylabel="loss on held-out text, nats per token")
     low, high = min(losses), max(losses)  # the band of few runs would flatten everything else
     axes.set_ylim(low / (high / low) ** 0.8, high * (high / low) ** 0.4)

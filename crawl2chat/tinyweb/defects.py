@@ -5,6 +5,7 @@ decision (`keep` or `drop`, and in which stage) — from which `site.py` makes H
 Each defect comes in several intensities, and the mildest pages are to stay: one foreign sentence makes no foreign page.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -78,78 +79,39 @@ OBJECTS = (
     "a story told by the boatman|the colour of the shutters|the first warm evening|a drawer full of old maps"
 ).split("|")
 
-OTHER_LANGUAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
-    "de": (
-        "Der alte Bahnhof|Unsere kleine Stadt|Das Rathaus am Markt|Die Bäckerei nebenan|Ein stiller Garten".split("|"),
-        (
-            "wurde im vergangenen Jahr wegen|liegt nicht weit von|erinnert viele Leute noch an|verdankt seinen Namen"
-        ).split("|"),
-        (
-            "dem Hochwasser im Frühling geschlossen|der Brücke über den Fluss|"
-            "einem Streit zwischen zwei Nachbarn|der schönen Aussicht"
-        ).split("|"),
-    ),
-    "fr": (
-        "La vieille gare|Notre petite ville|Le marché du samedi|La boulangerie du coin|Un jardin tranquille".split("|"),
-        "se trouve tout près de|doit beaucoup à|a été fermé pendant un mois à cause de|rappelle aux habitants".split(
-            "|"
-        ),
-        (
-            "la rivière qui traverse la vallée|les pluies de l'automne dernier|une querelle entre deux voisins|"
-            "l'été de leur enfance"
-        ).split("|"),
-    ),
-    "es": (
-        (
-            "La estación vieja|Nuestro pequeño pueblo|El mercado de los sábados|La panadería de la esquina|"
-            "Un jardín tranquilo"
-        ).split("|"),
-        ("está muy cerca de", "debe mucho a", "estuvo cerrado un mes por culpa de", "recuerda a los vecinos"),
-        (
-            "el río que cruza el valle|las lluvias del otoño pasado|una pelea entre dos hermanos|"
-            "los veranos de su infancia"
-        ).split("|"),
-    ),
-    "it": (
-        (
-            "La vecchia stazione|Il nostro piccolo paese|Il mercato del sabato|Il forno all'angolo|"
-            "Un giardino tranquillo"
-        ).split("|"),
-        ("si trova molto vicino a", "deve molto a", "è rimasto chiuso per un mese a causa di", "ricorda agli abitanti"),
-        (
-            "quel fiume che attraversa la valle|le piogge dello scorso autunno|una lite tra due vicini|"
-            "le estati della loro infanzia"
-        ).split("|"),
-    ),
-    "pl": (
-        ("Stary dworzec", "Nasze małe miasto", "Sobotni targ", "Piekarnia na rogu", "Cichy ogród"),
-        ("leży bardzo blisko", "wiele zawdzięcza", "był zamknięty przez miesiąc z powodu", "przypomina mieszkańcom"),
-        "rzeki, która płynie przez dolinę|jesiennych deszczów|kłótni dwóch sąsiadów|letnich dni z dzieciństwa".split(
-            "|"
-        ),
-    ),
-    "sv": (
-        ("Den gamla stationen", "Vår lilla stad", "Torget på lördagar", "Bageriet på hörnet", "En stilla trädgård"),
-        ("ligger inte långt från", "har mycket att tacka", "var stängd en månad på grund av", "påminner invånarna om"),
-        "ån som rinner genom dalen|höstens kraftiga regn|ett gräl mellan två grannar|barndomens långa somrar".split(
-            "|"
-        ),
-    ),
-    "ru": (
-        ("Старый вокзал", "Наш маленький город", "Субботний рынок", "Пекарня на углу", "Тихий сад"),
-        ("находится совсем рядом с", "многим обязан", "был закрыт целый месяц из-за", "напоминает жителям про"),
-        ("реку, которая течёт через долину", "осенние дожди", "ссору двух соседей", "долгое лето их детства"),
-    ),
-    "el": (
-        ("Ο παλιός σταθμός", "Η μικρή μας πόλη", "Η αγορά του Σαββάτου", "Ο φούρνος στη γωνία", "Ένας ήσυχος κήπος"),
-        "βρίσκεται πολύ κοντά σε|οφείλει πολλά σε|έμεινε κλειστός έναν μήνα εξαιτίας|θυμίζει στους κατοίκους".split(
-            "|"
-        ),
-        (
-            "το ποτάμι που περνά την κοιλάδα|τις βροχές του φθινοπώρου|έναν καβγά ανάμεσα σε γείτονες|"
-            "τα καλοκαίρια τους"
-        ).split("|"),
-    ),
+# Of each language: subjects, verbs, objects.
+_OTHER_LANGUAGES = """
+de; Der alte Bahnhof|Unsere kleine Stadt|Das Rathaus am Markt|Die Bäckerei nebenan|Ein stiller Garten;
+wurde im vergangenen Jahr wegen|liegt nicht weit von|erinnert viele Leute noch an|verdankt seinen Namen;
+dem Hochwasser im Frühling geschlossen|der Brücke über den Fluss|einem Streit zwischen zwei Nachbarn|
+der schönen Aussicht
+fr; La vieille gare|Notre petite ville|Le marché du samedi|La boulangerie du coin|Un jardin tranquille;
+se trouve tout près de|doit beaucoup à|a été fermé pendant un mois à cause de|rappelle aux habitants;
+la rivière qui traverse la vallée|les pluies de l'automne dernier|une querelle entre deux voisins|
+l'été de leur enfance
+es; La estación vieja|Nuestro pequeño pueblo|El mercado de los sábados|La panadería de la esquina|Un jardín tranquilo;
+está muy cerca de|debe mucho a|estuvo cerrado un mes por culpa de|recuerda a los vecinos; el río que cruza el valle|
+las lluvias del otoño pasado|una pelea entre dos hermanos|los veranos de su infancia
+it; La vecchia stazione|Il nostro piccolo paese|Il mercato del sabato|Il forno all'angolo|Un giardino tranquillo;
+si trova molto vicino a|deve molto a|è rimasto chiuso per un mese a causa di|ricorda agli abitanti;
+quel fiume che attraversa la valle|le piogge dello scorso autunno|una lite tra due vicini|
+le estati della loro infanzia
+pl; Stary dworzec|Nasze małe miasto|Sobotni targ|Piekarnia na rogu|Cichy ogród; leży bardzo blisko|wiele zawdzięcza|
+był zamknięty przez miesiąc z powodu|przypomina mieszkańcom; rzeki, która płynie przez dolinę|jesiennych deszczów|
+kłótni dwóch sąsiadów|letnich dni z dzieciństwa
+sv; Den gamla stationen|Vår lilla stad|Torget på lördagar|Bageriet på hörnet|En stilla trädgård;
+ligger inte långt från|har mycket att tacka|var stängd en månad på grund av|påminner invånarna om;
+ån som rinner genom dalen|höstens kraftiga regn|ett gräl mellan två grannar|barndomens långa somrar
+ru; Старый вокзал|Наш маленький город|Субботний рынок|Пекарня на углу|Тихий сад; находится совсем рядом с|
+многим обязан|был закрыт целый месяц из-за|напоминает жителям про; реку, которая течёт через долину|осенние дожди|
+ссору двух соседей|долгое лето их детства
+el; Ο παλιός σταθμός|Η μικρή μας πόλη|Η αγορά του Σαββάτου|Ο φούρνος στη γωνία|Ένας ήσυχος κήπος;
+βρίσκεται πολύ κοντά σε|οφείλει πολλά σε|έμεινε κλειστός έναν μήνα εξαιτίας|θυμίζει στους κατοίκους;
+το ποτάμι που περνά την κοιλάδα|τις βροχές του φθινοπώρου|έναν καβγά ανάμεσα σε γείτονες|τα καλοκαίρια τους
+"""
+OTHER_LANGUAGES = {
+    code: tuple(tuple(part.replace("|\n", "|").strip().split("|")) for part in parts)
+    for code, *parts in (row.split(";") for row in re.split(r"\n(?=\w\w;)", _OTHER_LANGUAGES.strip()))
 }
 
 

@@ -109,5 +109,5 @@ def test_generation_stops_at_the_end_of_the_turn(folder, theirs) -> None:
 
 def test_the_model_card_shows_the_numbers_with_their_intervals(folder) -> None:
     card = (folder / "README.md").read_text()
-    assert "| recall | 0.5 [0.43, 0.57] n 200 | 0.81 [0.75, 0.86] n 200 |" in card
+    assert "| recall (n = 200) | 0.500 (0.430–0.570) | 0.810 (0.750–0.860) |" in card
     assert card.startswith("---\nlicense: other\n")

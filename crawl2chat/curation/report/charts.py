@@ -39,16 +39,14 @@ def waterfall(rows: list[Row], names: dict[str, str], steps: dict[str, str]) -> 
     titles = {"documents": "documents", "bytes": "bytes (pale: of HTML)", "words": "words"}
     for axes, (column, title) in zip(canvas.axes, titles.items(), strict=True):
         values = [row[column] or 0 for row in rows]
-        bars = axes.barh(labels, values, color=[steps[row["stage"]] for row in rows], height=0.68)
+        colours = [steps[row["stage"]] for row in rows]
+        bars = canvas.bars(labels, values, [short(row[column]) for row in rows], axes, color=colours)
         for bar, row in zip(bars, rows, strict=True):
             bar.set_alpha(0.4 if column == "bytes" and row["words"] is None else 1.0)
-        axes.bar_label(bars, [short(row[column]) for row in rows], padding=4, fontsize=9, color=SOFT)
         axes.set_title(title, color=SOFT)
         axes.set_xlim(0, 1.22 * max(1, *values))
         axes.xaxis.set_major_formatter(lambda value, _: short(round(value)))
         axes.locator_params(axis="x", nbins=4)
-        axes.grid(axis="y", visible=False)
-    canvas.axes[0].invert_yaxis()
     canvas.figure.tight_layout(w_pad=2)
     legend(
         canvas.figure,
@@ -81,11 +79,8 @@ def reasons(rows: list[Row], steps: dict[str, str], most: int = 40) -> str:
     )
     names = [f"{words(row['block'])}: {words(row['reason'].removeprefix(row['block'] + '_'))}" for row in rows]
     counts, colours = [row["documents"] for row in rows], [steps[row["stage"]] for row in rows]
-    bars = canvas.axes.barh(range(len(rows)), counts, color=colours, height=0.7)
+    canvas.bars(range(len(rows)), counts, [short(count) for count in counts], color=colours)
     canvas.axes.set_yticks(range(len(rows)), names, fontsize=9)
-    canvas.axes.bar_label(bars, [short(row["documents"]) for row in rows], padding=4, fontsize=9, color=SOFT)
-    canvas.axes.invert_yaxis()
-    canvas.axes.grid(axis="y", visible=False)
     present = {row["stage"] for row in rows}
     legend(canvas.axes, {f"stage {step}": colour for step, colour in steps.items() if step in present}, loc="best")
     return canvas.svg()
@@ -103,20 +98,9 @@ def precision_recall(rows: list[Row]) -> str:
         "recall": "recall: of each kind of defect, how much was found",
     }
     for axes, (measure, part) in zip(canvas.axes, parts.items(), strict=True):
-        places = range(len(part))
-        values = [row["value"] for row in part]
-        sides = [[row["value"] - row["low"] for row in part], [row["high"] - row["value"] for row in part]]
-        axes.errorbar(
-            values,
-            places,
-            xerr=sides,
-            fmt="o",
-            markersize=5,
-            capsize=3,
-            linewidth=1.4,
-            color=COLOURS["blue" if measure == "precision" else "green"],
-        )
-        axes.set_yticks(places, [f"{words(row['of'])} (n = {row['n']:,})" for row in part], fontsize=9)
+        numbers = ([row[key] for row in part] for key in ("value", "low", "high"))
+        canvas.intervals(*numbers, axes, sideways=True, color=COLOURS["blue" if measure == "precision" else "green"])
+        axes.set_yticks(range(len(part)), [f"{words(row['of'])} (n = {row['n']:,})" for row in part], fontsize=9)
         axes.set_title(titles[measure], color=SOFT)
         axes.set_xlim(min(0.5, *(row["low"] for row in rows)) - 0.02, 1.02)
         axes.axvline(0.95, color=INK, linewidth=1, linestyle=":")
@@ -189,27 +173,11 @@ def duplicate_recall(rows: list[Row]) -> str:
     if not rows:
         return ""
     canvas = Canvas(title="pairs of page and copy that were found, by similarity")
-    places, values = range(len(rows)), [row["found"] for row in rows]
-    sides = [[row["found"] - row["low"] for row in rows], [row["high"] - row["found"] for row in rows]]
-    canvas.axes.errorbar(
-        places,
-        values,
-        yerr=sides,
-        fmt="o",
-        markersize=5,
-        capsize=3,
-        color=COLOURS["blue"],
-        label="found, with 95 % interval",
-    )
-    canvas.axes.plot(
-        places,
-        [row["expected"] for row in rows],
-        "_",
-        markersize=26,
-        markeredgewidth=2,
-        color=COLOURS["orange"],
-        label="promised by the curve",
-    )
+    places, expected = range(len(rows)), [row["expected"] for row in rows]
+    numbers = ([row[key] for row in rows] for key in ("found", "low", "high"))
+    canvas.intervals(*numbers, color=COLOURS["blue"], label="found, with 95 % interval")
+    look = {"markersize": 26, "markeredgewidth": 2, "color": COLOURS["orange"]}
+    canvas.axes.plot(places, expected, "_", label="promised by the curve", **look)
     starts = [row["similarity_from"] for row in rows]
     ends = [*starts[1:], 1.0]
     names = [f"{a:g}–{b:g}\nn = {row['n']}" for a, b, row in zip(starts, ends, rows, strict=True)]
@@ -228,12 +196,9 @@ def kept_and_dropped(rows: list[Row], column: str, title: str, most: int = 20) -
     canvas = Canvas(6.4, 0.26 * len(rows) + 1.0, title)
     names, kept = [row[column] for row in rows], [row["kept"] for row in rows]
     canvas.axes.barh(names, kept, color=KEPT, height=0.7)
-    bars = canvas.axes.barh(names, [row["dropped"] for row in rows], left=kept, color=DROPPED, height=0.7)
     labels = [f"{row['kept']:,} of {row['kept'] + row['dropped']:,}" for row in rows]
-    canvas.axes.bar_label(bars, labels, padding=4, fontsize=8.5, color=SOFT)
-    canvas.axes.invert_yaxis()
+    canvas.bars(names, [row["dropped"] for row in rows], labels, left=kept, color=DROPPED)
     canvas.axes.margins(x=0.2)
-    canvas.axes.grid(axis="y", visible=False)
     legend(canvas.axes, {"kept": KEPT, "dropped": DROPPED}, loc="lower right")
     return canvas.svg()
 
