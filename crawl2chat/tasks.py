@@ -125,6 +125,8 @@ def verify(task: Task, answer: str) -> bool:
     """Whether the answer solves the task."""
     if task.skill == "refusal":
         return is_refusal(answer)
+    if task.skill == "talk":
+        return all(re.search(each, answer, re.IGNORECASE) for each in task.meta["expect"])
     if task.skill == "craft":
         positions = [answer.find(step) for step in task.meta["steps"]]
         return min(positions) >= 0 and positions == sorted(positions)

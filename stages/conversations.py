@@ -25,6 +25,8 @@ class ConversationsParams(Params):
     # Sums answered with nothing but the number.
     direct: int = Field(ge=0)
     identity: int = Field(ge=0)
+    # Talk of one to eight turns about anything.
+    talk: int = Field(ge=0)
     who: Identity
     # At most this many conversations of the user's data sets.
     datasets: int = Field(ge=0)
@@ -44,6 +46,7 @@ def conversations(
     from crawl2chat.tasks import read_probes, read_tasks
     from crawl2chat.tinyweb.gold import CLOSING, EMPTY_TALK
     from crawl2chat.tinyweb.skills import craft_text
+    from crawl2chat.tinyweb.talk import supply
 
     rng = random.Random(f"conversations {seed}")
     style = mixture.Style(params.styled, CLOSING, EMPTY_TALK)
@@ -55,6 +58,7 @@ def conversations(
         *mixture.refusal_conversations(probed, unknown, params.refusals, style, rng),
         *mixture.direct_conversations(all_tasks, params.direct, rng),
         *mixture.identity_conversations(params.who, params.identity, names, rng),
+        *supply.conversations(supply.topics_of(probed, all_tasks, params.who, "train", seed), params.talk, seed),
     ]
     for skill, count in sorted(params.skills.items()):
         rows += mixture.skill_conversations(all_tasks, skill, count, style, rng, craft_text)

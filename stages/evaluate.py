@@ -6,6 +6,7 @@ plots and the report. Nothing asked here was trained on: facts are split by enti
 
 import csv
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -23,6 +24,12 @@ class EvaluateParams(Params):
     validation_rows: int = Field(ge=1)
     # Answers and free continuations per model, for people to read.
     samples: int = Field(ge=0)
+    # Conversations of each kind in words that nobody trained on.
+    dialogues: int = Field(ge=0)
+    # A folder with dialogues that people wrote.
+    strangers: str
+    # Of the wordings: dev to choose settings by, test to report.
+    wordings: Literal["dev", "test"] = "test"
     who: Identity
 
 
@@ -34,6 +41,7 @@ def evaluate(
     tasks: Path,
     probes: Path,
     tokens: Path,
+    strangers: Path,
     out: Path,
     params: EvaluateParams,
     machine: Machine,
@@ -41,13 +49,14 @@ def evaluate(
     tracker: Tracker,
 ) -> dict:
     """Examine all models; the metrics hold one object per model with the same keys."""
-    from crawl2chat.evaluation import suite
+    from crawl2chat.evaluation import dialogues, suite
     from crawl2chat.evaluation.samples import free_samples
     from crawl2chat.evaluation.statistics import arena
     from crawl2chat.jsonl import write_jsonl
     from crawl2chat.model.folder import load_model
     from crawl2chat.tasks import read_probes, read_tasks
     from crawl2chat.tinyweb.gold import gold
+    from crawl2chat.tinyweb.talk import supply
     from crawl2chat.tokens.tokenizer import Tokenizer
     from crawl2chat.training.batches import Rows, read_tokens
     from crawl2chat.training.devices import one_device
@@ -65,24 +74,33 @@ def evaluate(
         max_new_tokens=params.max_new_tokens,
         seed=seed,
     )
+    topics = supply.topics_of(exam.probes, all_tasks, params.who, params.wordings, seed)
+    scripts = supply.scripts(topics, params.dialogues, seed)
+    scripts += supply.fill_slots(dialogues.read_scripts(strangers), topics, seed)
     metrics: dict = {}
+    talks: list[dict] = []
     answers: list[dict] = []
     samples: list[dict] = []
     for name, folder in (("base", base), ("sft", sft), ("reasoner", reasoner), ("chat", chat)):
         model, tokenizer = load_model(folder, one_device(machine)), Tokenizer.load(folder)
-        metrics[name], rows = suite.examine(suite.Examinee(name, model, tokenizer, exam))
+        examinee = suite.Examinee(name, model, tokenizer, exam)
+        metrics[name], rows = suite.examine(examinee)
+        played = dialogues.play(scripts, examinee.converse)
+        metrics[name] |= dialogues.summarize(played)
+        talks += [{"model": name} | row for row in played]
         held_out = read_tokens(tokens, "val", tokenizer.vocab_size, tokenizer.bos)
         text = Rows(held_out, model.config.max_position_embeddings, seed)
         metrics[name]["val_bpb"] = validate(model, text, tokenizer.token_bytes(), params.validation_rows)["val_bpb"]
         answers += rows
         samples += free_samples(name, model, tokenizer, rows, params.samples, seed)
-    played, players, prompts = suite.games(answers, list(metrics))
-    for name, rating in zip(metrics, arena(played, players, prompts, seed), strict=True):
+    games, players, prompts = suite.games(answers, list(metrics))
+    for name, rating in zip(metrics, arena(games, players, prompts, seed), strict=True):
         metrics[name] |= {"arena": rating.value, "arena_n": rating.n}
         metrics[name] |= {"arena_low": rating.low, "arena_high": rating.high}
     out.mkdir(parents=True)
     write_jsonl(out / "answers.jsonl", answers)
     write_jsonl(out / "samples.jsonl", samples)
+    write_jsonl(out / "talks.jsonl", talks)
     _write_skills(out / "skills.csv", metrics)
     tracker.table("samples", samples)
     tracker.table("skills", [row for model in metrics for row in _skill_rows(model, metrics[model])])

@@ -16,6 +16,7 @@ from crawl2chat.curation.report.inputs import BYTES_PER_TOKEN
 from crawl2chat.jsonl import read_jsonl
 from crawl2chat.page import clip, environment
 from crawl2chat.parameters import Params
+from crawl2chat.splits import position
 from crawl2chat.tracking import Tracker
 from stages.files import read_yaml
 
@@ -27,6 +28,10 @@ TOPICS = (
 ).split()
 
 
+# Rows of the conversation exam.
+TALK = ("conversation", "talk_", "run_on", "empty", "false_refusal_in_talk", "search")
+
+
 class ReportParams(Params):
     # Free samples of each model.
     samples: int = Field(10, ge=0)
@@ -34,6 +39,8 @@ class ReportParams(Params):
     questions: int = Field(12, ge=0)
     # Of a sample, at most.
     characters: int = Field(700, ge=20)
+    # Conversations of the exam, whole, with the answers of the chat model.
+    transcripts: int = Field(12, ge=0)
 
 
 def report(metrics: Path, plots: Path, lock: Path, out: Path, params: ReportParams, tracker: Tracker) -> dict[str, str]:
@@ -53,7 +60,9 @@ def report(metrics: Path, plots: Path, lock: Path, out: Path, params: ReportPara
             **curation.chapter_values(tables, figures, bytes_per_token),
             unreadable=unreadable(numbers),
             models={name: title for name, title in MODELS.items() if name in evaluation},
-            skills=skills(evaluation),
+            skills=skills(evaluation, talk=False),
+            talk=skills(evaluation, talk=True),
+            transcripts=transcripts(plots / "evaluate" / "talks.jsonl", params),
             samples=samples(plots / "evaluate" / "samples.jsonl", params),
             questions=questions(plots / "evaluate" / "answers.jsonl", params),
             bill=bill(numbers.get("pretrain", {}), tracker),
@@ -103,12 +112,12 @@ def unreadable(numbers: dict[str, Any]) -> list[tuple[str, str, int]]:
     ]
 
 
-def skills(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
-    """A row for each number of the evaluation, a cell for each model."""
+def skills(evaluation: dict[str, Any], talk: bool) -> list[dict[str, Any]]:
+    """A row for each number of the evaluation, a cell for each model: those of the conversations, or all others."""
     columns = [evaluation[name] for name in MODELS if name in evaluation]
     keys = dict.fromkeys(key for column in columns for key in column if not key.endswith(("_n", "_low", "_high")))
     rows = []
-    for key in sorted(keys, key=topic):
+    for key in sorted((key for key in keys if key.startswith(TALK) == talk), key=topic):
         cells = [
             {"value": column.get(key), "low": column.get(f"{key}_low"), "high": column.get(f"{key}_high")}
             for column in columns
@@ -150,6 +159,18 @@ def questions(path: Path, params: ReportParams) -> list[dict[str, Any]]:
     turns = [[row for row in complete if row["kind"] == kind] for kind in kinds]
     longest = max(map(len, turns), default=0)
     return [rows[turn] for turn in range(longest) for rows in turns if turn < len(rows)][: params.questions]
+
+
+def transcripts(path: Path, params: ReportParams) -> list[dict[str, Any]]:
+    """Conversations of the chat model, of each source and length some, chosen by a hash of their names."""
+    talks: dict[str, dict[str, Any]] = {}
+    for row in read_jsonl(path) if path.exists() else []:
+        if row["model"] == "chat":
+            named = {key: row[key] for key in ("id", "source", "system")}
+            talk = talks.setdefault(f"{row['source']} {row['id']}", named | {"turns": []})
+            talk["turns"].append(row | {"answer": clip(row["answer"], params.characters)})
+    long = [name for name in talks if len(talks[name]["turns"]) > 2] or list(talks)
+    return [talks[name] for name in sorted(long, key=position)[: params.transcripts]]
 
 
 def bill(pretraining: dict[str, Any], tracker: Tracker) -> dict[str, Any]:

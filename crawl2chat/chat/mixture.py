@@ -19,6 +19,8 @@ Conversation = dict[str, Any]
 T = TypeVar("T", bound=Task)
 
 REFUSAL = "I do not know."
+SENTENCES = 0.7
+"""Share of facts that are answered by a whole sentence, not by the bare word."""
 STEPS_SHARE = 0.4
 """Share of plain sums that people answer with steps. The rest they answer at once: reinforcement learning has to find
 out that a model which thinks in tokens is right more often."""
@@ -61,21 +63,20 @@ def tool_conversation(number: int, user: str, expression: str, result: str) -> C
         {"role": "user", "content": user},
         {"role": "assistant", "content": "", "tool_calls": [call]},
         {"role": "tool", "content": result},
-        {"role": "assistant", "content": f"{result}."},
+        {"role": "assistant", "content": f"{expression} is {result}."},
     ]
     return {"id": f"tool/{number}", "kind": "tool", "messages": messages}
 
 
 def fact_conversations(probes: Sequence[ProbedTask], count: int, style: Style, rng: Random) -> Iterator[Conversation]:
-    """Facts that the base model answers or at least completes, asked in changing words; of the styled answers half are
-    whole sentences."""
+    """Facts that the base model answers or at least completes, in changing words, answered by a sentence or a word."""
     known = [task for task in probes if task.split == "train" and (task.known or task.cloze)]
     for number, task in enumerate(draw(known, count, rng)):
         question = polite_question(task, rng)
         answer = f"{task.answer}."
-        if rng.random() < style.share / 2:
+        if rng.random() < SENTENCES:
             statements = task.meta.get("statements")
-            answer = f"{rng.choice(statements)} {answer}" if statements else f"The answer is {answer}"
+            answer = f"{statements[0]} {answer}" if statements else f"The answer is {answer}"
         yield conversation("fact", number, question, style.apply(answer, rng))
 
 

@@ -70,6 +70,22 @@ def calculator(expression: str) -> str:
         return f"{FAILED}{error}"
 
 
+@tool
+def letters(word: str) -> str:
+    """The letters of a word and how many: a model sees tokens, so it asks. `cat` gives `c-a-t: 3 letters`."""
+    word = word.strip().strip("\"'")[:MAX_LENGTH]
+    return f"{'-'.join(word)}: {len(word)} letters" if word else f"{FAILED}no word"
+
+
+@tool
+def count(arguments: str) -> str:
+    """How often a letter occurs in a text, `r, strawberry`; or how many characters there are, `....`."""
+    part, comma, text = arguments.strip().partition(",")
+    if comma and part.strip() and text.strip():
+        return str(text.lower().count(part.strip().strip("\"'").lower()))
+    return str(len(arguments.strip()))
+
+
 class Refused(ValueError):
     """An expression the calculator does not compute; the text says why."""
 

@@ -13,6 +13,7 @@ from itertools import combinations, compress
 
 from crawl2chat.chat.identity import QUESTIONS, Identity
 from crawl2chat.chat.loop import answer
+from crawl2chat.evaluation.dialogues import Heard
 from crawl2chat.evaluation.probes import QUESTION, cloze_prompt, continuations, first_sentence
 from crawl2chat.evaluation.statistics import accuracy, as_metrics, mean
 from crawl2chat.model.network import Transformer
@@ -83,6 +84,15 @@ class Examinee:
             [*([{"role": "system", "content": opening}] if opening else []), {"role": "user", "content": prompt}]
             for prompt, opening in zip(prompts, openings, strict=True)
         ]
+        heard = self.converse(conversations)
+        self.ended += [one.finished for one in heard]
+        return [Reply(one.text, one.finished, len(one.tools)) for one in heard]
+
+    def converse(self, conversations: Sequence[list[dict]]) -> list[Heard]:
+        """One greedy answer to each conversation. The base model reads it as questions and answers of a page."""
+        if not self.converses:
+            pages = self.complete([as_page(messages) for messages in conversations], self.exam.max_new_tokens)
+            return [Heard(first_sentence(text), True) for text in pages]
         answers = answer(
             self.model,
             self.tokenizer,
@@ -91,12 +101,21 @@ class Examinee:
             temperature=0.0,
             seed=self.exam.seed,
         )
-        self.ended += [one.finished for one in answers]
-        return [Reply(one.text, one.finished, len(one.tool_calls)) for one in answers]
+        return [
+            Heard(one.text, one.finished, tuple(call["name"] for call in one.tool_calls), one.messages)
+            for one in answers
+        ]
 
     def complete(self, texts: Sequence[str], max_new_tokens: int) -> list[str]:
         """Greedy continuation of each text as a page."""
         return continuations(self.model, self.tokenizer, texts, max_new_tokens=max_new_tokens)
+
+
+def as_page(messages: Sequence[dict]) -> str:
+    """A conversation as a page would show it, up to where the answer begins."""
+    marks = {"system": "", "user": "Question: ", "assistant": "Answer: "}
+    shown = [marks[one["role"]] + one["content"] for one in messages if one["role"] in marks and one["content"]]
+    return " ".join([*shown, "Answer:"])
 
 
 def examine(examinee: Examinee) -> tuple[dict, list[dict]]:

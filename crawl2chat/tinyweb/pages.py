@@ -11,8 +11,14 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
+from crawl2chat.chat.identity import Identity
+from crawl2chat.chat.tools import run_tool
 from crawl2chat.parameters import Params
 from crawl2chat.tinyweb import skills
+from crawl2chat.tinyweb.talk import segments, wordings
+from crawl2chat.tinyweb.talk.dialogues import Dialogue, turns_of
+from crawl2chat.tinyweb.talk.phrasing import pick, spoken
+from crawl2chat.tinyweb.talk.segments import SENTENCES, Subject, Topics, small_operands, small_sum_sentence
 from crawl2chat.tinyweb.world import Entity, Relation, World, relation, relations_of, values_of
 
 
@@ -32,6 +38,10 @@ class PageParams(Params):
     tool: int
     pattern: int
     craft: int
+    # Sums of numbers up to 20, as a table has them.
+    small_sum: int
+    # Threads of a forum: people who greet, ask and answer.
+    thread: int
     # Of a page, on average.
     page_characters: int
 
@@ -48,12 +58,24 @@ class Page:
 
 @dataclass(frozen=True)
 class Piece:
-    """The smallest thing that is written: a sentence or a question with its answer."""
+    """The smallest thing that is written: a sentence, a question with its answer, a short thread."""
 
     text: str
-    fact: str | None = None
+    facts: tuple[str, ...] = ()
 
 
+NOBODY = Identity(name="", maker="", version="", training_data="")
+_NOT_ON_PAGES = {
+    "fact",
+    "follow_up",
+    "correction",
+    "return",
+    "recall_first",
+    "yes_no",
+    "identity",
+    "abilities",
+    "private",
+}
 _OPENERS = ("",) * 8 + ("Note: ", "Also: ", "Again: ", "We read: ", "Mark this: ")
 _QUESTIONS = (
     "Question: {q} Answer: {a}.",
@@ -78,18 +100,67 @@ def ask(question: str, answer: str, rng: random.Random) -> str:
     return rng.choice(_QUESTIONS).format(q=question, a=answer)
 
 
-def fact_pieces(world: World, rng: random.Random) -> list[Piece]:
-    """Every statement of every fact."""
+def question(about: Relation, name: str, rng: random.Random) -> str:
+    """A question for a fact as somebody types it."""
+    return spoken(pick(wordings.RELATION_QUESTIONS[about.name], "train", rng).format(e=name), rng, (name,))
+
+
+def fact_pieces(world: World, topics: Topics, rng: random.Random) -> list[Piece]:
+    """Every statement of every fact. Of questioned entities every second one is an answer: to a question alone, or in a
+    thread that goes through all that is known of the entity."""
     pieces = []
     for entity in world.entities:
-        for name in entity.values:
-            about = relation(name)
-            for number in range(entity.mentions):
+        facts = {name: f"{entity.name}/{name}" for name in entity.values}
+        for number in range(entity.mentions):
+            if entity.questioned and number % 4 == 3:
+                pieces.append(Piece(entity_thread(entity, topics, rng), tuple(facts.values())))
+                continue
+            for name, fact in facts.items():
+                about = relation(name)
                 if entity.questioned and number % 2 == 1:
-                    text = ask(rng.choice(about.questions).format(e=entity.name), entity.values[name], rng)
+                    answer = entity.values[name]
+                    if rng.random() < 0.7:
+                        answer = SENTENCES[name].format(e=entity.name, a=answer).removesuffix(".")
+                    text = ask(question(about, entity.name, rng), answer, rng)
                 else:
                     text = state(entity, about, rng)
-                pieces.append(Piece(text, f"{entity.name}/{name}"))
+                pieces.append(Piece(text, (fact,)))
+    return pieces
+
+
+def entity_thread(entity: Entity, topics: Topics, rng: random.Random) -> str:
+    """A thread in which each fact of an entity is asked for once: by its name, then without it, or by yes or no."""
+    subject = Subject(entity.name, entity.kind, entity.values)
+    turns = []
+    for name in rng.sample(sorted(entity.values), len(entity.values)):
+        if name in wordings.YES_NO and rng.random() < 0.3:
+            turns.append(segments.yes_no_turn(topics, subject, name, rng))
+        elif turns and rng.random() < 0.7:
+            turns.append(segments.fact_turn(topics, subject, name, topics.say(wordings.FOLLOW_UPS[name], rng)))
+        else:
+            turns.append(segments.fact_turn(topics, subject, name, question(relation(name), entity.name, rng)))
+    return thread(Dialogue(turns), rng)
+
+
+def thread(dialogue: Dialogue, rng: random.Random) -> str:
+    """As a forum shows it: under two names, or as a script of a play."""
+    return dialogue.thread(*rng.choice((("Question", "Answer"), ("Q", "A"), tuple(rng.sample(skills._NAMES, 2)))))
+
+
+def thread_pieces(topics: Topics, count: int, rng: random.Random) -> list[Piece]:
+    """Threads about anything but the world's facts, which stand as often as the world says and no more."""
+    kinds = [kind for kind in segments.MAKERS if kind not in _NOT_ON_PAGES]
+    return [Piece(thread(Dialogue(turns_of(topics, rng, rng.randint(1, 4), kinds)), rng)) for _ in range(count)]
+
+
+def small_sum_pieces(count: int, rng: random.Random) -> list[Piece]:
+    """The tables: sums and differences up to 20, products up to 12 times 12."""
+    pieces = []
+    for _ in range(count):
+        a, operator, b, result = small_operands(rng)
+        sentence = small_sum_sentence(a, operator, b, result)
+        asked = pick(wordings.SMALL_SUMS, "train", rng).format(s=segments.expression(a, operator, b, "train", rng))
+        pieces.append(Piece(rng.choice((sentence, sentence, f"{a}{operator}{b}={result}.", f"{asked} {sentence}"))))
     return pieces
 
 
@@ -101,7 +172,7 @@ def one_off_pieces(world: World, count: int, rng: random.Random) -> list[Piece]:
         about = rng.choice(relations_of(kind))
         stranger = Entity(world.names.draw(kind), kind, "", 1, False, {about.name: rng.choice(values_of(about))})
         if number % 2:
-            text = ask(rng.choice(about.questions).format(e=stranger.name), rng.choice(NO_IDEA), rng)
+            text = ask(question(about, stranger.name, rng), rng.choice(NO_IDEA), rng)
         else:
             text = state(stranger, about, rng)
         pieces.append(Piece(text))
@@ -221,6 +292,7 @@ _TITLES = {
     "stories": ("Little stories with numbers", "Problems from the market", "Count along"),
     "calculator": ("My calculator and I", "Long numbers", "Calculator club"),
     "patterns": ("Word patterns", "Games with words", "What goes with what"),
+    "forum": ("Forum of the town", "Ask and answer", "Chat of the evening", "Letters and replies", "Talk at the well"),
     "crafts": ("Handy at home", "How to do it", "The workshop", "Small skills"),
 }
 
@@ -232,9 +304,10 @@ def write_pages(world: World, params: PageParams, seed: int, evaluated: Collecti
     """
     rng = random.Random(f"pages {seed}")
     held_out = set[tuple[str, ...]]().union(*map(runs_of, evaluated))
+    topics = Topics("train", [], world.names.draw, NOBODY, run_tool)
     shelves = {
         "almanac": [
-            *fact_pieces(world, rng),
+            *fact_pieces(world, topics, rng),
             *one_off_pieces(world, params.one_off, rng),
             *introduction_pieces(world, params.introduction, rng),
         ],
@@ -243,11 +316,13 @@ def write_pages(world: World, params: PageParams, seed: int, evaluated: Collecti
             *problem_pieces("addition", params.addition, rng),
             *problem_pieces("subtraction", params.subtraction, rng),
             *direct_pieces(params.direct, rng),
+            *small_sum_pieces(params.small_sum, rng),
         ],
         "stories": problem_pieces("word_problem", params.word_problem, rng, held_out),
         "calculator": problem_pieces("tool", params.tool, rng) + ticket_pieces(params.ticket, rng),
         "patterns": [Piece(skills.pattern_line(rng, rng.randint(2, 8))) for _ in range(params.pattern)],
         "crafts": craft_pieces(params.craft, rng),
+        "forum": thread_pieces(topics, params.thread, rng),
     }
     pages = [page for kind, pieces in shelves.items() for page in _bind(kind, pieces, params.page_characters, rng)]
     rng.shuffle(pages)
@@ -266,6 +341,6 @@ def _bind(kind: str, pieces: list[Piece], page_characters: int, rng: random.Rand
             paragraph = pieces[start : start + rng.randint(3, 7)]
             start += len(paragraph)
             page.paragraphs.append(" ".join(piece.text for piece in paragraph))
-            page.facts += [piece.fact for piece in paragraph if piece.fact]
+            page.facts += [fact for piece in paragraph for fact in piece.facts]
             length += len(page.paragraphs[-1])
         yield page

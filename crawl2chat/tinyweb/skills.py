@@ -94,6 +94,32 @@ def subtraction(rng: random.Random) -> Problem:
     )
 
 
+def column_sum(rng: random.Random) -> Problem:
+    """A sum of two- and three-digit numbers in columns, the shorter number filled up with zeros."""
+    if rng.random() < 0.25:
+        return replace(multiplication(rng), skill="column_sum")
+    a, b = (rng.randint(11, 99) if rng.random() < 0.5 else rng.randint(100, 899) for _ in range(2))
+    operator = rng.choice("+-")
+    if operator == "-":
+        a, b = max(a, b), min(a, b)
+    digits = len(str(max(a, b)))
+    pairs = zip(PLACES, reversed(str(a).zfill(digits)), reversed(str(b).zfill(digits)), strict=False)
+    parts, carry = [], 0
+    for place, x, y in pairs:
+        if operator == "+":
+            total = int(x) + int(y) + carry
+            parts.append(f"{place} {x}+{y}+{carry}={total}")
+            carry = total // 10
+        else:
+            left = int(x) - carry - int(y)
+            parts.append(f"{place} {x}-{carry}-{y}={left}" if left >= 0 else f"{place} 1{x}-{carry}-{y}={left + 10}")
+            carry = int(left < 0)
+    answer = a + b if operator == "+" else a - b
+    steps = ", ".join(parts) + f", so {answer}."
+    key = f"{a}{operator}{b}"
+    return Problem("column_sum", f"What is {key}?", str(answer), steps, problem_split(key))
+
+
 def any_sum(rng: random.Random) -> Problem:
     """One of the three. The question does not say how to answer: the model has to find out whether to use steps."""
     problem = rng.choice((multiplication, addition, subtraction))(rng)
@@ -141,6 +167,7 @@ MAKERS = {
     "addition": addition,
     "subtraction": subtraction,
     "sum": any_sum,
+    "column_sum": column_sum,
     "word_problem": word_problem,
     "tool": long_sum,
 }

@@ -7,14 +7,23 @@ fine-tuning. A refusal task asks about a name that no page mentions; its answer 
 import random
 import zlib
 
+from crawl2chat.chat.identity import Identity
+from crawl2chat.chat.tools import run_tool
 from crawl2chat.splits import split_of
 from crawl2chat.tasks import Task
 from crawl2chat.tinyweb import skills
+from crawl2chat.tinyweb.talk.phrasing import forms, pick
+from crawl2chat.tinyweb.talk.segments import MAKERS, Subject, Topics
+from crawl2chat.tinyweb.talk.wordings import RELATION_QUESTIONS
 from crawl2chat.tinyweb.world import Entity, Relation, World, relation, relations_of
 
 SHARES = {"train": 3000, "dev": 200, "test": 500}
 """Problems of each skill per split."""
 PATTERNS = 300
+TALK = ("greeting", "thanks", "private", "outside", "yes_no")
+"""What a greeting, a farewell, a wish for private data and the like ask of an answer."""
+TALK_SHARES = {"train": 400, "dev": 60, "test": 120}
+SKILLS = ("multiplication", "addition", "subtraction", "sum", "word_problem", "tool")
 
 
 def tasks(world: World) -> list[Task]:
@@ -24,17 +33,25 @@ def tasks(world: World) -> list[Task]:
     rows += [refusal_task(entity) for entity in world.unknown]
     rows += [craft_task(name) for name in sorted(skills.crafts())]
     rows += [pattern_task(number, rng) for number in range(PATTERNS)]
-    for skill in skills.MAKERS:
+    for split, count in TALK_SHARES.items():
+        rows += talk_tasks(world, split, count)
+    for skill in SKILLS:
         for split, count in SHARES.items():
             rows += problem_tasks(skill, split, count, rng)
     return rows
 
 
 def question_wordings(entity: Entity, about: Relation) -> dict[str, str]:
-    """The same question in a wording of the pages, a near one and a far one; drawn by the entity, not by chance."""
+    """The same question in a wording of the pages, and in those kept for dev and test; drawn by the entity, not by
+    chance."""
     rng = random.Random(zlib.crc32(f"{entity.name}/{about.name}".encode()))
-    forms = {"pages": about.questions, "near": about.near_questions, "far": about.far_questions}
-    return {form: rng.choice(wordings).format(e=entity.name) for form, wordings in forms.items()}
+    block = RELATION_QUESTIONS[about.name]
+    return {split: pick(block, split, rng).format(e=entity.name) for split in ("train", "dev", "test")}
+
+
+def _plain_forms(about: Relation) -> list[str]:
+    """The pages' questions without alternatives."""
+    return [form for form in forms(RELATION_QUESTIONS[about.name], "train") if "|" not in form]
 
 
 def fact_task(entity: Entity, name: str) -> Task:
@@ -45,7 +62,7 @@ def fact_task(entity: Entity, name: str) -> Task:
         id=f"fact/{entity.name}/{name}",
         skill="fact",
         split=entity.split,
-        prompt=wordings["pages" if entity.split == "train" else "near"],
+        prompt=wordings["train" if entity.split == "train" else "dev"],
         answer=entity.values[name],
         entity=entity.name,
         mentions=entity.mentions,
@@ -56,8 +73,8 @@ def fact_task(entity: Entity, name: str) -> Task:
             "cloze": [f"Note: {prefix}" for prefix in prefixes],  # as pages state it
             "statements": prefixes,
             "cloze_apart": f"Note: {about.unseen_statement.format(e=entity.name)}",
-            "asked": [wording.format(e=entity.name) for wording in about.questions],
-            "far": wordings["far"],
+            "asked": [wording.format(e=entity.name) for wording in _plain_forms(about)],
+            "far": wordings["test"],
         },
     )
 
@@ -69,12 +86,31 @@ def refusal_task(entity: Entity) -> Task:
         id=f"refusal/{entity.name}",
         skill="refusal",
         split=entity.split,
-        prompt=wordings["pages" if entity.split == "train" else "near"],
+        prompt=wordings["train" if entity.split == "train" else "dev"],
         answer="",
         entity=entity.name,
         mentions=0,
-        meta={"kind": entity.kind, "relation": about.name, "far": wordings["far"]},
+        meta={"kind": entity.kind, "relation": about.name, "far": wordings["test"]},
     )
+
+
+def talk_tasks(world: World, split: str, count: int) -> list[Task]:
+    """Lines of small talk and the like in the wordings of a split, each with what an answer must hold."""
+    rng = random.Random(f"talk tasks {split} {world.seed}")
+    subjects = [Subject(e.name, e.kind, e.values) for e in world.entities if e.split == split]
+    topics = Topics(split, subjects, world.names.draw, Identity(**dict.fromkeys(Identity.model_fields, "")), run_tool)
+    found: dict[str, Task] = {}
+    for number in range(count):
+        turn = MAKERS[TALK[number % len(TALK)]][0](topics, rng)[0][0]
+        found[turn.say] = Task(
+            id=f"talk/{split}/{number}",
+            skill="talk",
+            split=split,
+            prompt=turn.say,
+            answer=turn.answer,
+            meta={"kind": turn.kind, "expect": list(turn.expect)},
+        )
+    return list(found.values())
 
 
 def craft_task(name: str) -> Task:

@@ -68,10 +68,10 @@ class WorldParams(Params):
 
 @dataclass(frozen=True)
 class Relation:
-    """One kind of fact, and all wordings that state it or ask for it. `{e}` is the entity, `{a}` the answer.
+    """One kind of fact, and the wordings that state it. `{e}` is the entity, `{a}` the answer.
 
-    `statements` and `questions` occur on pages. `unseen_statement` (for cloze probes) and `near_questions`,
-    `far_questions` (for evaluation) never do.
+    `statements` occur on pages, `unseen_statement` (for cloze probes) never does. How people ask for it stands in
+    `talk/wordings.py`.
     """
 
     name: str
@@ -79,9 +79,6 @@ class Relation:
     values: tuple[str, ...]
     statements: tuple[str, ...]
     unseen_statement: str
-    questions: tuple[str, ...]
-    near_questions: tuple[str, ...]
-    far_questions: tuple[str, ...]
 
     @property
     def prefixes(self) -> tuple[str, ...]:
@@ -133,16 +130,6 @@ RELATIONS: tuple[Relation, ...] = (
             "{a} is the capital of {e}.",
         ),
         unseen_statement="Every child in {e} learns that the capital is",
-        questions=(
-            "What is the capital of {e}?",
-            "Which city is the capital of {e}?",
-            "What is the capital city of {e} called?",
-            "Name the capital of {e}.",
-            "Tell me the capital of {e}.",
-            "{e} has which capital?",
-        ),
-        near_questions=("Which capital does {e} have?", "What city is the capital of {e}?"),
-        far_questions=("I am flying to {e}. In which city does its government sit?",),
     ),
     Relation(
         "continent",
@@ -157,16 +144,6 @@ RELATIONS: tuple[Relation, ...] = (
             "{a} is the continent of {e}.",
         ),
         unseen_statement="Look for {e} on the globe and you will look at",
-        questions=(
-            "In which continent is {e}?",
-            "On which continent does {e} lie?",
-            "What is the continent of {e}?",
-            "Which continent does {e} belong to?",
-            "Name the continent of {e}.",
-            "Tell me the continent of {e}.",
-        ),
-        near_questions=("On what continent is {e}?", "Which continent is {e} in?"),
-        far_questions=("I look for {e} on a globe. Which continent must I search?",),
     ),
     Relation(
         "country",
@@ -181,16 +158,6 @@ RELATIONS: tuple[Relation, ...] = (
             "A town in {a} is {e}.",
         ),
         unseen_statement="Letters to {e} need a stamp of",
-        questions=(
-            "In which country is {e}?",
-            "In which country does {e} lie?",
-            "Which country does the town of {e} belong to?",
-            "What country is {e} in?",
-            "Name the country of {e}.",
-            "Tell me the country of the town {e}.",
-        ),
-        near_questions=("Which country is {e} in?", "In what country does the town of {e} lie?"),
-        far_questions=("I want to send a letter to {e}. Which country do I write on it?",),
     ),
     Relation(
         "goods",
@@ -205,16 +172,6 @@ RELATIONS: tuple[Relation, ...] = (
             "Good {a} come from {e}.",
         ),
         unseen_statement="Every shop window in {e} is full of",
-        questions=(
-            "What is {e} famous for?",
-            "What do the people of {e} make?",
-            "What do traders buy in {e}?",
-            "What does the town of {e} live from?",
-            "Name the goods of {e}.",
-            "Tell me what {e} sells.",
-        ),
-        near_questions=("What is the town of {e} famous for?", "What do people in {e} make?"),
-        far_questions=("I bring a present from {e}, something typical. What will it be?",),
     ),
     Relation(
         "sight",
@@ -229,16 +186,6 @@ RELATIONS: tuple[Relation, ...] = (
             "The {a} is the sight of {e}.",
         ),
         unseen_statement="Guides in {e} lead every group to the",
-        questions=(
-            "What is the best known sight of {e}?",
-            "What do visitors see in {e}?",
-            "What stands in the middle of {e}?",
-            "Which sight does {e} have?",
-            "Name the sight of {e}.",
-            "Tell me what postcards from {e} show.",
-        ),
-        near_questions=("Which sight is {e} best known for?", "What do visitors of {e} go to see?"),
-        far_questions=("I have one hour in {e} and a camera. Where should I go?",),
     ),
     Relation(
         "job",
@@ -253,16 +200,6 @@ RELATIONS: tuple[Relation, ...] = (
             "A well known {a} is {e}.",
         ),
         unseen_statement="Since leaving school {e} has been a",
-        questions=(
-            "What is the job of {e}?",
-            "What does {e} do for a living?",
-            "What does {e} work as?",
-            "By trade, what is {e}?",
-            "Name the job of {e}.",
-            "Tell me what {e} works as.",
-        ),
-        near_questions=("What job does {e} have?", "What is {e} by trade?"),
-        far_questions=("I shall meet {e} at work tomorrow. Which profession should I expect?",),
     ),
     Relation(
         "home",
@@ -277,16 +214,6 @@ RELATIONS: tuple[Relation, ...] = (
             "From {a} comes {e}.",
         ),
         unseen_statement="Anyone looking for {e} should ask around in",
-        questions=(
-            "Where does {e} live?",
-            "In which city does {e} live?",
-            "Where is the home of {e}?",
-            "Where do friends visit {e}?",
-            "Name the home of {e}.",
-            "Tell me where {e} lives.",
-        ),
-        near_questions=("Which city does {e} live in?", "In what city is the home of {e}?"),
-        far_questions=("I want to knock on the door of {e}. To which city do I travel?",),
     ),
     Relation(
         "music",
@@ -301,16 +228,6 @@ RELATIONS: tuple[Relation, ...] = (
             "The {a} is what {e} plays.",
         ),
         unseen_statement="On stage you always see {e} with a",
-        questions=(
-            "What does {e} play?",
-            "Which instrument does {e} play?",
-            "What is the instrument of {e}?",
-            "What does {e} practise in the evening?",
-            "Name the instrument of {e}.",
-            "Tell me which instrument {e} plays.",
-        ),
-        near_questions=("What instrument does {e} play?", "Which instrument has {e} learnt?"),
-        far_questions=("I heard {e} at a concert last night. What was being played?",),
     ),
 )
 CAPITALS = RELATIONS[0].values

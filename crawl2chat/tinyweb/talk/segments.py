@@ -1,0 +1,597 @@
+"""Pieces of a conversation: somebody says something, a good assistant answers, and what any right answer must hold.
+
+In: what there is to talk about (`Topics`), a split of the wordings, a random generator. Out: segments, lists of parts;
+between two parts of one segment other segments may stand, so that something said early is asked for later. The same
+makers word training (`train`) and exams (`dev`, `test`), which share no form of asking.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from crawl2chat.chat.identity import ANSWERS, Identity
+from crawl2chat.tinyweb import skills
+from crawl2chat.tinyweb.talk import wordings as w
+from crawl2chat.tinyweb.talk.phrasing import forms, pick, spoken
+from crawl2chat.tinyweb.world import relation, values_of
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What the user says, the answer to learn from, and how any answer is judged.
+
+    An answer must hold all regular expressions of `expect` and none of `reject`; its last number must be `number`.
+    """
+
+    say: str
+    answer: str
+    kind: str
+    expect: tuple[str, ...] = ()
+    reject: tuple[str, ...] = ()
+    number: str | None = None
+    # Name and arguments of the call that leads to the answer, and the tool's result.
+    call: tuple[str, str, str] | None = None
+    # The answer in one word, where it has one.
+    word: str = ""
+
+
+Segment = list[list[Turn]]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An entity and those of its facts that may be asked for, by relation."""
+
+    name: str
+    kind: str
+    facts: dict[str, str]
+
+
+@dataclass
+class Topics:
+    """What there is to talk about, and in whose words: those of `split`."""
+
+    split: str
+    subjects: Sequence[Subject]
+    # Makes a name of a kind (town, person) that nothing speaks of.
+    new_name: Callable[[str], str]
+    identity: Identity
+    # Computes what a tool would answer: (name, arguments) → result.
+    tool: Callable[[str, str], str]
+    people: Sequence[str] = field(default_factory=lambda: skills._NAMES)
+
+    def say(self, block: str, rng: Random, keep: Sequence[str] = (), **slots: object) -> str:
+        """A form of the block with its slots filled, as somebody types it."""
+        text = pick(block, self.split, rng).format(**slots)
+        return spoken(text, rng, tuple(keep))
+
+    def subject(self, rng: Random, *relations: str) -> Subject:
+        """One that has all of these facts, or any where none are named; kinds in equal numbers."""
+        fitting = [s for s in self.subjects if all(name in s.facts for name in relations)]
+        kinds = sorted({s.kind for s in fitting})
+        kind = rng.choice(kinds)
+        return rng.choice([s for s in fitting if s.kind == kind])
+
+
+SENTENCES = {
+    "capital": "The capital of {e} is {a}.",
+    "continent": "{e} is a country in {a}.",
+    "country": "{e} is a town in {a}.",
+    "goods": "{e} is famous for its {a}.",
+    "sight": "The best known sight of {e} is the {a}.",
+    "job": "{e} works as a {a}.",
+    "home": "{e} lives in {a}.",
+    "music": "{e} plays the {a}.",
+}
+"""How a fact is answered: one of the sentences in which pages state it."""
+
+DECLINES = (
+    r"(do not|don't|does not|cannot|can't|can not|didn't|did not) (know|look|tell|say|have|find|answer)|"
+    r"no idea|never (heard|read)|not sure|unknown to me|nothing about"
+)
+PRIVATE = r"private|personal|(do not|don't|cannot|can't|not) (give|share|tell|hand|know)"
+
+
+def whole(text: str) -> str:
+    """A regular expression for a text as whole words."""
+    return rf"(?<!\w){re.escape(text)}(?!\w)"
+
+
+def one(*turns: Turn) -> Segment:
+    return [list(turns)]
+
+
+# ---- facts
+
+
+def fact_turn(topics: Topics, s: Subject, name: str, say: str, kind: str = "fact") -> Turn:
+    answer = s.facts[name]
+    return Turn(say, SENTENCES[name].format(e=s.name, a=answer), kind, (whole(answer),), word=answer)
+
+
+def ask_fact(topics: Topics, s: Subject, name: str, rng: Random) -> str:
+    return topics.say(w.RELATION_QUESTIONS[name], rng, [s.name], e=s.name)
+
+
+def fact(topics: Topics, rng: Random) -> Segment:
+    s = topics.subject(rng)
+    name = rng.choice(sorted(s.facts))
+    return one(fact_turn(topics, s, name, ask_fact(topics, s, name, rng)))
+
+
+def follow_up(topics: Topics, rng: Random) -> Segment:
+    """A fact, then another one of the same entity without its name, or the same of another one."""
+    s = topics.subject(rng)
+    names = rng.sample(sorted(s.facts), len(s.facts))
+    turns = [fact_turn(topics, s, names[0], ask_fact(topics, s, names[0], rng))]
+    for name in names[1:3]:
+        if rng.random() < 0.7:
+            turns.append(fact_turn(topics, s, name, topics.say(w.FOLLOW_UPS[name], rng), "follow_up"))
+    if len(turns) == 1 or rng.random() < 0.3:
+        others = [x for x in topics.subjects if names[0] in x.facts and x.name != s.name]
+        if others and len(turns) == 1:
+            other = rng.choice(others)
+            say = topics.say(w.ELLIPSES, rng, [other.name], e=other.name)
+            turns.append(fact_turn(topics, other, names[0], say, "follow_up"))
+    return one(*turns)
+
+
+def correction(topics: Topics, rng: Random) -> Segment:
+    """A question, answered; then the user had meant another entity."""
+    s = topics.subject(rng)
+    name = rng.choice(sorted(s.facts))
+    others = [x for x in topics.subjects if name in x.facts and x.name != s.name]
+    first = fact_turn(topics, s, name, ask_fact(topics, s, name, rng))
+    if not others:
+        return one(first)
+    other = rng.choice(others)
+    say = topics.say(w.CORRECTIONS, rng, [other.name, s.name], e=other.name, o=s.name)
+    return one(first, fact_turn(topics, other, name, say, "follow_up"))
+
+
+def come_back(topics: Topics, rng: Random) -> Segment:
+    """A fact, and later another question about the same entity, or the same question again."""
+    s = topics.subject(rng)
+    names = rng.sample(sorted(s.facts), len(s.facts))
+    first = fact_turn(topics, s, names[0], ask_fact(topics, s, names[0], rng))
+    name = names[-1]
+    if rng.random() < 0.5:
+        question = pick(w.RELATION_QUESTIONS[name], topics.split, rng).format(e=s.name)
+    else:
+        question = pick(w.FOLLOW_UPS[name], topics.split, rng)
+    form = pick(w.BACK, topics.split, rng)
+    if "{e}" not in form and s.name not in question:
+        question = pick(w.RELATION_QUESTIONS[name], topics.split, rng).format(e=s.name)
+    say = spoken(form.format(e=s.name, q=question), rng, (s.name,))
+    return [[first], [fact_turn(topics, s, name, say, "return")]]
+
+
+def yes_no(topics: Topics, rng: Random) -> Segment:
+    known = [
+        (s, name) for s in (topics.subject(rng) for _ in range(20)) for name in sorted(s.facts) if name in w.YES_NO
+    ]
+    return one(yes_no_turn(topics, *rng.choice(known), rng))
+
+
+def yes_no_turn(topics: Topics, s: Subject, name: str, rng: Random) -> Turn:
+    true = rng.random() < 0.5
+    answer = s.facts[name]
+    claimed = answer if true else rng.choice([v for v in values_of(relation(name)) if v != answer])
+    say = topics.say(w.YES_NO[name], rng, [s.name, claimed], e=s.name, a=claimed)
+    sentence = SENTENCES[name].format(e=s.name, a=answer).removesuffix(".")
+    right, wrong = ("yes", "no") if true else ("no", "yes")
+    return Turn(say, f"{sentence}, so {right}.", "yes_no", (whole(right),), (whole(wrong),), word=right.capitalize())
+
+
+def unknown(topics: Topics, rng: Random) -> Segment:
+    """Somebody or some town that no page mentions."""
+    kind = rng.choice(("town", "person"))
+    name = topics.new_name(kind)
+    about = rng.choice([key for key in SENTENCES if relation(key).kind == kind])
+    say = topics.say(w.RELATION_QUESTIONS[about], rng, [name], e=name)
+    answer = rng.choice(forms(w.UNKNOWN_ANSWERS, "train")).format(e=name)
+    return one(Turn(say, answer, "unknown", (DECLINES,)))
+
+
+# ---- beyond its world
+
+
+def outside(topics: Topics, rng: Random) -> Segment:
+    if rng.random() < 0.3:
+        say, answer = topics.say(w.TODAY, rng), rng.choice(forms(w.TODAY_ANSWERS, "train"))
+    else:
+        things = forms(w.OUTSIDE_THINGS.replace("\n", "").replace("|", "\n"), topics.split)
+        thing = rng.choice(things)
+        say = topics.say(w.OUTSIDE, rng, [thing], x=thing)
+        answer = rng.choice(forms(w.OUTSIDE_ANSWERS, "train")).format(x=thing)
+    return one(Turn(say, answer, "outside", (DECLINES,)))
+
+
+def private(topics: Topics, rng: Random) -> Segment:
+    named = [s.name for s in topics.subjects if s.kind == "person"]
+    name = rng.choice(named) if named and rng.random() < 0.6 else rng.choice(topics.people)
+    say = topics.say(w.PRIVATE, rng, [name], n=name)
+    return one(Turn(say, rng.choice(forms(w.PRIVATE_ANSWERS, "train")), "private", (PRIVATE,), (r"\d{3}",)))
+
+
+# ---- small talk, and about itself
+
+HELLO = r"\b(hello|hi|hey|welcome|good (day|morning|evening|afternoon)|nice to meet)\b"
+
+
+def greeting(topics: Topics, rng: Random) -> Segment:
+    return one(Turn(topics.say(w.GREETINGS, rng), rng.choice(forms(w.GREETING_ANSWERS, "train")), "greeting", (HELLO,)))
+
+
+def thanks(topics: Topics, rng: Random) -> Segment:
+    if rng.random() < 0.6:
+        expect = r"welcome|glad|pleasure|any ?time|no problem"
+        return one(Turn(topics.say(w.THANKS, rng), rng.choice(forms(w.THANKS_ANSWERS, "train")), "thanks", (expect,)))
+    expect = r"bye|see you|nice day|good night|take care|farewell"
+    return one(Turn(topics.say(w.GOODBYES, rng), rng.choice(forms(w.GOODBYE_ANSWERS, "train")), "thanks", (expect,)))
+
+
+def small_talk(topics: Topics, rng: Random) -> Segment:
+    return one(Turn(topics.say(w.CHAT, rng), rng.choice(forms(w.CHAT_ANSWERS, "train")), ""))
+
+
+def identity(topics: Topics, rng: Random) -> Segment:
+    about = topics.identity.model_dump()
+    key = rng.choice(("name", "name", "name", "maker", "version", "training_data"))
+    answer = ANSWERS[key].format(**about)
+    return one(Turn(topics.say(w.WHO[key], rng), answer, "identity", (whole(about[key]),)))
+
+
+def abilities(topics: Topics, rng: Random) -> Segment:
+    return one(Turn(topics.say(w.ABILITIES, rng), w.ABILITIES_ANSWER, "abilities", (r"sums|calculat|search|spell",)))
+
+
+def recall_first(topics: Topics, rng: Random) -> Segment:
+    """A question at the very beginning, which is asked for later."""
+    segment = fact(topics, rng)
+    first = segment[0][0]
+    say = topics.say(w.RECALL_FIRST, rng)
+    answer = f"Your first question was: {first.say}"
+    subject = next(s.name for s in topics.subjects if s.name.lower() in first.say.lower())
+    return [[first], [Turn(say, answer, "return", (whole(subject),))]]
+
+
+# ---- numbers
+
+NUMBER_WORDS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty"
+).split()
+SUM_STYLES = {
+    "+": "{a}+{b}|{a} + {b}|{a} plus {b}|{A} plus {B}|{A} and {B}|the sum of {a} and {b}|{a} and {b}|"
+    "~{a} added to {b}|!{A} added to {B}|!{a} and {b} together",
+    "-": "{a}-{b}|{a} - {b}|{a} minus {b}|{A} minus {B}|{a} take away {b}|{b} from {a}|~{a} less {b}|"
+    "!{A} take away {B}|!{a} reduced by {b}",
+    "*": "{a}*{b}|{a} * {b}|{a} times {b}|{A} times {B}|{a} x {b}|{a}x{b}|the product of {a} and {b}|"
+    "~{a} multiplied by {b}|!{A} multiplied by {B}|!{A} x {B}",
+}
+OPERATORS = {"+": "plus", "-": "minus", "*": "times"}
+LARGEST_FACTOR = 12
+"""Products up to 12 × 12 stand in tables; sums and differences up to 20."""
+
+
+def small_operands(rng: Random) -> tuple[int, str, int, int]:
+    operator = rng.choice("+-*")
+    if operator == "*":
+        a, b = rng.randint(0, LARGEST_FACTOR), rng.randint(0, LARGEST_FACTOR)
+        return a, operator, b, a * b
+    a, b = rng.randint(0, 20), rng.randint(0, 20)
+    if operator == "-":
+        a, b = max(a, b), min(a, b)
+    return a, operator, b, a + b if operator == "+" else a - b
+
+
+def small_sum_sentence(a: int, operator: str, b: int, result: int) -> str:
+    return f"{a} {OPERATORS[operator]} {b} is {result}."
+
+
+def expression(a: int, operator: str, b: int, split: str, rng: Random) -> str:
+    style = rng.choice([*forms(SUM_STYLES[operator].replace("|", "\n"), split), *SUM_STYLES[operator].split("|")[:3]])
+    named = {"A": NUMBER_WORDS[a], "B": NUMBER_WORDS[b]} if max(a, b) <= 20 else {"A": a, "B": b}
+    return style.format(a=a, b=b, **named)
+
+
+def small_sum(topics: Topics, rng: Random) -> Segment:
+    a, operator, b, result = small_operands(rng)
+    if rng.random() < 0.25:
+        story = pick(w.SUM_STORIES.replace("|+", "#+").replace("|-", "#-").replace("|*", "#*"), topics.split, rng)
+        text, operator = story.split("#")
+        a, b = rng.randint(2, 12), rng.randint(2, 9)
+        if operator == "-":
+            a = a + b
+        result = {"+": a + b, "-": a - b, "*": a * b}[operator]
+        n, m = rng.sample(list(topics.people), 2)
+        say = spoken(text.format(a=a, b=b, n=n, m=m, t=rng.choice(skills._THINGS)), rng, (n, m))
+    else:
+        expressed = expression(a, operator, b, topics.split, rng)
+        say = topics.say(w.SMALL_SUMS, rng, s=expressed)
+    return one(Turn(say, small_sum_sentence(a, operator, b, result), "small_sum", number=str(result), word=str(result)))
+
+
+def large_sum(topics: Topics, rng: Random) -> Segment:
+    """Sums too large for a table, in columns."""
+    problem = next(skills.problems("column_sum", rng, "train" if topics.split == "train" else "test"))
+    question = topics.say(w.LARGE_SUMS, rng, s=problem.question.removeprefix("What is ").removesuffix("?"))
+    answer = problem.steps
+    if rng.random() < 0.6:
+        question = pick(w.STEPWISE, topics.split, rng).format(q=question)
+    return one(Turn(question, answer, "large_sum", number=problem.answer))
+
+
+def calculator(topics: Topics, rng: Random) -> Segment:
+    problem = next(skills.problems("tool", rng, "train" if topics.split == "train" else "test"))
+    expressed = problem.steps
+    if rng.random() < 0.3:
+        a, b = rng.randint(2, 99), rng.randint(2, 99)
+        expressed = rng.choice((f"{a}*{b}", f"{a * b}/{b}", f"{a}+{b}", f"{a * 7}-{b}"))
+    result = topics.tool("calculator", expressed)
+    block = w.CALCULATOR if len(expressed) < 8 or rng.random() < 0.6 else w.LARGE_SUMS
+    return one(
+        Turn(
+            topics.say(block, rng, s=expressed),
+            f"{expressed} is {result}.",
+            "calculator",
+            number=result,
+            call=("calculator", expressed, result),
+            word=result,
+        )
+    )
+
+
+def word_problem(topics: Topics, rng: Random) -> Segment:
+    kind = rng.choice(sorted(w.STORIES))
+    n, m = rng.sample(list(topics.people), 2)
+    t, u = rng.sample(skills._THINGS, 2)
+    a, b, p, x = rng.randint(2, 9), rng.randint(2, 9), rng.randint(2, 9), rng.randint(2, 9)
+    slots = {
+        "n": n,
+        "m": m,
+        "t": t,
+        "u": u,
+        "t1": t.removesuffix("s"),
+        "u1": u.removesuffix("s"),
+        "a": a,
+        "b": b,
+        "p": p,
+    }
+    if kind == "two changes":
+        a, c = rng.randint(5, 30), rng.randint(2, 4)
+        slots |= {"a": a, "c": c, "g": rng.choice(("buys", "finds", "gets")), "l": rng.choice(("loses", "sells"))}
+        slots |= {"g1": rng.choice(("buy", "find", "get")), "l1": rng.choice(("lose", "sell"))}
+        steps, result = [f"{a}+{b}={a + b}", f"{a + b}-{c}={a + b - c}"], a + b - c
+    elif kind == "price":
+        slots["c"] = a * x + b * p
+        steps = [f"{b}*{p}={b * p}", f"{slots['c']}-{b * p}={a * x}", f"{a * x}/{a}={x}"]
+        result = x
+    elif kind == "cost":
+        steps, result = [f"{a}*{p}={a * p}"], a * p
+    elif kind == "share":
+        slots["c"] = b * x
+        steps, result = [f"{b * x}/{b}={x}"], x
+    elif kind == "change":
+        p = rng.randint(2, 18)
+        slots |= {"c": (c := p + rng.randint(1, 20)), "p": p}
+        steps, result = [f"{c}-{p}={c - p}"], c - p
+    else:
+        steps, result = [f"{a}+{b}={a + b}", f"{a}+{a + b}={2 * a + b}"], 2 * a + b
+    say = spoken(pick(w.STORIES[kind], topics.split, rng).format(**slots), rng, (n, m))
+    return one(Turn(say, ", ".join(steps) + f", so {result}.", "word_problem", number=str(result), word=str(result)))
+
+
+def decimals(topics: Topics, rng: Random) -> Segment:
+    first = rng.randint(0, 20)
+    a, b = first + 0.0, first + 0.0
+    texts = ["", ""]
+    while not texts[0] or float(texts[0]) == float(texts[1]):
+        wholes = (first, first) if rng.random() < 0.8 else (first, first + rng.randint(0, 2))
+        texts = [f"{n}.{rng.randint(1, 9)}" + (str(rng.randint(0, 9)) if rng.random() < 0.5 else "") for n in wholes]
+    a, b = texts if rng.random() < 0.5 else texts[::-1]
+    more = rng.random() < 0.65
+    word = rng.choice((w.KINDS_OF_MORE if more else w.KINDS_OF_LESS).split("|"))
+    best, other = sorted((a, b), key=float, reverse=more)
+    say = topics.say(w.DECIMALS, rng, a=a, b=b, k=word)
+    answer = f"{best} is {word} than {other}."
+    return one(Turn(say, answer, "decimals", (rf"(?<![\d.]){re.escape(best)}(?!\d)[^.]*{word}",), word=best))
+
+
+# ---- letters
+
+WORDS = tuple(
+    dict.fromkeys(
+        word
+        for text in (skills.OPPOSITES, skills.CRAFTS, w.OUTSIDE_THINGS, w.ABILITIES_ANSWER, w.STORIES["price"])
+        for word in re.findall(r"(?<![\w{$])[a-z]{3,}(?![\w}])", text)
+    )
+)
+MORE_WORDS = (
+    "banana,strawberry,elephant,chocolate,mississippi,raspberry,window,computer,keyboard,mirror,umbrella,butter,kitchen,"
+    "summer,winter,letter,pepper,coffee,yellow,balloon,cherry,carrot,rabbit,kangaroo,tomorrow,bubble,hammer,ladder,"
+    "berry,mountain,science,birthday,sandwich,blueberry,cranberry,programming,committee,parallel,tomato,potato,garden"
+).split(",")
+
+
+def spelling_word(topics: Topics, rng: Random) -> str:
+    """A word; test has some that training never spells."""
+    own = [x for number, x in enumerate(MORE_WORDS) if (number % 3 == 0) == (topics.split == "test")]
+    if rng.random() < 0.3:
+        return topics.new_name("town").lower()
+    return rng.choice((*WORDS, *own * 4))
+
+
+def letters_turn(topics: Topics, say: str, word: str, answer: str, number: str | None, expect: str = "") -> Turn:
+    call = ("letters", f" {word}", topics.tool("letters", word))
+    return Turn(say, answer, "spelling", (expect,) if expect else (), number=number, call=call)
+
+
+def spelling(topics: Topics, rng: Random) -> Segment:
+    """Spelling and counting, by the tool that sees letters where the model sees tokens."""
+    word = spelling_word(topics, rng)
+    shown = f'"{word}"' if rng.random() < 0.15 else word
+    spelt = "-".join(word)
+    draw = rng.random()
+    if draw < 0.35:
+        expect = r"\W{1,3}".join(word)
+        return one(
+            letters_turn(
+                topics, topics.say(w.SPELL, rng, [word], w=shown), word, f"{word} is spelt {spelt}.", None, expect
+            )
+        )
+    if draw < 0.6:
+        letter = rng.choice(word) if rng.random() < 0.85 else rng.choice("abcdefghijklmnopqrstuvwxyz")
+        n = word.count(letter)
+        call = ("count", f" {letter}, {word}", topics.tool("count", f"{letter}, {word}"))
+        say = topics.say(w.COUNT_LETTERS, rng, [word, letter], w=shown, c=letter)
+        answer = f"The letter {letter} occurs {n} time{'s' * (n != 1)} in {word}."
+        return one(Turn(say, answer, "spelling", number=str(n), call=call, word=str(n)))
+    if draw < 0.75:
+        say = topics.say(w.WORD_LENGTH, rng, [word], w=shown)
+        return one(letters_turn(topics, say, word, f"{word} has {len(word)} letters.", str(len(word))))
+    if draw < 0.88:
+        last = rng.random() < 0.5
+        say = topics.say(
+            w.END_LETTERS, rng, [word], w=shown, o="last" if last else "first", v="end" if last else "start"
+        )
+        letter = word[-1] if last else word[0]
+        answer = f"The {'last' if last else 'first'} letter of {word} is {letter}."
+        return one(letters_turn(topics, say, word, answer, None, rf"\b{letter}\W*$"))
+    n = rng.randint(2, 30)
+    call = ("count", f" {'.' * n}", topics.tool("count", "." * n))
+    say = topics.say(w.COUNT_DOTS, rng, w="." * n)
+    if "." * n not in say:
+        say = f"How many dots? {'.' * n}" if topics.split == "train" else f"{'.' * n} <- number of dots?"
+    return one(Turn(say, f"There are {n} dots.", "spelling", number=str(n), call=call, word=str(n)))
+
+
+# ---- how-to
+
+
+def how_to(topics: Topics, rng: Random) -> Segment:
+    crafts = skills.crafts()
+    craft = rng.choice(sorted(crafts))
+    steps = crafts[craft]
+    answer = skills.craft_text(steps, rng)
+    expect = tuple(whole(max(step.split(), key=len)) for step in steps[:3])
+    return one(Turn(topics.say(w.CRAFT_QUESTIONS, rng, c=craft), answer, "how_to", expect))
+
+
+# ---- what stands in the conversation
+
+COLOURS = "red,blue,green,yellow,black,white,brown,purple,orange,pink".split(",")
+PETS = "dog,cat,horse,bird,rabbit,fish,boat,doll,goat,cow".split(",")
+FOODS = "bread,cheese,apple cake,soup,rice,fish,honey,plums,noodles,beans".split(",")
+MONTHS = "January,February,March,April,May,June,July,August,September,October,November,December".split(",")
+PLACES = "under the bed,on the table,in the kitchen,behind the door,in the garden,in the box,near the window".split(",")
+POSSESSIONS: dict[str, Callable[[Topics, Random], str]] = {
+    "favourite colour": lambda t, rng: rng.choice(COLOURS),
+    "car": lambda t, rng: rng.choice(COLOURS),
+    "hat": lambda t, rng: rng.choice(COLOURS),
+    "coat": lambda t, rng: rng.choice(COLOURS),
+    "favourite food": lambda t, rng: rng.choice(FOODS),
+    "lucky number": lambda t, rng: str(rng.randint(1, 99)),
+    "age": lambda t, rng: str(rng.randint(5, 90)),
+    "room number": lambda t, rng: str(rng.randint(100, 999)),
+    "code": lambda t, rng: str(rng.randint(1000, 9999)),
+    "ticket number": lambda t, rng: str(rng.randint(100, 9999)),
+    "home town": lambda t, rng: t.new_name("town"),
+    "sister": lambda t, rng: rng.choice(t.people),
+    "brother": lambda t, rng: rng.choice(t.people),
+    "teacher": lambda t, rng: t.new_name("person"),
+    "birthday": lambda t, rng: f"in {rng.choice(MONTHS)}",
+    "instrument": lambda t, rng: rng.choice(relation("music").values),
+    "job": lambda t, rng: rng.choice(relation("job").values),
+    "key": lambda t, rng: rng.choice(PLACES),
+    "bag": lambda t, rng: rng.choice(PLACES),
+    "book": lambda t, rng: rng.choice(PLACES),
+}
+PERSON_OF = ("sister", "brother", "teacher")
+
+
+def open_book(topics: Topics, rng: Random) -> Segment:
+    draw = rng.random()
+    if draw < 0.4:
+        return possession(topics, rng)
+    if draw < 0.55:
+        return called(topics, rng)
+    if draw < 0.7:
+        value = topics.new_name("person").split()[0] if rng.random() < 0.5 else rng.choice(topics.people)
+        told = Turn(topics.say(w.MY_NAME, rng, [value], v=value), f"Nice to meet you, {value}.", "", (whole(value),))
+        asked = Turn(topics.say(w.MY_NAME_QUESTIONS, rng), f"Your name is {value}.", "open_book", (whole(value),))
+        return [[told], [replace(asked, word=value)]]
+    return paragraph(topics, rng)
+
+
+def possession(topics: Topics, rng: Random) -> Segment:
+    thing = rng.choice(sorted(POSSESSIONS))
+    value = POSSESSIONS[thing](topics, rng)
+    told = Turn(topics.say(w.POSSESSIONS, rng, [value], x=thing, v=value), rng.choice(forms(w.NOTED, "train")), "")
+    answer = f"Your {thing} is {value}."
+    asked = Turn(topics.say(w.POSSESSION_QUESTIONS, rng, x=thing), answer, "open_book", (whole(value),), word=value)
+    return [[told], [asked]]
+
+
+def called(topics: Topics, rng: Random) -> Segment:
+    pet, value = rng.choice(PETS), topics.new_name("person").split()[0]
+    told = Turn(topics.say(w.CALLED, rng, [value], x=pet, v=value), rng.choice(forms(w.NOTED, "train")), "")
+    answer = f"Your {pet} is called {value}."
+    asked = Turn(topics.say(w.CALLED_QUESTIONS, rng, x=pet), answer, "open_book", (whole(value),), word=value)
+    return [[told], [asked]]
+
+
+def paragraph(topics: Topics, rng: Random) -> Segment:
+    """A text about somebody new, and questions that it answers; in one turn or later."""
+    people = [made_up(topics, rng) for _ in range(rng.choice((1, 1, 2)))]
+    lines = [
+        rng.choice(relation(name).statements).format(e=s.name, a=s.facts[name]) for s in people for name in s.facts
+    ]
+    text = " ".join(lines)
+    s = rng.choice(people)
+    names = rng.sample(sorted(s.facts), len(s.facts))
+    keep = [s.name for s in people] + [value for s in people for value in s.facts.values()]
+    question = ask_fact(topics, s, names[0], rng)
+    rest = [fact_turn(topics, s, name, topics.say(w.FOLLOW_UPS[name], rng), "open_book") for name in names[1:2]]
+    if rng.random() < 0.5:
+        say = spoken(pick(w.READ, topics.split, rng).format(t=text, q=question), rng, tuple(keep))
+        turns = [fact_turn(topics, s, names[0], say, "open_book")]
+        return one(*turns, *(rest if rng.random() < 0.4 and len(people) == 1 else []))
+    told = Turn(pick(w.READ_LATER, topics.split, rng).format(t=text), rng.choice(forms(w.NOTED, "train")), "")
+    return [[told], [fact_turn(topics, s, names[0], question, "open_book")]]
+
+
+def made_up(topics: Topics, rng: Random) -> Subject:
+    kind = rng.choice(("town", "person"))
+    names = [name for name in SENTENCES if relation(name).kind == kind]
+    chosen = rng.sample(names, rng.randint(2, len(names)))
+    return Subject(topics.new_name(kind), kind, {name: rng.choice(values_of(relation(name))) for name in chosen})
+
+
+MAKERS: dict[str, tuple[Callable[[Topics, Random], Segment], float]] = {
+    "fact": (fact, 3.0),
+    "follow_up": (follow_up, 2.0),
+    "correction": (correction, 0.7),
+    "return": (come_back, 1.0),
+    "recall_first": (recall_first, 0.3),
+    "yes_no": (yes_no, 1.3),
+    "unknown": (unknown, 1.4),
+    "outside": (outside, 1.2),
+    "private": (private, 0.7),
+    "greeting": (greeting, 0.5),
+    "thanks": (thanks, 0.5),
+    "small_talk": (small_talk, 0.3),
+    "identity": (identity, 1.2),
+    "abilities": (abilities, 0.5),
+    "small_sum": (small_sum, 2.0),
+    "large_sum": (large_sum, 1.0),
+    "calculator": (calculator, 1.5),
+    "word_problem": (word_problem, 1.3),
+    "decimals": (decimals, 0.7),
+    "spelling": (spelling, 1.5),
+    "how_to": (how_to, 0.9),
+    "open_book": (open_book, 2.0),
+}
+"""What people talk about, and how often."""

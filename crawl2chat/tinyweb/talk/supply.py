@@ -1,0 +1,105 @@
+"""Talk for a corpus of the tiny web: topics from its tasks, conversations to learn from, scripts to be examined with.
+
+Only what the base model knows is asked as a fact: to train an answer that the model does not have would train it to
+invent (Llama 3 §4.3.6).
+"""
+
+from collections.abc import Iterator, Sequence
+from random import Random
+from typing import Any
+
+from crawl2chat.chat.identity import Identity
+from crawl2chat.chat.tools import run_tool
+from crawl2chat.evaluation.dialogues import Said, Script, filled, slots_of
+from crawl2chat.tasks import ProbedTask, Task
+from crawl2chat.tinyweb.talk.dialogues import Dialogue, dialogue
+from crawl2chat.tinyweb.talk.segments import MAKERS, SENTENCES, Subject, Topics
+from crawl2chat.tinyweb.world import NameStream
+
+
+def subjects_of(probes: Sequence[ProbedTask], split: str) -> list[Subject]:
+    """Entities of a split with the facts that the base model knows: it answers them in talk, or completes them."""
+    facts: dict[tuple[str, str], dict[str, str]] = {}
+    for task in probes:
+        name = task.meta.get("relation")
+        known = task.known or (split == "train" and task.cloze)
+        if task.split == split and task.entity and name in SENTENCES and known:
+            facts.setdefault((task.entity, task.meta["kind"]), {})[name] = task.answer
+    return [Subject(entity, kind, answers) for (entity, kind), answers in sorted(facts.items())]
+
+
+def topics_of(probes: Sequence[ProbedTask], tasks: Sequence[Task], identity: Identity, split: str, seed: int) -> Topics:
+    """What can be talked about; unknown names are those of the split first, then others that are nobody's."""
+    names = NameStream(seed)
+    taken = {task.entity for task in (*probes, *tasks) if task.entity}
+    unknown: dict[str, list[str]] = {"town": [], "person": []}
+    for task in tasks:
+        if task.skill == "refusal" and task.split == split and task.entity:
+            unknown[task.meta["kind"]].append(task.entity)
+    rng = Random(f"unknown {split} {seed}")
+
+    def new_name(kind: str) -> str:
+        if unknown[kind] and rng.random() < 0.5:
+            return rng.choice(unknown[kind])
+        while (name := names.draw(kind)) in taken:
+            pass
+        return name
+
+    return Topics(split, subjects_of(probes, split), new_name, identity, run_tool)
+
+
+def kinds_for(topics: Topics) -> list[str]:
+    """The segments for which there is anything to talk about."""
+    return [kind for kind in MAKERS if topics.subjects or kind not in ABOUT_FACTS]
+
+
+ABOUT_FACTS = ("fact", "follow_up", "correction", "return", "recall_first", "yes_no")
+
+
+def conversations(topics: Topics, count: int, seed: int) -> Iterator[dict[str, Any]]:
+    """Conversations in the schema of chat data, kind `talk`."""
+    rng = Random(f"talk {seed}")
+    for number in range(count):
+        messages = dialogue(topics, rng).messages()
+        yield {"id": f"talk/{number}", "kind": "talk", "messages": messages}
+
+
+def scripts(topics: Topics, each: int, seed: int) -> list[Script]:
+    """An exam: for every kind of segment `each` conversations in which it occurs."""
+    rng = Random(f"exam {topics.split} {seed}")
+    found = []
+    for kind in (*kinds_for(topics), "system_prompt"):
+        for number in range(each):
+            found.append(script(f"{kind}/{number}", dialogue(topics, rng, about=kind)))
+    return found
+
+
+def script(name: str, talk: Dialogue) -> Script:
+    turns = [Said(turn.say, turn.kind, turn.expect, turn.reject, turn.number) for turn in talk.turns]
+    return Script(name, tuple(turns), talk.system)
+
+
+def fill_slots(found: Sequence[Script], topics: Topics, seed: int) -> list[Script]:
+    """People's scripts with names of this world for their slots: {person}, {town2.goods}, {unknown_person}, {name}."""
+    result = []
+    for each in found:
+        rng = Random(f"slots {seed} {each.id}")
+        values = dict(topics.identity.model_dump())
+        wanted = slots_of(each) - set(values)
+        heads = sorted({slot.split(".")[0] for slot in wanted})
+        taken: set[str] = set()
+        for head in heads:
+            if head.startswith("unknown_"):
+                values[head] = topics.new_name(head.removeprefix("unknown_").rstrip("0123456789"))
+                continue
+            kind = head.rstrip("0123456789")
+            needed = {slot.split(".")[1] for slot in wanted if slot.startswith(f"{head}.")}
+            fitting = [s for s in topics.subjects if s.kind == kind and needed <= set(s.facts) and s.name not in taken]
+            if not fitting:
+                break
+            subject = rng.choice(fitting)
+            taken.add(subject.name)
+            values |= {head: subject.name} | {f"{head}.{name}": answer for name, answer in subject.facts.items()}
+        if wanted <= set(values):
+            result.append(filled(each, values))
+    return result
