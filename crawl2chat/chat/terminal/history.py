@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,11 +14,14 @@ LINES = 1000
 def kept() -> Iterator[None]:
     """Gives `input` editing and the lines of earlier sessions; adds this session's at the end.
 
-    Without readline, or where the file can't be read or written, the talk goes on without.
+    Without readline, or where the file can't be read or written, the talk goes on without. Lines from a pipe are not
+    kept.
     """
     try:
         import readline
     except ImportError:
+        readline = None
+    if readline is None or not sys.stdin.isatty():
         yield
         return
     state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")

@@ -1,5 +1,6 @@
 """The lines typed are kept for the next session, so many and no more, and never stand in the way."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ readline = pytest.importorskip("readline")
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     readline.clear_history()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
 
 
 def lines() -> list[str]:
@@ -43,3 +45,10 @@ def test_a_session_that_fails_keeps_its_lines() -> None:
     readline.clear_history()
     with history.kept():
         assert lines() == ["a"]
+
+
+def test_lines_from_a_pipe_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False)
+    with history.kept():
+        readline.add_history("a")
+    assert not (tmp_path / "state").exists()
