@@ -3,7 +3,7 @@
 # make develop    install the tests' dependencies too
 # make lint       style, checked by ruff
 # make real DATA=<folder>   the same pipeline on your own files, in workspaces/real (or DATA=<file, pattern, list, address>)
-# make chat       talk to the final model (MODEL=base|sft|reasoner|chat; ROOT=workspaces/real for the one of `make real`)
+# make chat       talk to the final model (MODEL=base|sft|reasoner|chat|export; ROOT=workspaces/real for the one of `make real`)
 # make ui         MLflow and Prefect in the browser, until Ctrl-C (ROOT as above)
 # make cuda       exchange a CPU build of torch for the CUDA build
 # make lock       write the pinned versions anew from pyproject.toml; UPGRADE=1 takes the newest

@@ -19,6 +19,9 @@ class ByteTokenizer:
     def encode(self, text: str) -> list[int]:
         return list(text.encode())
 
+    def piece(self, identity: int) -> bytes:
+        return bytes([identity]) if identity < 256 else b""
+
     def decode(self, ids: list[int], specials: bool = False) -> str:
         def shown(i: int) -> bytes:
             return bytes([i]) if i < 256 else f"<|{SPECIALS[i - 256]}|>".encode() if specials else b""
