@@ -265,11 +265,11 @@ NUMBER_WORDS = (
 ).split()
 SUM_STYLES = {
     "+": "{a}+{b}|{a} + {b}|{a} plus {b}|{A} plus {B}|{A} and {B}|the sum of {a} and {b}|{a} and {b}|"
-    "~{a} added to {b}|!{A} added to {B}|!{a} and {b} together",
+    "~{a} added to {b}|!{A} on top of {B}|!{a} together with {b}",
     "-": "{a}-{b}|{a} - {b}|{a} minus {b}|{A} minus {B}|{a} take away {b}|{b} from {a}|~{a} less {b}|"
-    "!{A} take away {B}|!{a} reduced by {b}",
+    "!{A} diminished by {B}|!{a} reduced by {b}",
     "*": "{a}*{b}|{a} * {b}|{a} times {b}|{A} times {B}|{a} x {b}|{a}x{b}|the product of {a} and {b}|"
-    "~{a} multiplied by {b}|!{A} multiplied by {B}|!{A} x {B}",
+    "~{a} multiplied by {b}|!{A} times over {B}|!{a} taken {b} times",
 }
 OPERATORS = {"+": "plus", "-": "minus", "*": "times"}
 LARGEST_FACTOR = 12

@@ -32,7 +32,7 @@ Quick one: {e}, capital?
 ~ Which capital does {e} have?
 ~ remind me what {e}'s capital city is
 ~ {e} - which town is the seat of government?
-! What city is the capital of {e}?
+! What place rules over {e}?
 ! I am flying to {e}. In which city does its government sit?
 ! any idea which city is {e}'s capital
 ! my quiz asks for the capital city of {e}
@@ -60,7 +60,7 @@ I want to know what continent {e} is part of.
 Of which continent is {e} a part?
 ~ On what continent is {e}?
 ~ to which continent would you count {e}
-! Which continent is {e} in?
+! Under which continent is {e} filed?
 ! I look for {e} on a globe. Which continent must I search?
 ! name of the continent where {e} can be found pls
 ! what continent would I be on if I were in {e}
@@ -88,7 +88,7 @@ I am looking for {e}, which country is it in?
 In which part of the world is {e}, which country?
 ~ In what country does the town of {e} lie?
 ~ the town {e} belongs to what country
-! Which country is {e} in?
+! What land is {e} part of?
 ! I want to send a letter to {e}. Which country do I write on it?
 ! where would i have to travel to see {e}
 ! what is the home country of the town {e}
@@ -225,7 +225,7 @@ On what does {e} make music?
 {e}: which instrument?
 What has {e} learnt to play?
 Which instrument did {e} learn as a child?
-~ What instrument does {e} play?
+~ With what instrument does {e} play?
 ~ what does {e} bring along to make music with
 ! Which instrument has {e} learnt?
 ! I heard {e} at a concert last night. What was being played?
@@ -391,7 +391,7 @@ The capital of {e} is {a}, isn't it?
 Would you say {a} is the capital of {e}?
 ~ does {e} have {a} as its capital?
 ! Correct me: the capital of {e} is {a}?
-! is {e} governed from {a}
+! do they govern {e} from {a}
 ! {a} - that's {e}'s capital city, yes?
 """,
     "continent": """
@@ -401,7 +401,7 @@ Is {e} a country in {a}?
 {e} is in {a}, right?
 is it true that {e} lies in {a}
 Is {a} the continent of {e}?
-~ does {e} belong to {a}?
+~ could one say {e} is {a} territory?
 ! would I find {e} in {a}?
 ! {e} is part of {a}, yes or no
 """,
@@ -411,7 +411,7 @@ Does {e} lie in {a}?
 Is {e} a town in {a}?
 {e} is in {a}, right?
 is it true that {e} lies in {a}
-~ does {e} belong to {a}?
+~ would one count {e} among the towns of {a}?
 ! would I find the town {e} in {a}?
 ! {e} is a place in {a}, yes or no
 """,
@@ -898,7 +898,7 @@ Count the {c}'s in the word {w}.
 ~ number of {c} in the word {w}?
 ! the word {w} has how many {c}'s?
 ! tell me how often you see {c} in {w}
-! how many letters {c} does {w} have
+! what number of {c} does {w} have
 """
 COUNT_DOTS = """
 How many dots are there: {w}
@@ -941,7 +941,7 @@ Which of {a} and {b} is {k}?
 Is {a} or {b} the {k} number?
 Compare {a} and {b}. Which one is {k}?
 ~ of {a} and {b} the {k} one is
-! tell me the {k} of {a} and {b}
+! I want the {k} one out of {a} and {b}
 ! {a} vs {b}, {k}?
 ! between {a} and {b}, which one is {k}
 """
@@ -1063,7 +1063,7 @@ Do you remember my name?
 What am I called?
 Tell me my name.
 How am I called?
-~ and my name is
+~ and I am known as
 ! so who am I?
 ! what did I say I'm called
 """
