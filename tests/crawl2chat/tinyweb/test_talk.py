@@ -81,7 +81,10 @@ def occurs(form: str, text: str) -> bool:
     parts = [part.strip().rstrip("?.!").lower() for part in re.split(r"\{\w+\}", form)]
     if not all(part in text for part in parts):
         return False
-    return re.search(r"(?<!\w)" + r"\s?[^.?!:]{1,40}?\s?".join(map(re.escape, parts)).strip() + r"(?!\w)", text) is not None
+    return (
+        re.search(r"(?<!\w)" + r"\s?[^.?!:]{1,40}?\s?".join(map(re.escape, parts)).strip() + r"(?!\w)", text)
+        is not None
+    )
 
 
 def test_no_reserved_wording_occurs_on_pages_or_in_conversations(world: World) -> None:
