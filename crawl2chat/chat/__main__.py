@@ -56,7 +56,11 @@ class Talk:
     """One conversation with one model."""
 
     def __init__(self, model: "Transformer", tokenizer: "Tokenizer", options: argparse.Namespace, screen: Screen):
+        from crawl2chat.chat.search import index_of
+        from crawl2chat.chat.tools import with_search
+
         self.model, self.tokenizer, self.options, self.screen = model, tokenizer, options, screen
+        self.tools = with_search(options.index or index_of(options.models / options.model))
         self.seed = options.seed
         self.begin()
 
@@ -106,12 +110,14 @@ class Talk:
             max_new_tokens=self.options.max_new_tokens,
             temperature=self.options.temperature,
             seed=self.seed,
+            tools=self.tools,
         )
         opening = True  # every text starts with a space that nobody needs to see
         for piece in pieces:
             if isinstance(piece, Answer):
                 if piece.text:
                     self.messages = messages + piece.messages
+                    self.screen.write("".join(f"\n{citation}" for citation in piece.citations), "dim")
                 else:
                     self.screen.write("(no answer)", "dim")
             elif piece.kind == "text":
@@ -159,6 +165,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     tell = ", ".join(f"{name} ({what})" for name, what in MODELS.items())
     parser.add_argument("--model", choices=MODELS, default="chat", help=tell)
     parser.add_argument("--models", type=Path, default=Path("models"), help="the folder that holds the models")
+    parser.add_argument("--index", type=Path, help="a search index; by default the one beside the model")
     parser.add_argument("--system", default="", help="a system prompt")
     parser.add_argument("--prompt", help="say this one thing, show the answer and leave")
     parser.add_argument("--temperature", type=float, default=0.7, help="0 takes the likeliest word each time")
@@ -169,11 +176,9 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def converse(talk: Talk, screen: Screen) -> None:
     """Line by line, until there are no more lines."""
-    from crawl2chat.chat.tools import TOOLS
-
     name = talk.options.model
     size = sum(weight.numel() for weight in talk.model.parameters())
-    tools = "" if name == "base" else f" · tools: {', '.join(sorted(TOOLS))}"
+    tools = "" if name == "base" else f" · tools: {', '.join(sorted(talk.tools))}"
     screen.write(f"{name}: {MODELS[name]} · {size:,} parameters{tools}\n{HELP}\n\n", "dim")
     while True:
         line = screen.ask().strip()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from crawl2chat.chat import __main__ as terminal
+from crawl2chat.chat.search import INDEX_FILE, write_index
 
 
 @pytest.fixture
@@ -43,6 +44,16 @@ def test_one_shot_shows_the_answer_and_the_tools_work(
     loaded(scripted(lambda p: " It is 408.<|end|>" if "408" in p else " So:<|tool_call|> 12*34<|end|>"))
     assert terminal.main(["--prompt", "12 times 34?"]) == 0
     assert capsys.readouterr().out == "So:[12*34 → 408] It is 408.\n"
+
+
+def test_an_answer_shows_the_pages_that_it_cites(
+    scripted: Callable[..., Any], loaded: Callable[[Any], None], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    write_index([("1", "https://a.example/", "Notes", "Zist lies in Peru, by the sea.")], tmp_path / INDEX_FILE, 120)
+    loaded(scripted(lambda p: " Peru [1].<|end|>" if "Peru" in p else "<|tool_call|> search(Zist)<|end|>"))
+    assert terminal.main(["--models", str(tmp_path), "--prompt", "Where?"]) == 0
+    found = "[search(Zist) → [1] Zist lies in Peru, by the sea.] "
+    assert capsys.readouterr().out == found + "Peru [1].\n[1] Notes — https://a.example/\n"
 
 
 def test_a_talk_remembers_until_it_starts_over(
