@@ -142,5 +142,4 @@ def test_search_is_the_registry_and_one_tool_more(tmp_path: Path) -> None:
     assert set(tools) == {*TOOLS, "search"} and set(with_search(None)) == set(TOOLS)
     found = Source("Zist lies in Peru, by the sea.", "Title", "https://a.example/")
     assert run_tool("search", "Zist country", tools) == (f"[1] {found.passage}", (found,))
-    assert run_tool("search", "Bruno", tools).text == NOT_FOUND
-    assert run_tool("search", '"*"', tools).text == "error: a search needs a word to look for"
+    assert {run_tool("search", query, tools).text for query in ("Bruno", '"*"', "")} == {NOT_FOUND}
