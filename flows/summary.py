@@ -24,6 +24,7 @@ KEY_NUMBERS = {
     "extract": ["documents", "f1"],
     "filter": ["documents", "precision", "recall"],
     "deduplicate": ["documents", "duplicate_precision", "duplicate_recall", "pii_recall", "contaminated"],
+    "index": ["pages", "passages", "found", "found_rare"],
     "tokenizer": ["vocab_size", "bytes_per_token"],
     "tokenize": ["train_tokens", "val_tokens"],
     "pretrain": ["parameters", "val_bpb", "tokens_per_second", "cost"],

@@ -36,11 +36,19 @@ class ConversationsParams(Params):
 
 
 def conversations(
-    probes: Path, tasks: Path, chat: Path, out: Path, params: ConversationsParams, seed: int, tracker: Tracker
+    probes: Path,
+    tasks: Path,
+    chat: Path,
+    index: Path,
+    out: Path,
+    params: ConversationsParams,
+    seed: int,
+    tracker: Tracker,
 ) -> dict:
     """Mix the conversations; the metrics count them by kind."""
     from crawl2chat.chat import mixture
     from crawl2chat.chat.datasets import read_conversations
+    from crawl2chat.chat.search import Index
     from crawl2chat.jsonl import write_jsonl
     from crawl2chat.splits import position
     from crawl2chat.tasks import read_probes, read_tasks
@@ -53,12 +61,13 @@ def conversations(
     probed, all_tasks = read_probes(probes / "probes.jsonl"), read_tasks(tasks)
     unknown = [task for task in all_tasks if task.skill == "refusal"]
     names = [task.entity.split()[0] for task in unknown if task.split == "train" and task.entity]
+    topics = supply.topics_of(probed, all_tasks, params.who, Index(index), "train", seed)
     rows = [
         *mixture.fact_conversations(probed, params.facts, style, rng),
         *mixture.refusal_conversations(probed, unknown, params.refusals, style, rng),
         *mixture.direct_conversations(all_tasks, params.direct, rng),
         *mixture.identity_conversations(params.who, params.identity, names, rng),
-        *supply.conversations(supply.topics_of(probed, all_tasks, params.who, "train", seed), params.talk, seed),
+        *supply.conversations(topics, params.talk, seed),
     ]
     for skill, count in sorted(params.skills.items()):
         rows += mixture.skill_conversations(all_tasks, skill, count, style, rng, craft_text)

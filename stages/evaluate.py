@@ -42,6 +42,7 @@ def evaluate(
     probes: Path,
     tokens: Path,
     strangers: Path,
+    index: Path,
     out: Path,
     params: EvaluateParams,
     machine: Machine,
@@ -49,8 +50,11 @@ def evaluate(
     tracker: Tracker,
 ) -> dict:
     """Examine all models; the metrics hold one object per model with the same keys."""
+    from crawl2chat.chat.search import Index
+    from crawl2chat.chat.tools import with_search
     from crawl2chat.evaluation import dialogues, suite
     from crawl2chat.evaluation.samples import free_samples
+    from crawl2chat.evaluation.search_exam import examine_search
     from crawl2chat.evaluation.statistics import arena
     from crawl2chat.jsonl import write_jsonl
     from crawl2chat.model.folder import load_model
@@ -74,19 +78,25 @@ def evaluate(
         max_new_tokens=params.max_new_tokens,
         seed=seed,
     )
-    topics = supply.topics_of(exam.probes, all_tasks, params.who, params.wordings, seed)
+    search = Index(index)
+    topics = supply.topics_of(exam.probes, all_tasks, params.who, search, params.wordings, seed)
     scripts = supply.scripts(topics, params.dialogues, seed)
     scripts += supply.fill_slots(dialogues.read_scripts(strangers), topics, seed)
     metrics: dict = {}
     talks: list[dict] = []
+    searches: list[dict] = []
     answers: list[dict] = []
     samples: list[dict] = []
     for name, folder in (("base", base), ("sft", sft), ("reasoner", reasoner), ("chat", chat)):
         model, tokenizer = load_model(folder, one_device(machine)), Tokenizer.load(folder)
         examinee = suite.Examinee(name, model, tokenizer, exam)
+        examinee.tools = with_search(index)
         metrics[name], rows = suite.examine(examinee)
         played = dialogues.play(scripts, examinee.converse)
         metrics[name] |= dialogues.summarize(played)
+        found, looked_up = examine_search(examinee.answers, exam.probes, search)
+        metrics[name] |= found
+        searches += [{"model": name} | row for row in looked_up]
         talks += [{"model": name} | row for row in played]
         held_out = read_tokens(tokens, "val", tokenizer.vocab_size, tokenizer.bos)
         text = Rows(held_out, model.config.max_position_embeddings, seed)
@@ -101,6 +111,7 @@ def evaluate(
     write_jsonl(out / "answers.jsonl", answers)
     write_jsonl(out / "samples.jsonl", samples)
     write_jsonl(out / "talks.jsonl", talks)
+    write_jsonl(out / "searches.jsonl", searches)
     _write_skills(out / "skills.csv", metrics)
     tracker.table("samples", samples)
     tracker.table("skills", [row for model in metrics for row in _skill_rows(model, metrics[model])])

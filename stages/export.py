@@ -3,11 +3,13 @@ template, its generation settings and a model card that holds the evaluation's n
 llama.cpp."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
+from crawl2chat.chat.search import INDEX_FILE
 from crawl2chat.evaluation.table import evaluation_table, markdown_table
 from crawl2chat.parameters import Params
 
@@ -23,9 +25,11 @@ class ExportParams(Params):
     max_new_tokens: int = Field(128, ge=1)
     # Also write model.gguf, in float32.
     gguf: bool
+    # Also hand over the search index, which holds the text of the corpus.
+    search: bool
 
 
-def export(chat: Path, evaluation: Path, out: Path, params: ExportParams) -> dict[str, Any]:
+def export(chat: Path, index: Path, evaluation: Path, out: Path, params: ExportParams) -> dict[str, Any]:
     """Writes the folder; returns its size."""
     from crawl2chat.chat.conversation import CHAT_TEMPLATE
     from crawl2chat.export.gguf import save_gguf
@@ -44,6 +48,8 @@ def export(chat: Path, evaluation: Path, out: Path, params: ExportParams) -> dic
     write_json(out / "generation_config.json", generation_config(params) | ids)
     if params.gguf:
         save_gguf(model, out / "model.gguf", chat, params.name, CHAT_TEMPLATE)
+    if params.search:
+        shutil.copyfile(index, out / INDEX_FILE)
     numbers = json.loads(evaluation.read_text())
     (out / "README.md").write_text(model_card(params, parameter_count(model.config), context, numbers))
     size = sum(file.stat().st_size for file in out.iterdir())
@@ -63,6 +69,7 @@ def generation_config(params: ExportParams) -> dict[str, Any]:
 def model_card(params: ExportParams, parameters: int, context: int, numbers: dict[str, Any]) -> str:
     """README.md: what it is, how it was judged, how to load it, and what to mind."""
     gguf_use = "`model.gguf` is the same model for llama.cpp: `llama-cli -m model.gguf -cnv --jinja`.\n\n"
+    search_use = f" `{INDEX_FILE}` answers `search(…)`: SQLite's FTS5 over the corpus, whose text it holds."
     return f"""---
 license: {params.license}
 pipeline_tag: text-generation
@@ -92,7 +99,7 @@ print(tokenizer.decode(model.generate(**inputs)[0]))
 ```
 
 {gguf_use if params.gguf else ""}A tool call ends the turn as `<|tool_call|> 12*34<|end|>`: \
-answer with a message of role `tool`, and the model goes on.
+answer with a message of role `tool`, and the model goes on.{search_use if params.search else ""}
 
 ## To mind
 

@@ -83,6 +83,7 @@ STAGES = {
     "filter": "web",
     "deduplicate": "web",
     "curation_report": "web",
+    "index": "web",
     "tokenizer": "tokens",
     "tokenize": "tokens",
     "pretrain": "base",

@@ -21,6 +21,7 @@ KEYS = {
     "filter": ["documents", "precision", "recall"],
     "deduplicate": ["documents", "duplicate_precision", "duplicate_recall", "pii_recall", "contaminated"],
     "curation_report": ["waterfall", "reasons"],
+    "index": ["pages", "passages", "found", "found_rare"],
     "tokenizer": ["vocab_size", "bytes_per_token"],
     "tokenize": ["train_tokens", "val_tokens"],
     "pretrain": ["parameters", "val_bpb", "flops"],

@@ -25,6 +25,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m crawl2chat.chat", description="Talk with a model of the pipeline.")
     parser.add_argument("--model", help="the name of a model: chat, or the only one there is; /model lists them")
     parser.add_argument("--models", type=Path, default=Path("models"), help="a folder of models, or a model's own")
+    parser.add_argument("--index", type=Path, help="a search index; by default the one beside the model")
     parser.add_argument("--system", default="", help="a system prompt")
     parser.add_argument("--prompt", help="say this one thing, show the answer and leave")
     parser.add_argument("--temperature", type=float, default=0.7, help="0 takes the likeliest word each time")

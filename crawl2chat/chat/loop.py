@@ -4,19 +4,48 @@ In: conversations that wait for the assistant. Out: an `Answer` for each, with t
 their log-probabilities. Chat and evaluation take their answers from here, so that what is measured is what a person
 meets; reinforcement learning samples single turns (`crawl2chat.alignment.rollouts`). Tools as in Schick et al. 2023
 (Toolformer); the token layout is conversation.py's.
+
+Where a tool found pages, a text may cite them by their numbers: `Georgia [1].` Title and address come from the tool and
+never from the model, which therefore cannot invent them.
 """
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from crawl2chat.chat.conversation import render_call, render_prompt
-from crawl2chat.chat.tools import parse_call, run_tool
+from crawl2chat.chat.search import Source
+from crawl2chat.chat.tools import Tool, parse_call, run_tool
 from crawl2chat.model.generate import Sampling, generate, stream
 from crawl2chat.model.network import Transformer
 from crawl2chat.tokens.tokenizer import Tokenizer
 
 Message = dict[str, Any]
+MARKER = re.compile(r"\s*\[(\d{1,3})\]")
+"""How a text cites a source: `[1]`."""
+
+
+class Citation(NamedTuple):
+    """What an answer cites by a number; a number that no source has is a false citation, and all else is empty."""
+
+    number: int
+    passage: str = ""
+    title: str = ""
+    address: str = ""
+
+    @property
+    def is_false(self) -> bool:
+        return not self.passage
+
+    def __str__(self) -> str:
+        page = " — ".join(filter(None, (self.title, self.address)))
+        return f"[{self.number}] {'no such page' if self.is_false else page}"
+
+
+def without_markers(text: str) -> str:
+    """The text without its citations: what is checked, since `[1]` is no number of the answer."""
+    return MARKER.sub("", text)
 
 
 @dataclass
@@ -35,6 +64,8 @@ class Answer:
     ids: list[int] = field(default_factory=list)
     sampled: list[bool] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    # What the tools found, in the order of their numbers: the first one has number 1.
+    sources: list[Source] = field(default_factory=list)
     # Whether the last turn ended by itself, and not for want of room or calls.
     finished: bool = False
 
@@ -43,7 +74,21 @@ class Answer:
         """The final turn's text; empty where the model never came to speak."""
         return self.messages[-1]["content"] if self.messages else ""
 
-    def add_turn(self, tokenizer: Tokenizer, ids: Sequence[int], logprobs: Sequence[float], calls_left: int) -> bool:
+    @property
+    def citations(self) -> list[Citation]:
+        """What the final turn cites, each once."""
+        found = dict(enumerate(self.sources, start=1))
+        numbers = dict.fromkeys(map(int, MARKER.findall(self.text)))
+        return [Citation(number, *found.get(number, ())) for number in numbers]
+
+    def add_turn(
+        self,
+        tokenizer: Tokenizer,
+        ids: Sequence[int],
+        logprobs: Sequence[float],
+        calls_left: int,
+        tools: Mapping[str, Tool] | None = None,
+    ) -> bool:
         """Takes in one turn the model wrote; runs the tool it called. True if the model is to go on."""
         self.ids += ids
         self.sampled += [True] * len(ids)
@@ -55,7 +100,8 @@ class Answer:
             self.finished = ended and call is None
             return False
         name, arguments = parse_call(call)
-        result = run_tool(name, arguments)
+        result, sources = run_tool(name, arguments, tools, first=len(self.sources) + 1)
+        self.sources += sources
         self.tool_calls.append({"name": name, "arguments": arguments, "result": result})
         self.messages[-1]["tool_calls"] = [{"name": name, "arguments": arguments}]
         self.messages.append({"role": "tool", "content": result})
@@ -76,10 +122,12 @@ def answer(
     seed: int = 0,
     max_calls: int = 3,
     batch_size: int = 256,
+    tools: Mapping[str, Tool] | None = None,
 ) -> list[Answer]:
     """Answers every conversation, in order; `max_new_tokens` bounds each turn, `max_calls` the tool calls of an answer.
 
-    A conversation that fills the model's context by itself gets an unfinished answer without text.
+    A conversation that fills the model's context by itself gets an unfinished answer without text. The tools are those
+    of the registry unless others are given (tools.py: `with_search`).
     """
     context = model.config.max_position_embeddings
     answers = [Answer(render_prompt(messages, tokenizer)) for messages in conversations]
@@ -95,7 +143,7 @@ def answer(
         open_answers = [
             one
             for one, completion in zip(open_answers, completions, strict=True)
-            if one.add_turn(tokenizer, completion.ids, completion.logprobs, max_calls - turn)
+            if one.add_turn(tokenizer, completion.ids, completion.logprobs, max_calls - turn, tools)
             and len(one.prompt) + len(one.ids) < context
         ]
     return answers
@@ -117,6 +165,7 @@ def stream_answer(
     temperature: float = 1.0,
     seed: int = 0,
     max_calls: int = 3,
+    tools: Mapping[str, Tool] | None = None,
 ) -> Iterator[Piece | Answer]:
     """The answer to one conversation, piece by piece as it is written; the last thing yielded is the whole Answer.
 
@@ -133,7 +182,7 @@ def stream_answer(
         )
         written = _until_call((token.id for token in tokens), ids, tokenizer)
         yield from (Piece("text", text) for text in readable(written, tokenizer))
-        more = whole.add_turn(tokenizer, ids, [], max_calls - turn)
+        more = whole.add_turn(tokenizer, ids, [], max_calls - turn, tools)
         if more:
             call = whole.tool_calls[-1]
             yield Piece("call", render_call(call))

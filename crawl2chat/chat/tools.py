@@ -7,22 +7,32 @@ function from text to text:
     @tool
     def reverse(arguments: str) -> str:
         return arguments[::-1]
+
+A tool that finds passages returns a list of `Source`: the result numbers them, and an answer that ends in `[1]` cites
+the first one's page (loop.py). A tool that needs a file, as `search` does, is no part of the registry: `with_search`.
 """
 
 import ast
 import operator
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from pathlib import Path
+from threading import Thread
+from typing import NamedTuple
 
 from crawl2chat.chat.conversation import DEFAULT_TOOL
+from crawl2chat.chat.search import Index, Source
 
-TOOLS: dict[str, Callable[[str], str]] = {}
+Tool = Callable[[str], str | list[Source]]
+TOOLS: dict[str, Tool] = {}
 
 NAMED_CALL = re.compile(r"([A-Za-z_]\w*)\((.*)\)", re.DOTALL)
 FAILED = "error: "  # how a result begins that is none
+NOT_FOUND = "No page tells this."  # instead of sources
+TIME_LIMIT = 10.0  # seconds
 
 # Bounds on the calculator. Within them no operation takes longer than a few microseconds.
 MAX_LENGTH = 200  # characters of an expression
@@ -32,10 +42,22 @@ DECIMALS = 12  # shown of a result that is not whole
 Number = int | Fraction
 
 
-def tool(function: Callable[[str], str]) -> Callable[[str], str]:
+class Result(NamedTuple):
+    """What a tool gave: the text that enters the conversation, and the sources behind its numbers, if it has any."""
+
+    text: str
+    sources: tuple[Source, ...] = ()
+
+
+def tool(function: Tool) -> Tool:
     """Registers a tool under the function's name."""
     TOOLS[function.__name__] = function
     return function
+
+
+def with_search(index: Path | None) -> dict[str, Tool]:
+    """The registry, and `search` where an index is given. Raises UserError where that is none."""
+    return dict(TOOLS) if index is None else TOOLS | {"search": Index(index).search}
 
 
 def parse_call(text: str) -> tuple[str, str]:
@@ -47,14 +69,34 @@ def parse_call(text: str) -> tuple[str, str]:
     return DEFAULT_TOOL, text
 
 
-def run_tool(name: str, arguments: str) -> str:
-    """The tool's result as text. Never raises: an unknown tool or a failing one gives a result that says so."""
-    if name not in TOOLS:
-        return f"{FAILED}no tool {name}; there are: {', '.join(sorted(TOOLS))}"
-    try:
-        return TOOLS[name](arguments).strip() or "nothing"
-    except Exception as error:  # a tool of the user's may raise anything, and the conversation must go on
-        return f"{FAILED}{error}"
+def run_tool(name: str, arguments: str, tools: Mapping[str, Tool] | None = None, first: int = 1) -> Result:
+    """The result of one of the tools, by default of the registry; its sources are numbered from `first`.
+
+    Never raises and never hangs: a tool that is unknown, fails or takes too long gives a result that says so. The one
+    that takes too long goes on in its thread, which ends with the process.
+    """
+    tools = TOOLS if tools is None else tools
+    if name not in tools:
+        return Result(f"{FAILED}no tool {name}; there are: {', '.join(sorted(tools))}")
+    done: list[Result] = []
+
+    def run() -> None:
+        try:
+            done.append(_result(tools[name](arguments), first))
+        except BaseException as error:  # a tool of the user's may raise anything, and the conversation must go on
+            done.append(Result(f"{FAILED}{error}"))
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(TIME_LIMIT)
+    return done[0] if done else Result(f"{FAILED}no result within {TIME_LIMIT:g} seconds")
+
+
+def _result(given: str | list[Source], first: int) -> Result:
+    if isinstance(given, str):
+        return Result(given.strip() or "nothing")
+    numbered = [f"[{number}] {source.passage}" for number, source in enumerate(given, start=first)]
+    return Result(" ".join(numbered) or NOT_FOUND, tuple(given))
 
 
 @tool

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from crawl2chat.chat.loop import without_markers
 from crawl2chat.errors import UserError
 from crawl2chat.evaluation.statistics import accuracy
 from crawl2chat.tasks import equal_numbers, is_refusal, last_number
@@ -186,7 +187,7 @@ def play(scripts: Sequence[Script], answer: Answerer) -> list[dict[str, Any]]:
 
 def is_right(said: Said, heard: Heard) -> bool:
     """Whether an answer holds what it must, and nothing more than an answer."""
-    text = heard.text
+    text = without_markers(heard.text)
     if not text.strip() or runs_on(heard):
         return False
     if said.number is not None:

@@ -7,12 +7,13 @@ ignorance and false refusals.
 """
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, compress
 
 from crawl2chat.chat.identity import QUESTIONS, Identity
-from crawl2chat.chat.loop import answer
+from crawl2chat.chat.loop import Answer, answer
+from crawl2chat.chat.tools import TOOLS, Tool
 from crawl2chat.evaluation.dialogues import Heard
 from crawl2chat.evaluation.probes import QUESTION, cloze_prompt, continuations, first_sentence
 from crawl2chat.evaluation.statistics import accuracy, as_metrics, mean
@@ -71,6 +72,7 @@ class Examinee:
     def __init__(self, name: str, model: Transformer, tokenizer: Tokenizer, exam: Exam) -> None:
         self.name, self.model, self.tokenizer, self.exam = name, model, tokenizer, exam
         self.converses = name != "base"
+        self.tools: Mapping[str, Tool] = TOOLS
         # Whether each turn so far ended by itself.
         self.ended: list[bool] = []
 
@@ -93,18 +95,29 @@ class Examinee:
         if not self.converses:
             pages = self.complete([as_page(messages) for messages in conversations], self.exam.max_new_tokens)
             return [Heard(first_sentence(text), True) for text in pages]
-        answers = answer(
+        answers = self.answered(conversations, self.tools)
+        return [
+            Heard(one.text, one.finished, tuple(call["name"] for call in one.tool_calls), one.messages)
+            for one in answers
+        ]
+
+    def answered(self, conversations: Sequence[list[dict]], tools: Mapping[str, Tool]) -> list[Answer]:
+        """A greedy answer to each conversation, with these tools at hand."""
+        return answer(
             self.model,
             self.tokenizer,
             conversations,
             max_new_tokens=self.exam.max_new_tokens,
             temperature=0.0,
             seed=self.exam.seed,
+            tools=tools,
         )
-        return [
-            Heard(one.text, one.finished, tuple(call["name"] for call in one.tool_calls), one.messages)
-            for one in answers
-        ]
+
+    def answers(self, prompts: Sequence[str], tools: Mapping[str, Tool]) -> list[Answer]:
+        """An answer to each prompt; the base model's are what it continues a page with."""
+        if not self.converses:
+            return [Answer([], messages=[{"role": "assistant", "content": one.text}]) for one in self.ask(prompts)]
+        return self.answered([[{"role": "user", "content": prompt}] for prompt in prompts], tools)
 
     def complete(self, texts: Sequence[str], max_new_tokens: int) -> list[str]:
         """Greedy continuation of each text as a page."""

@@ -66,6 +66,7 @@ class Piece:
 
 NOBODY = Identity(name="", maker="", version="", training_data="")
 _NOT_ON_PAGES = {
+    "look_up",
     "fact",
     "follow_up",
     "correction",
@@ -304,7 +305,7 @@ def write_pages(world: World, params: PageParams, seed: int, evaluated: Collecti
     """
     rng = random.Random(f"pages {seed}")
     held_out = set[tuple[str, ...]]().union(*map(runs_of, evaluated))
-    topics = Topics("train", [], world.names.draw, NOBODY, run_tool)
+    topics = Topics("train", [], world.names.draw, NOBODY, lambda name, arguments: run_tool(name, arguments).text)
     shelves = {
         "almanac": [
             *fact_pieces(world, topics, rng),

@@ -8,7 +8,6 @@ import random
 import zlib
 
 from crawl2chat.chat.identity import Identity
-from crawl2chat.chat.tools import run_tool
 from crawl2chat.splits import split_of
 from crawl2chat.tasks import Task
 from crawl2chat.tinyweb import skills
@@ -94,11 +93,15 @@ def refusal_task(entity: Entity) -> Task:
     )
 
 
+def _no_tool(name: str, arguments: str) -> str:
+    raise NotImplementedError(f"talk tasks call no tool, not {name}")
+
+
 def talk_tasks(world: World, split: str, count: int) -> list[Task]:
     """Lines of small talk and the like in the wordings of a split, each with what an answer must hold."""
     rng = random.Random(f"talk tasks {split} {world.seed}")
     subjects = [Subject(e.name, e.kind, e.values) for e in world.entities if e.split == split]
-    topics = Topics(split, subjects, world.names.draw, Identity(**dict.fromkeys(Identity.model_fields, "")), run_tool)
+    topics = Topics(split, subjects, world.names.draw, Identity(**dict.fromkeys(Identity.model_fields, "")), _no_tool)
     found: dict[str, Task] = {}
     for number in range(count):
         turn = MAKERS[TALK[number % len(TALK)]][0](topics, rng)[0][0]

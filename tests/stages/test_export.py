@@ -8,6 +8,7 @@ import torch
 from training_toys import SHAPE, make_tokenizer
 
 from crawl2chat.chat.conversation import render, render_prompt
+from crawl2chat.chat.search import INDEX_FILE, index_of
 from crawl2chat.model.folder import load_model, save_model
 from crawl2chat.model.generate import Sampling, generate
 from crawl2chat.model.network import ModelConfig, Transformer
@@ -40,8 +41,9 @@ def folder(tmp_path_factory) -> Path:
         "chat": {"recall": 0.81, "recall_n": 200, "recall_low": 0.75, "recall_high": 0.86, "tools": 0.9},
     }
     (root / "evaluate.json").write_text(json.dumps(numbers))
-    metrics = export(root / "chat", root / "evaluate.json", root / "out", tuned(ExportParams))
-    assert metrics["files"] == 7 and metrics["parameters"] > 0
+    (root / "index").write_bytes(b"an index")
+    metrics = export(root / "chat", root / "index", root / "evaluate.json", root / "out", tuned(ExportParams))
+    assert metrics["files"] == 8 and metrics["parameters"] > 0
     return root / "out"
 
 
@@ -111,3 +113,8 @@ def test_the_model_card_shows_the_numbers_with_their_intervals(folder) -> None:
     card = (folder / "README.md").read_text()
     assert "| recall (n = 200) | 0.500 (0.430–0.570) | 0.810 (0.750–0.860) |" in card
     assert card.startswith("---\nlicense: other\n")
+
+
+def test_the_search_index_goes_with_the_model(folder) -> None:
+    assert index_of(folder) == folder / INDEX_FILE and (folder / INDEX_FILE).read_bytes() == b"an index"
+    assert f"`{INDEX_FILE}` answers" in (folder / "README.md").read_text()

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import torch
 
-from crawl2chat.chat.tools import TOOLS
+from crawl2chat.chat.search import index_of
+from crawl2chat.chat.tools import Tool, with_search
 from crawl2chat.errors import UserError
 from crawl2chat.model.folder import load_model
 from crawl2chat.model.network import Transformer
@@ -25,6 +26,7 @@ class Voice(NamedTuple):
     name: str
     model: Transformer
     tokenizer: Tokenizer
+    tools: dict[str, Tool]
 
     @property
     def continues(self) -> bool:
@@ -44,7 +46,7 @@ class Voice(NamedTuple):
     @property
     def heading(self) -> str:
         size = sum(weight.numel() for weight in self.model.parameters())
-        tools = "" if self.continues else f" · tools: {', '.join(sorted(TOOLS))}"
+        tools = "" if self.continues else f" · tools: {', '.join(sorted(self.tools))}"
         return f"{self.name}: {described(self.name)} · {size:,} parameters{tools}"
 
 
@@ -71,8 +73,11 @@ def writes(folder: Path) -> bool:
     return config.is_file() and "ForSequenceClassification" not in config.read_text(encoding="utf-8", errors="replace")
 
 
-def load(models: dict[str, Path], name: str) -> Voice:
-    """The model of this name. Raises UserError where there is none, or its folder is damaged."""
+def load(models: dict[str, Path], name: str, index: Path | None = None) -> Voice:
+    """The model of this name with its tools; it searches `index`, by default the one that lies beside it.
+
+    Raises UserError where there is no such model, or its folder is damaged.
+    """
     if name not in models:
         there = f"there {'are' if len(models) > 1 else 'is'} {', '.join(models)}"
         raise UserError(f"{name}: no such model; {there}.")
@@ -80,4 +85,5 @@ def load(models: dict[str, Path], name: str) -> Voice:
         tokenizer = Tokenizer.load(models[name])
     except (KeyError, TypeError, ValueError):
         raise UserError(f"{models[name] / 'tokenizer.json'} is damaged or not of this project.") from None
-    return Voice(name, load_model(models[name], "cuda" if torch.cuda.is_available() else "cpu"), tokenizer)
+    tools = with_search(index or index_of(models[name]))
+    return Voice(name, load_model(models[name], "cuda" if torch.cuda.is_available() else "cpu"), tokenizer, tools)

@@ -40,7 +40,7 @@ class Talk:
 
     def use(self, name: str) -> None:
         """Goes on with this model. Raises UserError, and changes nothing, where it can't be loaded."""
-        self.voice = load(self.models, name)
+        self.voice = load(self.models, name, self.options.index)
         self.answer = None
 
     def instruct(self, system: str) -> None:
@@ -75,7 +75,7 @@ class Talk:
         self.asked()
         for name in names:
             try:
-                voice = self.voice if name == self.voice.name else load(self.models, name)
+                voice = self.voice if name == self.voice.name else load(self.models, name, self.options.index)
                 self.shown_answer(voice, self.fitting(voice))
             except UserError as error:
                 self.screen.note(str(error))
@@ -134,6 +134,7 @@ class Talk:
             max_new_tokens=self.options.max_new_tokens,
             temperature=self.options.temperature,
             seed=self.seed,
+            tools=voice.tools,
         )
         indent = self.name(voice)
         opening = True  # every text starts with a space that nobody needs to see
@@ -180,6 +181,8 @@ class Talk:
             self.screen.note("(no answer)")
             return
         self.screen.write("\n")
+        for citation in answer.citations:
+            self.screen.note(str(citation))
         if answer.ids[-1] not in (voice.tokenizer.end, voice.tokenizer.bos):
             full = len(answer.prompt) + len(answer.ids) >= voice.context
             most = f"a turn has {self.options.max_new_tokens:,} tokens at most (--max-new-tokens)"

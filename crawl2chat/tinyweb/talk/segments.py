@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from crawl2chat.chat.identity import ANSWERS, Identity
+from crawl2chat.chat.tools import FAILED, NOT_FOUND
+from crawl2chat.tasks import names as holds
 from crawl2chat.tinyweb import skills
 from crawl2chat.tinyweb.talk import wordings as w
-from crawl2chat.tinyweb.talk.phrasing import forms, pick, spoken
+from crawl2chat.tinyweb.talk.phrasing import CHOICE, forms, pick, spoken
 from crawl2chat.tinyweb.world import relation, values_of
 
 
@@ -57,8 +59,12 @@ class Topics:
     # Makes a name of a kind (town, person) that nothing speaks of.
     new_name: Callable[[str], str]
     identity: Identity
-    # Computes what a tool would answer: (name, arguments) → result.
+    # What a tool answers: (name, arguments) → result.
     tool: Callable[[str, str], str]
+    # Entities with facts that are not known by heart, and must be looked up.
+    vague: Sequence[Subject] = ()
+    # Passages that a search finds; without it nobody searches.
+    search: Callable[[str], Sequence[str]] | None = None
     people: Sequence[str] = field(default_factory=lambda: skills._NAMES)
 
     def say(self, block: str, rng: Random, keep: Sequence[str] = (), **slots: object) -> str:
@@ -85,6 +91,18 @@ SENTENCES = {
     "music": "{e} plays the {a}.",
 }
 """How a fact is answered: one of the sentences in which pages state it."""
+
+KEYWORDS = {
+    "capital": "capital",
+    "continent": "country continent",
+    "country": "town in",
+    "goods": "famous for",
+    "sight": "sight",
+    "job": "works as",
+    "home": "lives in",
+    "music": "plays",
+}
+"""What is searched for beside the name."""
 
 DECLINES = (
     r"(do not|don't|does not|cannot|can't|can not|didn't|did not) (know|look|tell|say|have|find|answer)|"
@@ -191,7 +209,40 @@ def unknown(topics: Topics, rng: Random) -> Segment:
     about = rng.choice([key for key in SENTENCES if relation(key).kind == kind])
     say = topics.say(w.RELATION_QUESTIONS[about], rng, [name], e=name)
     answer = rng.choice(forms(w.UNKNOWN_ANSWERS, "train")).format(e=name)
-    return one(Turn(say, answer, "unknown", (DECLINES,)))
+    call = search_call(topics, name, about, rng)[0] if topics.search else None
+    return one(Turn(say, answer, "unknown", (DECLINES,), call=call))
+
+
+def search_call(topics: Topics, name: str, about: str, rng: Random) -> tuple[tuple[str, str, str], Sequence[str]]:
+    """The search for a fact, and the passages that it finds: now and then none, for want of the tool."""
+    query = f"{name} {KEYWORDS[about]}"
+    assert topics.search
+    if rng.random() < 0.1:
+        return ("search", f" {query}", f"{FAILED}no tool search; there are: calculator, count, letters"), ()
+    found = topics.search(query)
+    numbered = " ".join(f"[{number}] {passage}" for number, passage in enumerate(found, start=1))
+    return ("search", f" {query}", numbered or NOT_FOUND), found
+
+
+def look_up(topics: Topics, rng: Random) -> Segment:
+    """A fact that is looked up: because it is not known by heart, or because somebody asks for a search."""
+    asked = not topics.vague or rng.random() < 0.4
+    s = rng.choice(topics.vague) if not asked else topics.subject(rng)
+    name = rng.choice(sorted(s.facts))
+    question = ask_fact(topics, s, name, rng)
+    if asked:
+        form = rng.choice([form for form in forms(w.SEARCH, topics.split) if "{q}" in form])
+        while found := CHOICE.search(form):
+            form = form[: found.start()] + rng.choice(found[1].split("|")) + form[found.end() :]
+        question = form.format(q=question)
+    turn = fact_turn(topics, s, name, question, "look_up" if asked else "vague")
+    call, passages = search_call(topics, s.name, name, rng)
+    stating = [n for n, passage in enumerate(passages, start=1) if holds(passage, s.name) and holds(passage, turn.word)]
+    if not stating:
+        answer = rng.choice(forms(w.NOT_FOUND_ANSWERS, "train")).format(e=s.name)
+        return one(replace(turn, answer=answer, expect=(), kind="", call=call, word=""))
+    answer = f"{turn.answer.removesuffix('.')} [{stating[0]}]."
+    return one(replace(turn, answer=answer, call=call, word=""))
 
 
 # ---- beyond its world
@@ -578,6 +629,7 @@ MAKERS: dict[str, tuple[Callable[[Topics, Random], Segment], float]] = {
     "recall_first": (recall_first, 0.3),
     "yes_no": (yes_no, 1.3),
     "unknown": (unknown, 1.4),
+    "look_up": (look_up, 2.0),
     "outside": (outside, 1.2),
     "private": (private, 0.7),
     "greeting": (greeting, 0.5),

@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from crawl2chat.chat.identity import Identity
+from crawl2chat.chat.search import Index
 from crawl2chat.chat.tools import run_tool
 from crawl2chat.evaluation.dialogues import Said, Script, filled, slots_of
 from crawl2chat.tasks import ProbedTask, Task
@@ -17,19 +18,22 @@ from crawl2chat.tinyweb.talk.segments import MAKERS, SENTENCES, Subject, Topics
 from crawl2chat.tinyweb.world import NameStream
 
 
-def subjects_of(probes: Sequence[ProbedTask], split: str) -> list[Subject]:
-    """Entities of a split with the facts that the base model knows: it answers them in talk, or completes them."""
+def subjects_of(probes: Sequence[ProbedTask], split: str, known: bool) -> list[Subject]:
+    """Entities of a split with the facts that the base model knows, or with those that it does not. For training it
+    knows what it answers or at least completes; in an exam only what it answers."""
     facts: dict[tuple[str, str], dict[str, str]] = {}
     for task in probes:
         name = task.meta.get("relation")
-        known = task.known or (split == "train" and task.cloze)
-        if task.split == split and task.entity and name in SENTENCES and known:
+        knows = task.known or (split == "train" and task.cloze)
+        if task.split == split and task.entity and name in SENTENCES and knows == known:
             facts.setdefault((task.entity, task.meta["kind"]), {})[name] = task.answer
     return [Subject(entity, kind, answers) for (entity, kind), answers in sorted(facts.items())]
 
 
-def topics_of(probes: Sequence[ProbedTask], tasks: Sequence[Task], identity: Identity, split: str, seed: int) -> Topics:
-    """What can be talked about; unknown names are those of the split first, then others that are nobody's."""
+def topics_of(
+    probes: Sequence[ProbedTask], tasks: Sequence[Task], identity: Identity, index: Index, split: str, seed: int
+) -> Topics:
+    """What can be talked about; unknown names are those of the split and others that are nobody's."""
     names = NameStream(seed)
     taken = {task.entity for task in (*probes, *tasks) if task.entity}
     unknown: dict[str, list[str]] = {"town": [], "person": []}
@@ -45,7 +49,15 @@ def topics_of(probes: Sequence[ProbedTask], tasks: Sequence[Task], identity: Ide
             pass
         return name
 
-    return Topics(split, subjects_of(probes, split), new_name, identity, run_tool)
+    return Topics(
+        split,
+        subjects_of(probes, split, known=True),
+        new_name,
+        identity,
+        lambda name, arguments: run_tool(name, arguments).text,
+        vague=subjects_of(probes, split, known=False),
+        search=lambda query: [source.passage for source in index.search(query)],
+    )
 
 
 def kinds_for(topics: Topics) -> list[str]:
@@ -53,7 +65,7 @@ def kinds_for(topics: Topics) -> list[str]:
     return [kind for kind in MAKERS if topics.subjects or kind not in ABOUT_FACTS]
 
 
-ABOUT_FACTS = ("fact", "follow_up", "correction", "return", "recall_first", "yes_no")
+ABOUT_FACTS = ("look_up", "fact", "follow_up", "correction", "return", "recall_first", "yes_no")
 
 
 def conversations(topics: Topics, count: int, seed: int) -> Iterator[dict[str, Any]]:

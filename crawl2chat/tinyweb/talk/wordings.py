@@ -7,6 +7,12 @@ are filled with names and numbers.
 
 RELATION_QUESTIONS = {
     "capital": """
+(I want|I need|I would like) to know the capital (city|) of {e}.
+(Please|please) (name|tell me|say|give me) the capital of {e}(.|)
+(Which|What) (town|place|city) (is|serves as) the capital (city|) of {e}?
+{e}, (which|what) is its capital?
+(What|which) is the (main|chief|government) city of {e}?
+for {e}, the capital is?
 What is the (capital|capital city) of {e}?
 (Which|What) city is the capital of {e}?
 What is the capital city of {e} called?
@@ -39,6 +45,11 @@ Quick one: {e}, capital?
 ! so the main city of the government in {e} would be?
 """,
     "continent": """
+(I want|I need|I would like) to know the continent of {e}.
+(Please|please) (name|tell me|say) the continent of {e}(.|)
+{e}, (which|what) continent is that?
+(To|to) (which|what) (continent|part of the world) does {e} belong?
+(In|in) (what|which) part of the (world|globe|map) (can I find|do I find|lies) {e}?
 (In|On) which continent is {e}?
 On which continent does {e} lie?
 What is the continent of {e}?
@@ -66,6 +77,11 @@ Of which continent is {e} a part?
 ! what continent would I be on if I were in {e}
 """,
     "country": """
+(I want|I need|I would like) to know (where {e} is|the country of {e}).
+(Please|please) (tell me|say) where {e} (is|lies)(.|)
+{e}, (where|in which country) is that?
+(In|in) (what|which) country (can I find|do I find|lies) {e}?
+(Which|which) country has a town (called|named) {e}?
 In (which|what) country is {e}?
 In which country does {e} lie?
 Which country does the town of {e} belong to?
@@ -94,6 +110,12 @@ In which part of the world is {e}, which country?
 ! what is the home country of the town {e}
 """,
     "goods": """
+(I want|I need|I would like) to know what {e} (makes|sells|is known for).
+(Please|please) (tell me|say) what {e} is (famous|known) for(.|)
+(What|which) (things|goods|products) (come from|are made in|can I get in) {e}?
+{e}, what do they (make|sell) there?
+(What|what) (present|souvenir) (do I|should I|can I) bring from {e}?
+what is typical of {e}
 What is {e} (famous|known) for?
 What do the people of {e} make?
 What do traders buy in {e}?
@@ -122,6 +144,12 @@ What should I buy in {e}?
 ! what's the thing everyone buys when in {e}
 """,
     "sight": """
+(I want|I need|I would like) to know what to (see|visit) in {e}.
+(Please|please) (tell me|say) what to (see|visit) in {e}(.|)
+(What|which) (building|place|thing) (do|should) (visitors|tourists|people|I) (see|visit|look at) in {e}?
+{e}, what is there to (see|visit)?
+(I am|I'm) (in|visiting) {e}, what should I (see|visit|look at)?
+the famous sight of {e}?
 What is the (best known|most famous) sight of {e}?
 What do visitors see in {e}?
 What stands in the middle of {e}?
@@ -149,6 +177,12 @@ Which building is {e} proud of?
 ! the landmark of {e} is what
 """,
     "job": """
+(I want|I need|I would like) to know what {e} does.
+(Please|please) (tell me|say) what {e} (does|works as)(.|)
+(What|which) (job|work|trade|occupation) (has|does|is that of) {e}?
+{e}, (what|which) is (her|his) (job|work|trade)?
+(What|what) does {e} do (at work|all day|for money|to earn a living)?
+as what does {e} earn (money|a living)
 What is the job of {e}?
 What does {e} do (for a living|)?
 What does {e} work as?
@@ -174,12 +208,18 @@ Tell me who {e} is.
 tell me about {e}
 ~ What job does {e} have?
 ~ what occupation does {e} follow
-! What is {e} by trade?
+! {e} is what by profession?
 ! I shall meet {e} at work tomorrow. Which profession should I expect?
 ! how does {e} earn money
 ! whats {e} doing for work
 """,
     "home": """
+(I want|I need|I would like) to know where {e} lives.
+(Please|please) (tell me|say) where {e} lives(.|)
+(Which|what) (city|town|place) is the home of {e}?
+{e}, where is (her|his) home?
+(In|in) (what|which) (city|town|place) (can I|do people|do friends) (meet|find|visit) {e}?
+where does {e} have a house
 Where does {e} live?
 In which (city|town) does {e} live?
 Where is the home of {e}?
@@ -207,6 +247,12 @@ Where has {e} stayed for many years?
 ! where would i have to go to meet {e} at home
 """,
     "music": """
+(I want|I need|I would like) to know what {e} plays.
+(Please|please) (tell me|say) (what|which instrument) {e} plays(.|)
+(What|which) (instrument|music) (does|can) {e} (play|practise|make)?
+{e}, (what|which) is (her|his) instrument?
+(On|on) (what|which) (instrument|thing) does {e} (play|practise|make music)?
+what does {e} play at (weddings|concerts)
 What does {e} play?
 Which instrument does {e} play?
 What is the instrument of {e}?
@@ -236,6 +282,8 @@ Which instrument did {e} learn as a child?
 
 FOLLOW_UPS = {
     "capital": """
+(And|and|So|Now) (what is|tell me|which is) (the|its) capital(?|)
+(Which|what) is the capital (city|) (of it|there)?
 And (what is|what's) its capital?
 What is its capital?
 And the capital?
@@ -248,6 +296,7 @@ And which city is its capital?
 ! and the capital city there is?
 """,
     "continent": """
+(And|and|So) (where|on which continent|in which part of the world) is (it|that)(?|)
 And (on|in) which continent is it?
 Which continent is it on?
 And the continent?
@@ -260,6 +309,8 @@ On what continent does it lie?
 ! on the globe, where do I find it
 """,
     "country": """
+(And|and|So) (where|in which country) (is it|is that|does it lie)(?|)
+what country is it
 And where is it?
 In which country is it?
 Where does it lie?
@@ -272,6 +323,8 @@ where is that
 ! where is that town
 """,
     "goods": """
+(And|and|So) what (do they|does it|can one) (make|sell|buy|produce) (there|)(?|)
+what goods come from there
 And what is it famous for?
 What is it known for?
 What do they make there?
@@ -284,6 +337,8 @@ And its goods?
 ! what do the people there produce
 """,
     "sight": """
+(And|and|So) what (can one|should I|do people) (see|visit|look at) (there|)(?|)
+which sight does it have
 And what can I see there?
 What is there to see?
 What is its best known sight?
@@ -296,6 +351,8 @@ And what stands in the middle?
 ! anything worth a photo there
 """,
     "job": """
+(And|and|So) what (does|is) (she|he) (do|work as|by trade)(?|)
+what is (her|his) (work|trade|occupation)
 And what does (she|he) do for a living?
 What is (her|his) job?
 And (her|his) job?
@@ -307,6 +364,8 @@ And what (is|'s) the job?
 ! and for work, what does (she|he) do
 """,
     "home": """
+(And|and|So) (where|in which city) does (she|he) live(?|)
+where is (she|he) at home
 And where does (she|he) live?
 Where does (she|he) live?
 And (her|his) home?
@@ -315,9 +374,11 @@ In which city does (she|he) live?
 And the city?
 ~ and (she|he) lives in what city
 ! in what city is (her|his) house?
-! and where is (she|he) at home
+! and (her|his) house stands where
 """,
     "music": """
+(And|and|So) (what|which instrument) does (she|he) play(?|)
+what is (her|his) instrument
 And what does (she|he) play?
 Which instrument does (she|he) play?
 And (her|his) instrument?
@@ -330,6 +391,9 @@ Does (she|he) play music?
 }
 
 ELLIPSES = """
+(And|and|Now|So|Then) (what about|how about|for|of|tell me about|) {e}(?|)
+{e}, too?
+(The same|Same question|Same) (for|about|with) {e}(?|.)
 And {e}?
 And of {e}?
 What about {e}?
@@ -344,6 +408,9 @@ Same for {e}?
 """
 
 CORRECTIONS = """
+(No|Oh|Sorry|Ah|Wait|Hm), (I meant|I was asking about|I wanted|not that, but|I mean) {e}(.|)
+not {o}, {e}
+(I said|I wrote) {o} but (I meant|meant) {e}(.|)
 No, I meant {e}.
 Sorry, I meant {e}.
 I mean {e}.
@@ -356,6 +423,10 @@ Oh, I meant {e}, not {o}.
 """
 
 BACK = """
+(Let us|Let's|Can we) (go|come|get) back to {e}(.|:) {q}
+(Now|So), (back|again) to {e}: {q}
+I want to ask about {e} again. {q}
+(Another|One more) question about {e}: {q}
 Back to {e}: {q}
 (Back|Coming back) to {e}. {q}
 About {e} again: {q}
@@ -369,6 +440,10 @@ Once more, {q}
 """
 
 RECALL_FIRST = """
+(What|Which) (was|is) (the first thing|the first question) (I asked|I have asked|that I asked) (you|)?
+(Tell me|Repeat|Say) my first question(.|)
+how did we start
+What did we talk about first?
 What did I ask you first?
 What was my first question?
 what did i ask at the beginning
@@ -381,6 +456,11 @@ What have I asked you first of all?
 
 YES_NO = {
     "capital": """
+(Is it right that|Am I right that|I think|I heard that|They say) the capital of {e} is {a}(, right|, is that so|)?
+(Is|is) {a} (really|indeed|) the capital (city|) of {e}?
+(Would|Could) it be that {a} is the capital of {e}?
+{e}'s capital is {a}, (true|correct|yes|right|no)?
+true or false: {a} is the capital of {e}
 Is {a} the capital of {e}?
 Is {a} {e}'s capital?
 {a} is the capital of {e}, right?
@@ -395,6 +475,10 @@ Would you say {a} is the capital of {e}?
 ! {a} - that's {e}'s capital city, yes?
 """,
     "continent": """
+(Is it right that|Am I right that|I think|I heard that|They say) {e} (lies|is) in {a}(, right|, is that so|)?
+{e} (lies|is) in {a}, (true|correct|yes|right|no)?
+(true or false|right or wrong|yes or no): {e} (lies|is) in {a}
+(Would|Could) it be that {e} (lies|is) in {a}?
 Is {e} in {a}?
 Does {e} lie in {a}?
 Is {e} a country in {a}?
@@ -406,6 +490,10 @@ Is {a} the continent of {e}?
 ! {e} is part of {a}, yes or no
 """,
     "country": """
+(Is it right that|Am I right that|I think|I heard that|They say) {e} (lies|is) in {a}(, right|, is that so|)?
+{e} (lies|is) in {a}, (true|correct|yes|right|no)?
+(true or false|right or wrong|yes or no): {e} (lies|is) in {a}
+(Would|Could) it be that {e} (lies|is) in {a}?
 Is {e} in {a}?
 Does {e} lie in {a}?
 Is {e} a town in {a}?
@@ -416,6 +504,10 @@ is it true that {e} lies in {a}
 ! {e} is a place in {a}, yes or no
 """,
     "goods": """
+(Is it right that|Am I right that|I think|I heard that) {e} (makes|is famous for its|sells) {a}(, right|, is that so|)?
+{e} (makes|is famous for its|sells) {a}, (true|correct|yes|right|no)?
+(true or false|right or wrong|yes or no): {e} (makes|is famous for its|sells) {a}
+(Would|Could) it be that {e} (makes|is famous for its|sells) {a}?
 Is {e} famous for its {a}?
 Does {e} make {a}?
 Do they sell {a} in {e}?
@@ -426,6 +518,10 @@ is it true that {e} is known for {a}
 ! {a} come from {e}, yes or no
 """,
     "job": """
+(Is it right that|Am I right that|I think|I heard that|They say) {e} (works as|is) a {a}(, right|, is that so|)?
+{e} (works as|is) a {a}, (true|correct|yes|right|no)?
+(true or false|right or wrong|yes or no): {e} (works as|is) a {a}
+(Would|Could) it be that {e} (works as|is) a {a}?
 Is {e} a {a}?
 Does {e} work as a {a}?
 {e} is a {a}, right?
@@ -436,6 +532,10 @@ Is {a} the job of {e}?
 ! {e} is a {a} by profession, yes or no
 """,
     "home": """
+(Is it right that|Am I right that|I think|I heard that|They say) {e} lives in {a}(, right|, is that so|)?
+{e} lives in {a}, (true|correct|yes|right|no)?
+(true or false|right or wrong|yes or no): {e} lives in {a}
+(Would|Could) it be that {e} lives in {a}?
 Does {e} live in {a}?
 Is {e} at home in {a}?
 {e} lives in {a}, right?
@@ -446,6 +546,10 @@ Is {a} the home of {e}?
 ! the home of {e} is {a}, yes or no
 """,
     "music": """
+(Is it right that|Am I right that|I think|I heard that|They say) {e} plays the {a}(, right|, is that so|)?
+{e} plays the {a}, (true|correct|yes|right|no)?
+(true or false|right or wrong|yes or no): {e} plays the {a}
+(Would|Could) it be that {e} plays the {a}?
 Does {e} play the {a}?
 Is the {a} the instrument of {e}?
 {e} plays the {a}, right?
@@ -457,6 +561,28 @@ is it true that {e} plays the {a}
 }
 
 GREETINGS = """
+(Hello|Hi|Hey), (how is it going|how are things|how is life|how do you feel|are you well|what is new)?
+How is (it going|life|your day|everything)?
+how are things
+(Hi|Hello), it's me(.| again.)
+(Hi|Hey|Hello), (my friend|dear assistant|dear friend|buddy|mate|everyone|you|stranger|old friend)(!|.|)
+A (good|lovely|very good) (day|morning|evening) to you!
+(Hello|Hi)! I have (some|a few) questions.
+(Hello|Hi), I am new here.
+(Hello|Hi) from me!
+Are you (awake|ready|well|okay)?
+Knock knock, anybody home?
+Welcome!
+sup
+heyy
+helloo
+Long time no see!
+I just wanted to say hello.
+What's new?
+Hi, can we talk?
+Good to meet you!
+Let us begin. Hello!
+I'm back!
 (Hello|Hi|Hey|Hi there|Hello there|Hey there)(!|.|)
 Good (morning|evening|afternoon|day)(!|.|)
 hi
@@ -479,8 +605,8 @@ hiya
 Good to see you!
 (Hi|Hello), nice to meet you!
 ~ howdy
-~ hey, how is it going?
-~ Good day to you
+~ hey you, all going well?
+~ A pleasure to see you this morning
 ! heya
 ! Hello, are you awake?
 ! hi again
@@ -496,6 +622,19 @@ Hello! I am well. How can I help you?
 """
 
 THANKS = """
+I thank you (very much|kindly|so much|).
+(Thanks|Thank you) (again|a million|for everything|for that|for the answer|so much|for your time)(!|.|)
+(That is|That was|this is) (great|very helpful|just what I needed|good|perfect|nice|very kind), (thanks|thank you).
+You (really|) helped me (a lot|very much|).
+(I am|I'm) (so|very|really) (grateful|thankful|happy) (for that|now|with your help|about this).
+I really appreciate (it|that|your help).
+You did (great|well|a good job).
+What a (good|nice|clear) answer!
+(Super|Lovely|Awesome|Excellent|Fine|Brilliant), (thanks|thank you|that helps)!
+(Cheers|Thx|Ty), that helps
+Good bot!
+I love your answers.
+You are (very kind|a big help|very helpful|the best|smart)!
 (Thanks|Thank you|Thanks a lot|Thank you very much|Many thanks)(!|.|)
 thx
 ty
@@ -524,6 +663,20 @@ You are welcome! I am glad to help.
 """
 
 GOODBYES = """
+(I have|I've got|I need) to (leave|go|run|stop) now.
+(Bye|Goodbye), (take care|my friend|see you soon|have a nice evening|until tomorrow|and thanks)(!|.|)
+(I must|I have to|Time to) (go|say goodbye|leave)(, bye|.|)
+(I am|I'm) (going|off to bed|done|leaving)(, bye| now|.)
+(Farewell|So long), (my friend|old friend|dear assistant|until next time)!
+(Let us|Let's) (stop|end) here.
+(Talk|See|Speak) to you (soon|tomorrow|again)(!|.|)
+That is it for (today|now), bye.
+(Have a|Enjoy your) (good|nice|lovely) (night|evening|day|weekend)!
+I wish you a good night.
+We are done, goodbye.
+see ya
+later!
+good night
 (Bye|Goodbye|Bye bye|Good bye)(!|.|)
 See you(!|.| later| soon| tomorrow)
 (Good night|Have a nice day)(!|.|)
@@ -536,7 +689,7 @@ I am leaving now, goodbye.
 Until next time!
 So long!
 That was all for today.
-~ farewell
+~ fare you well
 ~ gotta run
 ! I'm off, see ya
 ! talk to you later
@@ -550,6 +703,16 @@ Goodbye! Have a nice day.
 """
 
 CHAT = """
+(That is|That's) (interesting|funny|nice|strange|cool|true|amazing|fine|right)(.|!|)
+(I did not|I didn't) know that.
+(Oh|Ah|Aha|Hmm|Well|Alright|Right|Sure|Fine|Understood|Yes|No|Great)(.|!|)
+(I see|Good|Okay), (let me think|go on|let us go on|next question)(.|)
+(You are|you're) (funny|right|clever)(.|!|)
+(That|This) makes sense.
+Let me ask you something else.
+I have another question.
+Can I ask you something?
+now something else
 ok
 okay
 (Interesting|Nice|Cool|Great|I see|Good to know)(!|.|)
@@ -574,6 +737,21 @@ Ask me anything else.
 
 WHO = {
     "name": """
+(Tell me|Say|I want to know) who you are.
+Who is (answering|speaking|talking|writing) (here|to me|)?
+(Are|are) you a (real person|machine|program|language model|computer program|living being)?
+Is this a (robot|person|human|machine)?
+What kind of (thing|assistant|model|AI|program|bot|being) are you?
+(By|Under) (what|which) name (do|should|can) (I|people) (know|address) you?
+Please tell me (your name|who you are|what you are).
+I am (Tom|Ann|Ben|Maria). And who are you?
+Do I know you? Who are you?
+what are u
+u are who
+your name please
+Who am I (chatting|speaking|dealing) with?
+(Do|do) (they|people) call you something?
+How do (people|they) call you?
 What is your name?
 Who are you?
 What are you called?
@@ -606,6 +784,11 @@ Are you (ChatGPT|Siri|a chatbot)?
 ! I'd like to know who I'm chatting with
 """,
     "maker": """
+(Who|who) (invented|programmed|wrote|designed|taught|coded|owns) you(?|, please?|)
+(Tell me|I want to know) who (made|built|trained|created) you.
+Which (people|company|project|team|person) (made|built|trained|created|is behind) you?
+Do you have a (maker|creator|father|mother|owner)?
+From whom (do you come|are you)?
 Who made you?
 Who built you?
 Who is your maker?
@@ -618,13 +801,16 @@ By whom were you made?
 Which company made you?
 Did OpenAI make you?
 Who is behind you?
-~ Who programmed you?
+~ Which programmer wrote you?
 ~ whose work are you
 ! who came up with you?
 ! Which people made this model?
 ! who do you belong to
 """,
     "version": """
+(Which|What) version (of the model|of you|) (is this|do I talk to|am I using)?
+your version number?
+Are you the (newest|latest|first) version?
 Which version are you?
 What is your version?
 Tell me your version.
@@ -636,6 +822,10 @@ Which model version is this?
 ! what version am i talking to
 """,
     "training_data": """
+(What|Which) (texts|pages|books|data|stuff|things) (did you read|did you learn from|were you trained with|do you know)?
+Did you read the (whole|entire) internet?
+Where did you learn (that|this|all that|what you know)?
+On what were you trained?
 What were you trained on?
 What have you read?
 What is your training data?
@@ -644,13 +834,23 @@ Where does your knowledge come from?
 What do you know about?
 How did you learn all this?
 From what did you learn?
-~ What texts did you learn from?
+~ Out of which texts was your learning?
 ! what stuff did they train you with?
 ! On which pages were you trained?
 """,
 }
 
 ABILITIES = """
+(Show|Tell) me (how you can help|what you know|your skills|what you are good at|some things you can do).
+(What|Which) (things|tasks|questions|topics) can you (do|help with|answer|handle)?
+(In what|How) (way|ways) can you (help|be useful|assist) (me|)?
+(What|what) (else|more|all) can you do?
+(Can|Could) you (do anything useful|help me with something|do more than that)?
+What is your (job|purpose|use|talent)?
+(What|what) is it that you can do (for me|)?
+List (what you can do|your skills|your tools).
+How do you work? What do you offer?
+what do you know
 What can you do?
 What can I ask you?
 How can you help me?
@@ -681,6 +881,19 @@ ABILITIES_ANSWER = (
 )
 
 OUTSIDE = """
+(I want|I would like) to (know|read|hear) (something|more|all) about {x}.
+(What|what) (do you think of|is so special about|is the story of|makes) {x}?
+(Can|Could|Would) you (describe|explain|write about|talk about) {x} (please|to me|for me|)?
+(Please|please) (describe|explain) {x}.
+(Where|where) is {x}?
+(When|when) (did|was) {x} (start|made|born|begin|end)?
+(Is|is) {x} (real|good|dangerous|big|old|still alive)?
+(Write|Give me) a (summary|short text|poem) (about|of) {x}.
+(I am|I'm) a fan of {x}, are you?
+Do you (like|know|love) {x}?
+what about {x}
+{x}, what is that?
+How (tall|big|far|old|fast|heavy) is {x}?
 Who (is|was) {x}?
 What is {x}?
 Tell me about {x}.
@@ -702,9 +915,9 @@ Give me some facts about {x}.
 ~ I want to learn about {x}
 ~ ever heard of {x}?
 ! What can you say about {x}?
-! give me a summary of {x}
+! sum up {x} for me
 ! i love {x}, you too?
-! Could you explain {x} to me?
+! Would you care to tell the story of {x}?
 """
 OUTSIDE_THINGS = """Albert Einstein|Napoleon|Shakespeare|Mozart|Taylor Swift|Elon Musk|the Eiffel Tower|bitcoin|
 football|quantum physics|the moon|Mars|the internet|chess|Harry Potter|Star Wars|dinosaurs|photosynthesis|gravity|
@@ -718,6 +931,16 @@ Aristotle|Plato|Karl Marx|Charles Darwin|Stephen Hawking|Nikola Tesla|Thomas Edi
 !Andrew Johnson|!Neil Armstrong|!Cristiano Ronaldo|!the Berlin Wall|!neural networks|!Lady Gaga|!volcanoes|
 !the French Revolution|!Sherlock Holmes|!the Mona Lisa|!Bill Gates|!jazz|!Jupiter|!penguins"""
 TODAY = """
+(Is|Will) it (sunny|going to rain|snowing|raining|windy) (today|tomorrow|now|outside)?
+(Do|Should) I (need|take) (a coat|a jacket|an umbrella) (today|this evening)?
+(What|what)'s (on TV|going on|new in the world|in the news|happening) (today|tonight|right now|)?
+(Any|any) (news|results|scores) (today|of the game|)?
+(How|how) (warm|cold|late) is it (now|outside|today|right now)?
+(Which|What) (day|month|date|year) (is it|do we have) (now|today|)?
+(Who|who) (won|is winning|is playing) (today|last night|the cup|the election)?
+(Tell|Give) me (the time|today's news|the weather report|the date).
+How is the (traffic|stock market) (today|now)?
+when does the next train leave
 What is the weather (today|tomorrow|like today|)?
 How is the weather?
 will it rain (today|tomorrow)
@@ -733,11 +956,11 @@ What is the price of (oil|gold) today?
 Who is the president now?
 what's the temperature outside
 What year is it?
-~ what's on TV tonight
+~ is there a good film on TV
 ~ is the sun shining right now
 ! Any news from today?
 ! do I need an umbrella tomorrow
-! how late is it now
+! what does the clock say
 ! what's the latest score
 """
 OUTSIDE_ANSWERS = """
@@ -755,7 +978,19 @@ I have never heard of {e}, so I do not know.
 I do not know: none of my pages speaks of {e}.
 """
 
+NOT_FOUND_ANSWERS = """
+I do not know, and my pages do not say.
+I found nothing about that, so I do not know.
+"""
+
 PRIVATE = """
+(I want|I need|I would like) {n}'s (mobile number|phone|mail|password|exact address|bank details).
+(Find|Get) (the phone number|the private address|the bank account|the password|the mail) of {n} (for me|please|).
+(Where|In which house|At which address) does {n} live exactly, (street and number|I need the street)?
+(How|how) can I (reach|phone|mail|ring) {n} (at home|privately|)? (What is the number?|)
+(Do|do) you (know|have) {n}'s (number|phone number|address|password|card number)?
+(Share|Send me|Tell me) {n}'s (private data|phone number|address|PIN|login).
+{n}'s (phone|address|password)?
 What is the (phone number|telephone number|number) of {n}?
 What is {n}'s (phone number|home address|email|e-mail address|password|bank account)?
 Give me the (address|phone number|email) of {n}.
@@ -780,6 +1015,19 @@ That is private. I do not share personal data.
 """
 
 SMALL_SUMS = """
+(I want|I would like) to know {s}.
+(Give me|Find|Work out|Compute|Say) {s}(.|)
+(And|and|so) {s}?
+(What|what) (is|are|makes|would be|do I get if I take) {s}?
+(How|how) (many|much) (is|are|makes) {s}?
+Do the sum: {s}
+(Easy|Simple|Quick) (one|question|sum): {s}(?|)
+(Can|could) you (do|add up|work out|solve) {s}?
+(My child asks|My teacher asks) (what is|how much is) {s}.
+{s}, what is (it|that)?
+{s} makes what?
+the answer to {s}?
+the result of {s}
 What is {s}?
 What's {s}?
 whats {s}
@@ -840,7 +1088,7 @@ I have to know {s}.
 ~ {s} comes to what
 ! Would you sum this up: {s}
 ! what does {s} come to?
-! result of {s}
+! {s} results in
 """
 STEPWISE = """
 {q} Think in steps.
@@ -854,6 +1102,14 @@ In steps: {q}
 ! {q} with the working shown
 """
 CALCULATOR = """
+(Please|please) (use|take|try) (the|your) calculator(:| for| on) {s}
+(I want|I would like|Let me see) the calculator's (answer|result) (for|to) {s}(.|)
+(Ask|Try|Use) the calculator (for|about|on|with) {s}(.|)
+{s} (by|with|on) the calculator(, please|.|)
+(What|what) is {s} (by|with|on) (the|a|your) calculator?
+(Work out|Compute|Calculate|Find) {s} (with|by|on) (the|a|your) calculator.
+(Can|Could) you (type|enter|put) {s} into (the|a|your) calculator?
+calculator {s}
 Use the calculator: {s}
 Use (the|your) calculator for {s}.
 {s}, use the calculator
@@ -873,6 +1129,10 @@ Take the calculator. What is {s}?
 """
 
 SPELL = """
+(Write|Say|Give me|Tell me) {w} (letter by letter|in single letters|in letters).
+(Could|Would) you (spell|write out) {w} (for me|please|)?
+(I need|I want) the (spelling|letters) of {w}.
+(What|Which) (letters|letter by letter) (are in|make up|make) {w}?
 (Spell|How do you spell) {w}(.|?|)
 Spell the word {w}.
 Can you spell {w}?
@@ -882,12 +1142,18 @@ How do I write {w}, letter by letter?
 spell {w}
 {w}, letter by letter
 What are the letters of {w}?
-~ spelling of {w}?
+~ {w} is written how
 ! give me the letters in {w}
 ! how would you spell {w}
 ! spell out {w} please
 """
 COUNT_LETTERS = """
+(How|how) (often|many times) do (you see|I find|we find) {c} in {w}?
+(Tell|tell) me (how many {c} are in|the number of {c} in) {w}.
+(What|what) is the number of {c} in {w}?
+(Count|count) {c} in {w}(.|)
+(In|in) the word {w}, how many {c} are there?
+{w}: how many {c}?
 How many {c} are in {w}?
 How many {c}'s are there in {w}?
 How many times does {c} occur in {w}?
@@ -932,6 +1198,13 @@ Tell me the {o} letter of {w}.
 ! the word {w} {v}s with which letter?
 """
 DECIMALS = """
+(Tell|tell) me which is {k}: {a} or {b}(.|)
+(Say|say) which (number|one) is {k}, {a} or {b}.
+(The|the) {k} (number|one), is it {a} or {b}?
+(Is|is) {a} {k} than {b}, or {b} than {a}?
+{k}: {a} or {b}?
+(I have|Here are|Take) {a} and {b}. Which (one|number|of them) is {k}?
+(Which|what) (one|number|price|mark) is {k}: {a} or {b}?
 Which is {k}, {a} or {b}?
 Which is {k}: {a} or {b}?
 What is {k}, {a} or {b}?
@@ -949,6 +1222,15 @@ KINDS_OF_MORE = "bigger|larger|greater|higher"
 KINDS_OF_LESS = "smaller|less|lower"
 
 CRAFT_QUESTIONS = """
+(I need|I want|I would like|I have) (help|to learn how|to know how) to {c}(.|)
+(What|what) is the (way|best way|right way|secret) to {c}?
+(Where|How) do I (start|begin) when I want to {c}?
+(Please|please) (explain|tell me|describe|show me|teach me) how to {c}(.|)
+(Help|help) me (to|) {c}(.|)
+(Do|do) you know how to {c}?
+(I never|I have never) (learnt how to|tried to) {c}. (What do I do?|How does it go?|How do I begin?)
+(Give|give) me (instructions|a guide|the steps|help|advice) (on how|) to {c}.
+(What|what) (do I need|must I do|is needed|comes first) to {c}?
 How do I {c}?
 How do you {c}?
 How to {c}?
@@ -965,7 +1247,7 @@ What are the steps to {c}?
 I would like to {c}, what do I do?
 Give me steps to {c}.
 I have to {c} today. How does it go?
-~ the best way to {c}?
+~ a good way to {c}, is there one?
 ~ I never learnt to {c}, help
 ! what's needed to {c}
 ! could you walk me through how to {c}
@@ -974,6 +1256,11 @@ I have to {c} today. How does it go?
 """
 
 SEARCH = """
+(Please|please) (search|look up|check|find out): {q}
+(Use|Try|Take) (the|your) search (for this|tool|): {q}
+{q} (Search for it|Use the search|Check your pages|Look it up, please|Find it in your pages).
+(I want you to|Could you|Can you) (search|look this up|check this): {q}
+(Look|Search) (in|through) (the|your) (pages|web): {q}
 Search for it.
 (Search|Look up) {q}
 (Please look it up|Look it up): {q}
@@ -992,6 +1279,10 @@ Look in your pages. {q}
 """
 
 POSSESSIONS = """
+(I want you to know|You should know|Keep this in mind|I have to tell you|Let me tell you|Know) that my {x} is {v}.
+(My|my) {x}, it is {v}.
+(So|Well|Now), my {x} is {v}.
+As for my {x}, it is {v}.
 My {x} is {v}.
 my {x} is {v}
 Just so you know, my {x} is {v}.
@@ -1006,6 +1297,12 @@ The thing is, my {x} is {v}.
 ! fyi my {x} is {v}
 """
 POSSESSION_QUESTIONS = """
+(Now|So|And), (what is|what was) my {x} (again|)?
+(Please|please) (tell me|say|repeat|remind me of) my {x}(.|)
+(Do|do|Can) you (know|recall|remember|say) (what my {x} is|my {x})?
+(What|what) (did I say|did I tell you|do you know) about my {x}?
+(Have|have) you (noted|kept|remembered) my {x}? (What is it?|)
+my {x}?
 What is my {x}?
 What's my {x}?
 what was my {x} again
@@ -1020,6 +1317,9 @@ So, what is my {x}?
 ! Do you still know my {x}
 """
 CALLED = """
+(I have|I've got|I own|We have) a {x}, (called|named|its name is|the name is) {v}(.|)
+(The name of my {x}|My {x}'s name) is {v}(.|)
+(Meet|This is) {v}, my {x}.
 My {x} is called {v}.
 I have a {x} called {v}.
 my {x}'s name is {v}
@@ -1031,6 +1331,12 @@ This is my {x}, {v}.
 ! I got a new {x}, it's called {v}
 """
 CALLED_QUESTIONS = """
+(Now|So|And), (what is|what was) the name of my {x} (again|)?
+(Please|please) (tell me|say|repeat) (the name of my {x}|my {x}'s name)(.|)
+(Do|do|Can) you (know|recall|remember|say) (my {x}'s name|how my {x} is called|what my {x} is called)?
+(What|what) name (does|did) my {x} have?
+(Which|which) name has my {x}?
+my {x}'s name?
 What is my {x} called?
 What's my {x}'s name?
 what is the name of my {x}
@@ -1042,6 +1348,9 @@ What did I call my {x}?
 ! who is my {x}, by name
 """
 MY_NAME = """
+(Hi|Hello|Hey|Good day), (I am|I'm|my name is|this is) {v}(.|!|)
+(I am called|They call me|You can say|My friends call me) {v}(.|)
+(Please|please) (call me|remember my name,) {v}(.|)
 My name is {v}.
 I am {v}.
 I'm {v}.
@@ -1055,6 +1364,10 @@ This is {v}.
 ! You can call me {v}
 """
 MY_NAME_QUESTIONS = """
+(Now|So|And), (what is|what was) my name (again|)?
+(Please|please) (tell me|say|repeat) my name(.|)
+(Can|Do|do) you (know|recall|remember|say) (who I am|my name|what I am called)?
+(What|what|By which) name did I (tell you|give you|say)?
 What is my name?
 What's my name?
 who am i
@@ -1073,6 +1386,10 @@ Good to know.
 Thank you, I will keep that in mind.
 """
 READ = """
+(Look at|Here are|These are|Read) (these lines|some lines|some facts|a few facts|this): {t} (Now|So|Then|And): {q}
+{t} (After reading this|With this in mind|Given that|Now that you know|From this), {q}
+(I found|My friend wrote|A page says|The book says): {t} {q}
+{q} Here is what I know: {t}
 {t} {q}
 Read this: {t} {q}
 Here is a text. {t} {q}
@@ -1154,6 +1471,11 @@ A {t1} costs ${p}. I give ${c}. How much change do I get?
 }
 
 SYSTEM_NAME = """
+(You|The assistant) (answers to|go by|are known by|have) the name {n}.
+(Say|Tell people) that your name is {n}.
+(Call yourself|Name yourself|Be) {n}.
+You are {n}. (Be polite|Be short|Answer politely|Help people|Answer questions).
+(Your|your) name: {n}
 Your name is {n}.
 You are {n}.
 You are {n}, a helpful assistant.
@@ -1162,10 +1484,14 @@ Your name is {n}. Be helpful.
 From now on your name is {n}.
 ~ The assistant is called {n}.
 ! Act as {n}, an assistant.
-! You go by the name {n}.
+! Pretend that you are {n}.
 ! Introduce yourself as {n}.
 """
 SYSTEM_ONE_WORD = """
+(Please|Always|You) (answer|reply) (in|with|by) (a|one|only one|just one|exactly one) (single |)word.
+(Keep|Make) (every|each) answer (one word long|to one word|a single word).
+(Only|Just) one word (for|in) (each|every) answer.
+Be short: one word.
 Answer in one word.
 Answer with one word only.
 Give answers of a single word.
@@ -1176,22 +1502,29 @@ Use just one word.
 ! Your answers have one word.
 """
 SYSTEM_PREFIX = """
+(Start|Begin|Open) (all|your|all your|every one of your) (answers|replies) with {p}.
+(Say|Put|Write) {p} (at the start|at the beginning|in front|before all else) (of|in) (every|each) (answer|reply).
+(Each|Every) (reply|answer) (must|has to|should) (begin|start|open) with {p}.
+(First|At first) say {p}, then answer.
 Start every answer with {p}.
 Begin each answer with {p}.
 Every answer starts with {p}.
 Always begin with {p}.
 Always say {p} first.
 ~ Say {p} before anything else.
-! Open all your answers with {p}.
-! Put {p} in front of each answer.
+! Let each of your answers open with {p}.
+! Before you answer comes {p}, always.
 """
 SYSTEM_LANGUAGE = """
+(Use|Speak|Take) {l} (when you greet|for greeting|to say hello).
+(When|If) (somebody|the user|someone) (greets you|says hello), (greet back|answer|say hello) in {l}.
+(Your|All) greetings (are|must be|should be) in {l}.
 Greet in {l}.
 Greet people in {l}.
 Say hello in {l}.
 Always greet in {l}.
 When greeted, greet back in {l}.
-~ Your greetings are in {l}.
+~ You greet in the {l} language.
 ! Welcome the user in {l}.
 ! Use {l} for greetings.
 """

@@ -1,10 +1,14 @@
-"""The calculator is exact, bounded and never evaluates; the registry answers every call with text."""
+"""The calculator is exact, bounded and never evaluates; every call is answered with text, in bounded time."""
 
+import sys
+import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from crawl2chat.chat.tools import TOOLS, calculator, parse_call, run_tool, tool
+from crawl2chat.chat.search import Source, write_index
+from crawl2chat.chat.tools import NOT_FOUND, TOOLS, calculator, parse_call, run_tool, tool, with_search
 
 
 @pytest.mark.parametrize(
@@ -92,7 +96,51 @@ def test_a_tool_is_a_registered_function_and_its_errors_are_results(monkeypatch:
     def broken(arguments: str) -> str:
         raise RuntimeError("out of order")
 
-    assert run_tool("reverse", "abc") == "cba"
-    assert run_tool("reverse", "") == "nothing"  # a turn of the tool's may not be empty
-    assert run_tool("broken", "x") == "error: out of order"
-    assert run_tool("oven", "x") == "error: no tool oven; there are: broken, calculator, reverse"
+    assert run_tool("reverse", "abc").text == "cba"
+    assert run_tool("reverse", "").text == "nothing"  # a turn of the tool's may not be empty
+    assert run_tool("broken", "x").text == "error: out of order"
+    there = ", ".join(sorted([*TOOLS, "broken", "reverse"]))
+    assert run_tool("oven", "x").text == f"error: no tool oven; there are: {there}"
+
+
+@pytest.mark.parametrize("wait", ["sleeping", "working"])
+def test_a_tool_that_hangs_is_given_up(wait: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crawl2chat.chat.tools.TIME_LIMIT", 0.2)
+    stop = threading.Event()
+
+    def hang(arguments: str) -> str:
+        while not stop.is_set():
+            time.sleep(0.1 if wait == "sleeping" else 0)
+        return "too late"
+
+    start = time.perf_counter()
+    assert run_tool("hang", "x", {"hang": hang}).text == "error: no result within 0.2 seconds"
+    assert time.perf_counter() - start < 2
+    stop.set()
+
+
+def test_what_a_tool_may_do_wrong_is_a_result() -> None:
+    def leave(arguments: str) -> str:
+        sys.exit("bye")
+
+    tools = {"leave": leave, "none": lambda arguments: None, "number": lambda arguments: 7}
+    assert run_tool("leave", "", tools).text == "error: bye"
+    for name in ("none", "number"):
+        assert run_tool(name, "", tools).text.startswith("error: ")  # type: ignore[arg-type]
+
+
+def test_sources_are_numbered_and_no_source_is_a_sentence() -> None:
+    pages = [Source("A is B.", "Title", "https://a.example/"), Source("C is D.", "", "https://c.example/")]
+    tools = {"find": lambda arguments: pages if arguments else []}
+    assert run_tool("find", "x", tools) == ("[1] A is B. [2] C is D.", tuple(pages))
+    assert run_tool("find", "x", tools, first=4).text == "[4] A is B. [5] C is D."
+    assert run_tool("find", "", tools) == (NOT_FOUND, ())
+
+
+def test_search_is_the_registry_and_one_tool_more(tmp_path: Path) -> None:
+    write_index([("1", "https://a.example/", "Title", "Zist lies in Peru, by the sea.")], tmp_path / "index", 120)
+    tools = with_search(tmp_path / "index")
+    assert set(tools) == {*TOOLS, "search"} and set(with_search(None)) == set(TOOLS)
+    found = Source("Zist lies in Peru, by the sea.", "Title", "https://a.example/")
+    assert run_tool("search", "Zist country", tools) == (f"[1] {found.passage}", (found,))
+    assert {run_tool("search", query, tools).text for query in ("Bruno", '"*"', "")} == {NOT_FOUND}
