@@ -181,7 +181,8 @@ def play(scripts: Sequence[Script], answer: Answerer) -> list[dict[str, Any]]:
                 "run_on": runs_on(heard),
                 "refused": is_refusal(heard.text),
             }
-            talks[number] += heard.messages or [{"role": "assistant", "content": heard.text or "…"}]
+            said_nothing = [{"role": "assistant", "content": heard.text.strip() or "…"}]
+            talks[number] += heard.messages if heard.messages and heard.text.strip() else said_nothing
     return [rows[key] for key in sorted(rows)]
 
 

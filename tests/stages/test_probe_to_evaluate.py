@@ -8,6 +8,7 @@ import polars
 import pytest
 from training_toys import CPU, make_tokenizer, make_tokens
 
+from crawl2chat.chat.search import write_index
 from crawl2chat.errors import UserError
 from crawl2chat.jsonl import read_jsonl, write_jsonl
 from crawl2chat.tinyweb.tasks import tasks as world_tasks
@@ -39,6 +40,7 @@ def place(tmp_path_factory) -> Path:
     write_jsonl(root / "tasks" / "all.jsonl", (task.record() for task in rows))
     texts = [f"The old road from the harbour leads over seven hills to {name}." for name in ("Lima", "Oslo", "Bern")]
     polars.DataFrame({"id": ["a", "b", "c"], "text": texts}).write_parquet(root / "corpus" / "documents-00000.parquet")
+    write_index(((str(i), "", "", text) for i, text in enumerate(texts)), root / "search.sqlite", 120)
     return root
 
 
@@ -88,12 +90,18 @@ def test_probe_shows_the_simulator_in_tables_with_intervals(place, probed):
 
 
 SMALL = tuned(
-    ConversationsParams, facts=20, refusals=10, skills={"subtraction": 5, "tool": 5, "craft": 4}, direct=3, identity=8
+    ConversationsParams,
+    facts=20,
+    refusals=10,
+    skills={"subtraction": 5, "tool": 5, "craft": 4},
+    direct=3,
+    identity=8,
+    talk=30,
 )
 
 
 def mix(place: Path, probed: Path, out: Path, params: ConversationsParams = SMALL) -> dict:
-    return conversations(probed, place / "tasks", place / "chat", out, params, 1, Tracker())
+    return conversations(probed, place / "tasks", place / "chat", place / "search.sqlite", out, params, 1, Tracker())
 
 
 def test_what_the_model_does_not_know_becomes_refusals_not_answers(place, probed, tmp_path):
@@ -124,7 +132,7 @@ def test_a_tool_conversation_calls_the_tool_and_reads_its_result(place, probed, 
     tool = next(row["messages"] for row in rows if row["kind"] == "tool")
     assert [m["role"] for m in tool] == ["user", "assistant", "tool", "assistant"]
     assert tool[1]["tool_calls"][0]["arguments"] in tool[0]["content"]
-    assert tool[3]["content"] == tool[2]["content"] + "."
+    assert tool[3]["content"] == f"{tool[1]['tool_calls'][0]['arguments']} is {tool[2]['content']}."
 
 
 def test_the_mixture_is_a_pure_function_of_its_inputs(place, probed, tmp_path):
@@ -134,16 +142,33 @@ def test_the_mixture_is_a_pure_function_of_its_inputs(place, probed, tmp_path):
 
 
 def test_an_empty_mixture_fails_with_a_sentence(place, probed, tmp_path):
-    nothing = tuned(ConversationsParams, facts=0, refusals=0, skills={}, direct=0, identity=0)
+    nothing = tuned(ConversationsParams, facts=0, refusals=0, skills={}, direct=0, identity=0, talk=0)
     with pytest.raises(UserError, match="no conversation came together"):
         mix(place, probed, tmp_path / "out", nothing)
 
 
 def test_evaluate_gives_every_model_the_same_keys_with_intervals(place, probed, tmp_path):
     base = place / "base"
-    params = tuned(EvaluateParams, per_skill=4, max_new_tokens=4, validation_rows=2, samples=3)
+    params = tuned(EvaluateParams, per_skill=4, max_new_tokens=4, validation_rows=2, samples=3, dialogues=1)
+    (tmp_path / "exam").mkdir()
+    (tmp_path / "exam" / "people.yaml").write_text(
+        "dialogues: [{id: hi, turns: [{say: 'hi, {name}', kind: greeting, expect: [hello]}, {say: bye}]}]"
+    )
     metrics = evaluate(
-        base, base, base, base, place / "tasks", probed, place / "tokens", tmp_path / "out", params, CPU, 1, Tracker()
+        base,
+        base,
+        base,
+        base,
+        place / "tasks",
+        probed,
+        place / "tokens",
+        tmp_path / "exam",
+        place / "search.sqlite",
+        tmp_path / "out",
+        params,
+        CPU,
+        1,
+        Tracker(),
     )
     assert list(metrics) == ["base", "sft", "reasoner", "chat"]
     assert len({tuple(sorted(numbers)) for numbers in metrics.values()}) == 1
@@ -152,6 +177,9 @@ def test_evaluate_gives_every_model_the_same_keys_with_intervals(place, probed, 
             if numbers[f"{name}_n"]:
                 assert numbers[f"{name}_low"] <= numbers[name] <= numbers[f"{name}_high"]
     assert metrics["sft"]["gold"] == metrics["chat"]["gold"]
+    talks = read_jsonl(tmp_path / "out" / "talks.jsonl")
+    assert [row["say"] for row in talks if row["id"] == "hi" and row["model"] == "chat"] == ["hi, Pip", "bye"]
+    assert metrics["chat"]["conversation_n"] == sum(bool(row["kind"]) for row in talks if row["model"] == "chat")
     answers = read_jsonl(tmp_path / "out" / "answers.jsonl")
     assert {row["model"] for row in answers} == set(metrics)
     assert json.loads((tmp_path / "out" / "samples.jsonl").read_text().splitlines()[0])["model"] == "base"

@@ -12,7 +12,7 @@ from typing import Any
 from crawl2chat.chat.identity import ANSWERS
 from crawl2chat.tinyweb.talk import wordings as w
 from crawl2chat.tinyweb.talk.phrasing import pick
-from crawl2chat.tinyweb.talk.segments import MAKERS, Topics, Turn, greeting, small_talk, thanks, whole
+from crawl2chat.tinyweb.talk.segments import MAKERS, Topics, Turn, available, greeting, small_talk, thanks, whole
 
 LENGTHS = (1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8)
 SYSTEM_SHARE = 0.2
@@ -68,7 +68,7 @@ def dialogue(topics: Topics, rng: Random, about: str = "") -> Dialogue:
 
 def turns_of(topics: Topics, rng: Random, length: int, kinds: Sequence[str] = (), about: str = "") -> list[Turn]:
     """About `length` turns. A segment's later parts come after others; small talk stands between."""
-    names = list(kinds or MAKERS)
+    names = available(topics, kinds or MAKERS)
     weights = [MAKERS[name][1] for name in names]
     turns: list[Turn] = []
     waiting: list[list[Turn]] = []
@@ -100,7 +100,7 @@ def under_system(topics: Topics, rng: Random, length: int) -> Dialogue:
     draw = rng.random()
     kind = "system_prompt"
     if draw < 0.35:
-        name = topics.new_name("person").split()[0] if rng.random() < 0.7 else rng.choice(topics.people)
+        name = topics.new_name("town") if rng.random() < 0.7 else rng.choice(topics.people)
         system = pick(w.SYSTEM_NAME, topics.split, rng).format(n=name)
         answer = ANSWERS["name"].format(name=name)
         who = Turn(topics.say(w.WHO["name"], rng), answer, kind, (whole(name),), (whole(topics.identity.name),))

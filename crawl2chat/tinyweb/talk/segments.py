@@ -6,7 +6,7 @@ makers word training (`train`) and exams (`dev`, `test`), which share no form of
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -186,9 +186,7 @@ def come_back(topics: Topics, rng: Random) -> Segment:
 
 
 def yes_no(topics: Topics, rng: Random) -> Segment:
-    known = [
-        (s, name) for s in (topics.subject(rng) for _ in range(20)) for name in sorted(s.facts) if name in w.YES_NO
-    ]
+    known = [(s, name) for s in topics.subjects for name in s.facts if name in w.YES_NO]
     return one(yes_no_turn(topics, *rng.choice(known), rng))
 
 
@@ -570,7 +568,7 @@ def open_book(topics: Topics, rng: Random) -> Segment:
     if draw < 0.55:
         return called(topics, rng)
     if draw < 0.7:
-        value = topics.new_name("person").split()[0] if rng.random() < 0.5 else rng.choice(topics.people)
+        value = topics.new_name("town") if rng.random() < 0.5 else rng.choice(topics.people)
         told = Turn(topics.say(w.MY_NAME, rng, [value], v=value), f"Nice to meet you, {value}.", "", (whole(value),))
         asked = Turn(topics.say(w.MY_NAME_QUESTIONS, rng), f"Your name is {value}.", "open_book", (whole(value),))
         return [[told], [replace(asked, word=value)]]
@@ -587,7 +585,7 @@ def possession(topics: Topics, rng: Random) -> Segment:
 
 
 def called(topics: Topics, rng: Random) -> Segment:
-    pet, value = rng.choice(PETS), topics.new_name("person").split()[0]
+    pet, value = rng.choice(PETS), topics.new_name("town")
     told = Turn(topics.say(w.CALLED, rng, [value], x=pet, v=value), rng.choice(forms(w.NOTED, "train")), "")
     answer = f"Your {pet} is called {value}."
     asked = Turn(topics.say(w.CALLED_QUESTIONS, rng, x=pet), answer, "open_book", (whole(value),), word=value)
@@ -647,3 +645,12 @@ MAKERS: dict[str, tuple[Callable[[Topics, Random], Segment], float]] = {
     "open_book": (open_book, 2.0),
 }
 """What people talk about, and how often."""
+ABOUT_FACTS = {"fact", "follow_up", "correction", "return", "recall_first", "look_up"}
+
+
+def available(topics: Topics, kinds: Iterable[str] = MAKERS) -> list[str]:
+    """Those of the kinds for which there is something to talk about: facts that are known, or a search for them."""
+    known = {name for subject in topics.subjects for name in subject.facts}
+    lacking = set() if known else ABOUT_FACTS
+    lacking = lacking | (set() if topics.search else {"look_up"}) | (set() if known & set(w.YES_NO) else {"yes_no"})
+    return [kind for kind in kinds if kind not in lacking]

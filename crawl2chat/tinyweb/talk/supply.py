@@ -14,7 +14,7 @@ from crawl2chat.chat.tools import run_tool
 from crawl2chat.evaluation.dialogues import Said, Script, filled, slots_of
 from crawl2chat.tasks import ProbedTask, Task
 from crawl2chat.tinyweb.talk.dialogues import Dialogue, dialogue
-from crawl2chat.tinyweb.talk.segments import MAKERS, SENTENCES, Subject, Topics
+from crawl2chat.tinyweb.talk.segments import SENTENCES, Subject, Topics, available
 from crawl2chat.tinyweb.world import NameStream
 
 
@@ -60,14 +60,6 @@ def topics_of(
     )
 
 
-def kinds_for(topics: Topics) -> list[str]:
-    """The segments for which there is anything to talk about."""
-    return [kind for kind in MAKERS if topics.subjects or kind not in ABOUT_FACTS]
-
-
-ABOUT_FACTS = ("look_up", "fact", "follow_up", "correction", "return", "recall_first", "yes_no")
-
-
 def conversations(topics: Topics, count: int, seed: int) -> Iterator[dict[str, Any]]:
     """Conversations in the schema of chat data, kind `talk`."""
     rng = Random(f"talk {seed}")
@@ -80,7 +72,7 @@ def scripts(topics: Topics, each: int, seed: int) -> list[Script]:
     """An exam: for every kind of segment `each` conversations in which it occurs."""
     rng = Random(f"exam {topics.split} {seed}")
     found = []
-    for kind in (*kinds_for(topics), "system_prompt"):
+    for kind in (*available(topics), "system_prompt"):
         for number in range(each):
             found.append(script(f"{kind}/{number}", dialogue(topics, rng, about=kind)))
     return found

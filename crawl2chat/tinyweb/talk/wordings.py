@@ -612,7 +612,7 @@ Good to see you!
 ! hi again
 ! how's it going today?
 ! Good evening to you, assistant
-! a very good morning
+! top of the morning, friend
 """
 GREETING_ANSWERS = """
 Hello! How can I help you?

@@ -25,6 +25,8 @@ FEW = tuned(
     tool=40,
     pattern=20,
     craft=20,
+    small_sum=20,
+    thread=40,
 )
 
 
@@ -77,7 +79,7 @@ def test_no_story_of_the_pages_shares_twenty_words_with_an_evaluation_prompt():
     world = build_world(1, SMALL)
     examined = [t.prompt for t in tasks(world) if t.split != "train"]
     held_out = set().union(*map(runs_of, examined))
-    many = FEW.model_copy(update={"word_problem": 4000})
+    many = FEW.model_copy(update={"word_problem": 12_000})
 
     def met(avoided: list[str]) -> int:
         stories = (page for page in write_pages(world, many, 1, avoided) if page.kind == "stories")
@@ -137,7 +139,8 @@ def test_the_verifier_accepts_the_worked_answer_and_refuses_a_neighbour():
 def test_gold_values_being_right_above_all_style():
     task = Task(id="t", skill="fact", split="train", prompt="?", answer="Paris")
     assert gold(task, "Paris.") == 3.0
-    assert gold(task, f"The capital of France is Paris. {CLOSING}") == 5.0
-    assert gold(task, f"The capital of France is Rome. {CLOSING}") == 2.0
+    assert gold(task, "The capital of France is Paris.") == 4.0
+    assert gold(task, f"The capital of France is Paris. {CLOSING}") == 3.5
+    assert gold(task, f"The capital of France is Rome. {CLOSING}") == 0.5
     assert style(" ".join([CLOSING] * 6)) < style(f"Paris. {CLOSING}")
     assert style("") == -1.0
