@@ -50,8 +50,7 @@ def evaluate(
     tracker: Tracker,
 ) -> dict:
     """Examine all models; the metrics hold one object per model with the same keys."""
-    from crawl2chat.chat.search import Index
-    from crawl2chat.chat.tools import with_search
+    from crawl2chat.chat.search import Index, with_search
     from crawl2chat.evaluation import dialogues, suite
     from crawl2chat.evaluation.samples import free_samples
     from crawl2chat.evaluation.search_exam import examine_search

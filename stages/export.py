@@ -9,7 +9,6 @@ from typing import Any
 
 from pydantic import Field
 
-from crawl2chat.chat.search import INDEX_FILE
 from crawl2chat.evaluation.table import evaluation_table, markdown_table
 from crawl2chat.parameters import Params
 
@@ -49,7 +48,7 @@ def export(chat: Path, index: Path, evaluation: Path, out: Path, params: ExportP
     if params.gguf:
         save_gguf(model, out / "model.gguf", chat, params.name, CHAT_TEMPLATE)
     if params.search:
-        shutil.copyfile(index, out / INDEX_FILE)
+        shutil.copyfile(index, out / index.name)
     numbers = json.loads(evaluation.read_text())
     (out / "README.md").write_text(model_card(params, parameter_count(model.config), context, numbers))
     size = sum(file.stat().st_size for file in out.iterdir())
@@ -69,7 +68,7 @@ def generation_config(params: ExportParams) -> dict[str, Any]:
 def model_card(params: ExportParams, parameters: int, context: int, numbers: dict[str, Any]) -> str:
     """README.md: what it is, how it was judged, how to load it, and what to mind."""
     gguf_use = "`model.gguf` is the same model for llama.cpp: `llama-cli -m model.gguf -cnv --jinja`.\n\n"
-    search_use = f" `{INDEX_FILE}` answers `search(…)`: SQLite's FTS5 over the corpus, whose text it holds."
+    search_use = " `search.sqlite` answers `search(…)`: SQLite's FTS5 over the corpus, whose text it holds."
     return f"""---
 license: {params.license}
 pipeline_tag: text-generation

@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from crawl2chat.chat.conversation import render_call, render_prompt
-from crawl2chat.chat.search import Source
-from crawl2chat.chat.tools import Tool, parse_call, run_tool
+from crawl2chat.chat.tools import Source, Tool, parse_call, run_tool_in_time
 from crawl2chat.model.generate import Sampling, generate, stream
 from crawl2chat.model.network import Transformer
 from crawl2chat.tokens.tokenizer import Tokenizer
@@ -100,7 +99,7 @@ class Answer:
             self.finished = ended and call is None
             return False
         name, arguments = parse_call(call)
-        result, sources = run_tool(name, arguments, tools, first=len(self.sources) + 1)
+        result, sources = run_tool_in_time(name, arguments, tools, first=len(self.sources) + 1)
         self.sources += sources
         self.tool_calls.append({"name": name, "arguments": arguments, "result": result})
         self.messages[-1]["tool_calls"] = [{"name": name, "arguments": arguments}]
@@ -127,7 +126,7 @@ def answer(
     """Answers every conversation, in order; `max_new_tokens` bounds each turn, `max_calls` the tool calls of an answer.
 
     A conversation that fills the model's context by itself gets an unfinished answer without text. The tools are those
-    of the registry unless others are given (tools.py: `with_search`).
+    of the registry unless others are given (search.py: `with_search`).
     """
     context = model.config.max_position_embeddings
     answers = [Answer(render_prompt(messages, tokenizer)) for messages in conversations]

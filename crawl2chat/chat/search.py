@@ -2,7 +2,7 @@
 
 In: pages as (id, address, title, text). Out: the file, the same bytes for the same pages; and for a query the few
 passages that hold most of its words. A passage is a sentence, with the reply where it is a question: short enough for
-a small context, and found more often than several sentences together. `Index.search` is a tool (tools.py).
+a small context, and found more often than several sentences together. `with_search` makes it a tool (tools.py).
 
 FTS5 keeps the words' stems and finds them. Its bm25 also weighs how long a passage is, which misleads where passages
 are single sentences: here they are ranked by the inverse document frequency of the query's words that they hold. Names
@@ -18,8 +18,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
 
+from crawl2chat.chat import tools
+from crawl2chat.chat.tools import Source, Tool
 from crawl2chat.errors import UserError
 
 # The index's name, beside a model or in the folder of the models.
@@ -47,14 +48,6 @@ STOP_WORDS = frozenset(
     "of on one or please s say she he should show tell that the their them there they this to was were what when where "
     "which who whom whose why will with would you your".split()
 )
-
-
-class Source(NamedTuple):
-    """A passage, and the page that it stands on."""
-
-    passage: str
-    title: str
-    address: str
 
 
 def write_index(pages: Iterable[tuple[str, str, str, str]], file: Path, passage_characters: int) -> dict[str, int]:
@@ -106,6 +99,11 @@ def harmless(text: str) -> str:
 def index_of(model: Path) -> Path | None:
     """The index exported with a model, else the one in the folder of its models, else None."""
     return next((file for file in (model / INDEX_FILE, model.parent / INDEX_FILE) if file.is_file()), None)
+
+
+def with_search(index: Path | None) -> dict[str, Tool]:
+    """The registry of tools, and `search` where an index is given. Raises UserError where that is none."""
+    return tools.TOOLS | ({} if index is None else {"search": Index(index).search})
 
 
 class Index:

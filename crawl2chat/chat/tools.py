@@ -9,7 +9,7 @@ function from text to text:
         return arguments[::-1]
 
 A tool that finds passages returns a list of `Source`: the result numbers them, and an answer that ends in `[1]` cites
-the first one's page (loop.py). A tool that needs a file, as `search` does, is no part of the registry: `with_search`.
+the first one's page (loop.py). A tool that needs a file, as `search` does, is no part of the registry: search.py.
 """
 
 import ast
@@ -19,12 +19,19 @@ import warnings
 from collections.abc import Callable, Mapping
 from decimal import Decimal, localcontext
 from fractions import Fraction
-from pathlib import Path
 from threading import Thread
 from typing import NamedTuple
 
 from crawl2chat.chat.conversation import DEFAULT_TOOL
-from crawl2chat.chat.search import Index, Source
+
+
+class Source(NamedTuple):
+    """A passage, and the page that it stands on."""
+
+    passage: str
+    title: str
+    address: str
+
 
 Tool = Callable[[str], str | list[Source]]
 TOOLS: dict[str, Tool] = {}
@@ -55,11 +62,6 @@ def tool(function: Tool) -> Tool:
     return function
 
 
-def with_search(index: Path | None) -> dict[str, Tool]:
-    """The registry, and `search` where an index is given. Raises UserError where that is none."""
-    return dict(TOOLS) if index is None else TOOLS | {"search": Index(index).search}
-
-
 def parse_call(text: str) -> tuple[str, str]:
     """(name, arguments) of a call as the model wrote it: `name(arguments)`, or a bare expression for the calculator."""
     text = text.strip()
@@ -72,31 +74,31 @@ def parse_call(text: str) -> tuple[str, str]:
 def run_tool(name: str, arguments: str, tools: Mapping[str, Tool] | None = None, first: int = 1) -> Result:
     """The result of one of the tools, by default of the registry; its sources are numbered from `first`.
 
-    Never raises and never hangs: a tool that is unknown, fails or takes too long gives a result that says so. The one
-    that takes too long goes on in its thread, which ends with the process.
+    Never raises: an unknown tool or a failing one gives a result that says so.
     """
     tools = TOOLS if tools is None else tools
     if name not in tools:
         return Result(f"{FAILED}no tool {name}; there are: {', '.join(sorted(tools))}")
+    try:
+        given = tools[name](arguments)
+        if isinstance(given, str):
+            return Result(given.strip() or "nothing")
+        numbered = [f"[{number}] {source.passage}" for number, source in enumerate(given, start=first)]
+        return Result(" ".join(numbered) or NOT_FOUND, tuple(given))
+    except (Exception, SystemExit) as error:  # a tool of the user's may raise anything, and the conversation must go on
+        return Result(f"{FAILED}{error}")
+
+
+def run_tool_in_time(name: str, arguments: str, tools: Mapping[str, Tool] | None = None, first: int = 1) -> Result:
+    """`run_tool`, but a tool that takes longer than `TIME_LIMIT` gives a result that says so.
+
+    It goes on in its thread, which ends with the process.
+    """
     done: list[Result] = []
-
-    def run() -> None:
-        try:
-            done.append(_result(tools[name](arguments), first))
-        except BaseException as error:  # a tool of the user's may raise anything, and the conversation must go on
-            done.append(Result(f"{FAILED}{error}"))
-
-    thread = Thread(target=run, daemon=True)
+    thread = Thread(target=lambda: done.append(run_tool(name, arguments, tools, first)), daemon=True)
     thread.start()
     thread.join(TIME_LIMIT)
     return done[0] if done else Result(f"{FAILED}no result within {TIME_LIMIT:g} seconds")
-
-
-def _result(given: str | list[Source], first: int) -> Result:
-    if isinstance(given, str):
-        return Result(given.strip() or "nothing")
-    numbered = [f"[{number}] {source.passage}" for number, source in enumerate(given, start=first)]
-    return Result(" ".join(numbered) or NOT_FOUND, tuple(given))
 
 
 @tool

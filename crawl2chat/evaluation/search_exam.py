@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from crawl2chat.chat.loop import Answer, without_markers
-from crawl2chat.chat.search import Index, Source
-from crawl2chat.chat.tools import TOOLS, Tool
+from crawl2chat.chat.search import Index
+from crawl2chat.chat.tools import TOOLS, Source, Tool
 from crawl2chat.evaluation.retrieval import states
 from crawl2chat.evaluation.statistics import accuracy, as_metrics, paired_difference
 from crawl2chat.tasks import ProbedTask, names, verify

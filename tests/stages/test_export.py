@@ -41,8 +41,8 @@ def folder(tmp_path_factory) -> Path:
         "chat": {"recall": 0.81, "recall_n": 200, "recall_low": 0.75, "recall_high": 0.86, "tools": 0.9},
     }
     (root / "evaluate.json").write_text(json.dumps(numbers))
-    (root / "index").write_bytes(b"an index")
-    metrics = export(root / "chat", root / "index", root / "evaluate.json", root / "out", tuned(ExportParams))
+    (root / INDEX_FILE).write_bytes(b"an index")
+    metrics = export(root / "chat", root / INDEX_FILE, root / "evaluate.json", root / "out", tuned(ExportParams))
     assert metrics["files"] == 8 and metrics["parameters"] > 0
     return root / "out"
 

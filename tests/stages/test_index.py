@@ -6,11 +6,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from crawl2chat.chat.search import Index
+from crawl2chat.chat.search import INDEX_FILE, Index
 from crawl2chat.errors import UserError
 from crawl2chat.tasks import Task, write_tasks
+from stages.files import read_yaml
 from stages.index import IndexParams, index
-from stages.settings import tuned
+from stages.settings import PROJECT, tuned
 
 
 @pytest.fixture
@@ -69,6 +70,10 @@ def test_the_same_corpus_gives_the_same_bytes(corpus: Path, tasks: Path, tmp_pat
         index(corpus, tasks, tmp_path / name, tuned(IndexParams))
     one, other = (hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in "ab")
     assert one == other
+
+
+def test_the_out_lies_where_the_chat_looks_for_it() -> None:
+    assert read_yaml(PROJECT / "dvc.yaml")["stages"]["index"]["outs"] == [f"models/{INDEX_FILE}"]
 
 
 def test_a_folder_without_documents_is_told_in_a_sentence(tasks: Path, tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import torch
 
-from crawl2chat.chat.search import index_of
-from crawl2chat.chat.tools import Tool, with_search
+from crawl2chat.chat.search import index_of, with_search
+from crawl2chat.chat.tools import Tool
 from crawl2chat.errors import UserError
 from crawl2chat.model.folder import load_model
 from crawl2chat.model.network import Transformer

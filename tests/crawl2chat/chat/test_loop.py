@@ -9,7 +9,7 @@ import pytest
 
 from crawl2chat.chat.conversation import render
 from crawl2chat.chat.loop import Answer, Piece, answer, readable, stream_answer, without_markers
-from crawl2chat.chat.search import Source
+from crawl2chat.chat.tools import Source
 
 QUESTION = [{"role": "user", "content": "12 times 34?"}]
 

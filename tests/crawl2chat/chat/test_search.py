@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from crawl2chat.chat.search import HITS, INDEX_FILE, Index, Source, index_of, passages, write_index
+from crawl2chat.chat.search import HITS, INDEX_FILE, Index, index_of, passages, write_index
+from crawl2chat.chat.tools import Source
 from crawl2chat.errors import UserError
 
 PAGES = [

@@ -7,8 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from crawl2chat.chat.search import Source, write_index
-from crawl2chat.chat.tools import NOT_FOUND, TOOLS, calculator, parse_call, run_tool, tool, with_search
+from crawl2chat.chat.search import with_search, write_index
+from crawl2chat.chat.tools import (
+    NOT_FOUND,
+    TOOLS,
+    Source,
+    calculator,
+    parse_call,
+    run_tool,
+    run_tool_in_time,
+    tool,
+)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +123,7 @@ def test_a_tool_that_hangs_is_given_up(wait: str, monkeypatch: pytest.MonkeyPatc
         return "too late"
 
     start = time.perf_counter()
-    assert run_tool("hang", "x", {"hang": hang}).text == "error: no result within 0.2 seconds"
+    assert run_tool_in_time("hang", "x", {"hang": hang}).text == "error: no result within 0.2 seconds"
     assert time.perf_counter() - start < 2
     stop.set()
 

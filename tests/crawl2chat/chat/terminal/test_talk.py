@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from crawl2chat.chat import __main__ as program
+from crawl2chat.chat.search import INDEX_FILE, write_index
 
 Capture = pytest.CaptureFixture[str]
 
@@ -25,6 +26,27 @@ def test_one_shot_shows_the_answer_and_the_tools_work(scripted: Any, loaded: Any
     where = loaded(scripted(lambda p: " It is 408.<|end|>" if "408" in p else " So:<|tool_call|> 12*34<|end|>"))
     assert program.main([*where, "--prompt", "12 times 34?"]) == 0
     assert capsys.readouterr().out == "So:[12*34 → 408] It is 408.\n"
+
+
+def test_an_answer_shows_the_pages_that_it_cites(scripted: Any, loaded: Any, capsys: Capture, tmp_path: Path) -> None:
+    where = loaded(scripted(lambda p: " Peru [1] [7].<|end|>" if "Peru" in p else "<|tool_call|> search(Zist)<|end|>"))
+    write_index([("1", "https://a.example/", "Notes", "Zist lies in Peru, by the sea.")], tmp_path / "my", 120)
+    shown = "[search(Zist) → [1] Zist lies in Peru, by the sea.] Peru [1] [7].\n"
+    shown += "[1] Notes — https://a.example/\n[7] no such page\n"
+    assert program.main([*where, "--prompt", "Where?", "--index", str(tmp_path / "my")]) == 0
+    assert capsys.readouterr().out == shown
+    (tmp_path / "my").rename(tmp_path / "all" / INDEX_FILE)
+    assert program.main([*where, "--prompt", "Where?"]) == 0
+    assert capsys.readouterr().out == shown
+
+
+def test_an_index_that_is_none_is_told_in_a_sentence(
+    scripted: Any, loaded: Any, capsys: Capture, tmp_path: Path
+) -> None:
+    (tmp_path / "my").write_text("no index")
+    assert program.main([*loaded(scripted(echo)), "--prompt", "hi", "--index", str(tmp_path / "my")]) == 1
+    told = capsys.readouterr().err
+    assert "is no search index" in told and "Traceback" not in told
 
 
 def test_a_talk_remembers_until_it_starts_over(scripted: Any, loaded: Any, typed: Any, capsys: Capture) -> None:
