@@ -89,8 +89,8 @@ def evaluate(
     for name, folder in (("base", base), ("sft", sft), ("reasoner", reasoner), ("chat", chat)):
         model, tokenizer = load_model(folder, one_device(machine)), Tokenizer.load(folder)
         examinee = suite.Examinee(name, model, tokenizer, exam)
-        examinee.tools = with_search(index)
         metrics[name], rows = suite.examine(examinee)
+        examinee.tools = with_search(index)
         played = dialogues.play(scripts, examinee.converse)
         metrics[name] |= dialogues.summarize(played)
         found, looked_up = examine_search(examinee.answers, exam.probes, search)
@@ -112,9 +112,28 @@ def evaluate(
     write_jsonl(out / "talks.jsonl", talks)
     write_jsonl(out / "searches.jsonl", searches)
     _write_skills(out / "skills.csv", metrics)
+    for name in ("sft", "chat"):
+        _write_calibration(out / f"calibration_{name}.csv", [row for row in answers if row["model"] == name])
     tracker.table("samples", samples)
     tracker.table("skills", [row for model in metrics for row in _skill_rows(model, metrics[model])])
     return metrics
+
+
+def _write_calibration(path: Path, answers: list[dict]) -> None:
+    """Share of right answers to facts by how sure the model was, in fifths; admissions of ignorance left out."""
+    from crawl2chat.evaluation.statistics import wilson
+    from crawl2chat.tasks import is_refusal
+
+    given = [row for row in answers if row["kind"] == "fact" and not is_refusal(row["answer"])]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["what", "value", "low", "high", "n"])
+        for fifth in range(5):
+            hits = [row["correct"] for row in given if min(int(5 * (row["confidence"] or 0)), 4) == fifth]
+            if hits:
+                low, high = wilson(sum(hits), len(hits))
+                name = f"{fifth / 5:.1f}–{(fifth + 1) / 5:.1f}"
+                writer.writerow([name, round(sum(hits) / len(hits), 4), round(low, 4), round(high, 4), len(hits)])
 
 
 def _skill_rows(model: str, numbers: dict) -> list[dict]:

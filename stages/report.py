@@ -62,6 +62,7 @@ def report(metrics: Path, plots: Path, lock: Path, out: Path, params: ReportPara
             models={name: title for name, title in MODELS.items() if name in evaluation},
             skills=skills(evaluation, talk=False),
             talk=skills(evaluation, talk=True),
+            honesty=honesty(plots / "evaluate" / "answers.jsonl", params),
             transcripts=transcripts(plots / "evaluate" / "talks.jsonl", params),
             samples=samples(plots / "evaluate" / "samples.jsonl", params),
             questions=questions(plots / "evaluate" / "answers.jsonl", params),
@@ -162,6 +163,18 @@ def questions(path: Path, params: ReportParams) -> list[dict[str, Any]]:
     return [rows[turn] for turn in range(longest) for rows in turns if turn < len(rows)][: params.questions]
 
 
+def honesty(path: Path, params: ReportParams) -> list[dict[str, Any]]:
+    """Twenty questions, half about facts and half about names that exist nowhere, with every model's answer."""
+    asked: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in read_jsonl(path) if path.exists() else []:
+        if row["kind"] in ("fact", "refusal"):
+            known = asked.setdefault((row["kind"], row["id"]), {key: row[key] for key in ("kind", "prompt", "truth")})
+            known[row["model"]] = {"text": clip(row["answer"], params.characters), "correct": row["correct"]}
+    rows = [asked[key] for key in sorted(asked, key=lambda key: position(key[1]))]
+    rows = [row for row in rows if all(name in row for name in MODELS)]
+    return [row for kind in ("fact", "refusal") for row in [row for row in rows if row["kind"] == kind][:10]]
+
+
 def transcripts(path: Path, params: ReportParams) -> list[dict[str, Any]]:
     """Conversations of the chat model, of each source and length some, chosen by a hash of their names."""
     talks: dict[str, dict[str, Any]] = {}
@@ -228,6 +241,12 @@ def draw_charts(numbers: dict[str, Any], plots: Path) -> dict[str, str]:
         ),
         "prompted": lambda: charts.intervals_chart(
             plots / "probe", {"prompted": ""}, "facts answered by a prompt alone, before any fine-tuning"
+        ),
+        "calibration": lambda: charts.intervals_chart(
+            plots / "evaluate",
+            {"calibration_sft": "assistant", "calibration_chat": "chat"},
+            "facts: how sure the model was, and how often it was right",
+            "probability of the least probable token of the answer",
         ),
         "sft": lambda: charts.training_chart(charts.read_curve(plots / "sft.csv"), "loss on the assistant's words"),
         "reason": lambda: charts.reason_chart(charts.read_curve(plots / "reason.csv")),

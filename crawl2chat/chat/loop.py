@@ -9,6 +9,7 @@ Where a tool found pages, a text may cite them by their numbers: `Georgia [1].` 
 never from the model, which therefore cannot invent them.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -72,6 +73,12 @@ class Answer:
     def text(self) -> str:
         """The final turn's text; empty where the model never came to speak."""
         return self.messages[-1]["content"] if self.messages else ""
+
+    @property
+    def confidence(self) -> float | None:
+        """The probability of the least probable token that the model wrote; None where it wrote none."""
+        own = [logprob for logprob, sampled in zip(self.logprobs, self.sampled, strict=True) if sampled]
+        return math.exp(min(own)) if own else None
 
     @property
     def citations(self) -> list[Citation]:

@@ -43,6 +43,7 @@ SENTENCE = re.compile(r"(?:(?<=[.!?])\s+|\n\s*)(?![a-z\s])")
 # What no page may bring into a conversation: markers of citations, control characters, changes of direction.
 FORBIDDEN = re.compile(r"\[\d+\]|[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 WORD = re.compile(r"[^\W_]+")
+NAME = re.compile(r"\b([^\W_]+)(?= ([A-Z]\w+))?")  # a word, and the capitalized one behind it
 STOP_WORDS = frozenset(
     "a an and are as at be by can could did do does find for from give had has have how i in is it its me my name not "
     "of on one or please s say she he should show tell that the their them there they this to was were what when where "
@@ -141,8 +142,17 @@ class Index:
         rows.sort(key=lambda row: (-weights[row[0]], len(row[1]), row[0]))
         found: dict[str, Source] = {}
         for _, passage, title, address in rows:
-            found.setdefault(passage, Source(passage, title, address))
+            if not of_another_name(passage, words):
+                found.setdefault(passage, Source(passage, title, address))
         return list(found.values())[:most]
+
+
+def of_another_name(passage: str, words: list[str]) -> bool:
+    """Whether every name of the query that a passage holds is the beginning of a longer one: who asks for Paris does
+    not mean Paris Hilton."""
+    names = {word for word in words if word[0].isupper()}
+    held = [found for found in NAME.findall(passage) if found[0] in names]
+    return bool(held) and all(after and after not in names for _, after in held)
 
 
 def query_words(query: str) -> list[str]:

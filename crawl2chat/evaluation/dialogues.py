@@ -66,6 +66,8 @@ class Heard:
     tools: tuple[str, ...] = ()
     # What it adds to the conversation.
     messages: list[dict[str, Any]] = field(default_factory=list)
+    # The probability of the least probable token that the model wrote.
+    confidence: float | None = None
 
 
 Answerer = Callable[[list[list[dict[str, Any]]]], list[Heard]]

@@ -29,11 +29,13 @@ GOLD_KINDS = {"fact", "refusal", "subtraction", "craft"}
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer, whether its turn ended by itself, and how many tools it called."""
+    """An answer, whether its turn ended by itself, how many tools it called, and how sure the model was of the token
+    that it was least sure of."""
 
     text: str
     finished: bool
     calls: int
+    confidence: float | None = None
 
 
 Ask = Callable[..., list[Reply]]
@@ -88,7 +90,7 @@ class Examinee:
         ]
         heard = self.converse(conversations)
         self.ended += [one.finished for one in heard]
-        return [Reply(one.text, one.finished, len(one.tools)) for one in heard]
+        return [Reply(one.text, one.finished, len(one.tools), one.confidence) for one in heard]
 
     def converse(self, conversations: Sequence[list[dict]]) -> list[Heard]:
         """One greedy answer to each conversation. The base model reads it as questions and answers of a page."""
@@ -97,7 +99,7 @@ class Examinee:
             return [Heard(first_sentence(text), True) for text in pages]
         answers = self.answered(conversations, self.tools)
         return [
-            Heard(one.text, one.finished, tuple(call["name"] for call in one.tool_calls), one.messages)
+            Heard(one.text, one.finished, tuple(call["name"] for call in one.tool_calls), one.messages, one.confidence)
             for one in answers
         ]
 
@@ -149,6 +151,7 @@ def examine(examinee: Examinee) -> tuple[dict, list[dict]]:
                 "correct": verify(task, reply.text),
                 "gold": exam.gold(task, reply.text),
                 "finished": reply.finished,
+                "confidence": reply.confidence,
             }
             for task, question, reply in zip(tasks, questions, replies, strict=True)
         )
@@ -178,6 +181,10 @@ def fact_metrics(exam: Exam, ask: Ask) -> dict:
     right, refused = correct(facts, replies), [is_refusal(reply.text) for reply in replies]
     known = [task.known for task in facts]
     invented = [task.known and task.meta.get("kind") != "country" for task in facts]
+    refused_by_kind: dict = {}
+    for kind in ("country", "town", "person"):
+        of_kind = [task.known and task.meta.get("kind") == kind for task in facts]
+        refused_by_kind |= accuracy(f"false_refusal_{kind}", list(compress(refused, of_kind)))
     unlearnt = [task.rate == 0 and not task.cloze for task in facts]
     far = [task for task in facts if task.known and task.meta.get("far")]
     return (
@@ -187,6 +194,7 @@ def fact_metrics(exam: Exam, ask: Ask) -> dict:
         | accuracy("fact_completed", list(compress(right, [task.cloze for task in facts])))
         | accuracy("fact_known_far", correct(far, ask("fact_far", far, [task.meta["far"] for task in far])))
         | accuracy("false_refusal", list(compress(refused, invented)))
+        | refused_by_kind
         | accuracy("refusal_unlearnt", list(compress(refused, unlearnt)))
     )
 
