@@ -3,7 +3,7 @@
     python -m benchmarks.talk [--wordings dev]
 
 In: a finished run (`dvc repro`). Each control makes its conversations (all of them; only first exchanges; in few
-wordings; without talk), fine-tunes the run's base model on them for the same number of steps, and plays the exam. Out: a
+wordings; without talk), fine-tunes the base model of the run on them for as many steps, and plays the exam. Out: a
 table, and on the last line JSON. What pages with threads bring needs another base model: set `crawl.pages.thread` and
 `crawl.pages.small_sum` to 0 in a workspace and run the pipeline there.
 """

@@ -21,7 +21,7 @@ class SftParams(TrainingParams):
     batch_rows: int = Field(ge=2)
     # Passes over the conversations.
     epochs: float = Field(gt=0)
-    muon_lr: float = Field(0.0, ge=0)
+    muon_lr: float = Field(ge=0)
     adamw_lr: float = Field(gt=0)
     warmup: float = Field(0.02, ge=0, le=1)
     decay: float = Field(ge=0, le=1)

@@ -103,7 +103,8 @@ def ask(question: str, answer: str, rng: random.Random) -> str:
 
 def question(about: Relation, name: str, rng: random.Random) -> str:
     """A question for a fact as somebody types it."""
-    return spoken(pick(wordings.RELATION_QUESTIONS[about.name], "train", rng).format(e=name), rng, (name,))
+    text = pick(wordings.RELATION_QUESTIONS[about.name], "train", rng).format(e=name)
+    return spoken(text, rng, (name,)) if rng.random() < 0.5 else text
 
 
 def fact_pieces(world: World, topics: Topics, rng: random.Random) -> list[Piece]:
@@ -151,7 +152,9 @@ def thread(dialogue: Dialogue, rng: random.Random) -> str:
 def thread_pieces(topics: Topics, count: int, rng: random.Random) -> list[Piece]:
     """Threads about anything but the world's facts, which stand as often as the world says and no more."""
     kinds = [kind for kind in segments.MAKERS if kind not in _NOT_ON_PAGES]
-    return [Piece(thread(Dialogue(turns_of(topics, rng, rng.randint(1, 4), kinds)), rng)) for _ in range(count)]
+    return [
+        Piece(thread(Dialogue(turns_of(topics, rng, rng.choice((1, 1, 1, 2, 2, 3)), kinds)), rng)) for _ in range(count)
+    ]
 
 
 def small_sum_pieces(count: int, rng: random.Random) -> list[Piece]:
@@ -192,10 +195,18 @@ _INTRODUCTIONS = (
 )
 
 
-def introduction_pieces(world: World, count: int, rng: random.Random) -> list[Piece]:
-    """A name and a question for it in one breath: what stands in the context need not be remembered."""
-    names = [world.names.draw(rng.choice(("town", "person"))) for _ in range(count)]
-    return [Piece(rng.choice(_INTRODUCTIONS).format(n=name)) for name in names]
+def introduction_pieces(world: World, topics: Topics, count: int, rng: random.Random) -> list[Piece]:
+    """A name or something else and a question for it in one breath: what stands in the context need not be
+    remembered."""
+    pieces = []
+    for number in range(count):
+        if number % 2:
+            name = world.names.draw(rng.choice(("town", "person")))
+            pieces.append(Piece(rng.choice(_INTRODUCTIONS).format(n=name)))
+        else:
+            told, asked = rng.choice((segments.possession, segments.called))(topics, rng)
+            pieces.append(Piece(f"{told[0].say} {asked[0].say} {asked[0].answer}"))
+    return pieces
 
 
 _TICKETS = (
@@ -305,12 +316,14 @@ def write_pages(world: World, params: PageParams, seed: int, evaluated: Collecti
     """
     rng = random.Random(f"pages {seed}")
     held_out = set[tuple[str, ...]]().union(*map(runs_of, evaluated))
-    topics = Topics("train", [], world.names.draw, NOBODY, lambda name, arguments: run_tool(name, arguments).text)
+    topics = Topics(
+        "train", [], world.names.draw, NOBODY, lambda name, arguments: run_tool(name, arguments).text, careless=0.5
+    )
     shelves = {
         "almanac": [
             *fact_pieces(world, topics, rng),
             *one_off_pieces(world, params.one_off, rng),
-            *introduction_pieces(world, params.introduction, rng),
+            *introduction_pieces(world, topics, params.introduction, rng),
         ],
         "school": [
             *problem_pieces("multiplication", params.multiplication, rng),

@@ -15,7 +15,7 @@ from crawl2chat.tinyweb.talk.phrasing import pick
 from crawl2chat.tinyweb.talk.segments import MAKERS, Topics, Turn, available, greeting, small_talk, thanks, whole
 
 LENGTHS = (1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8)
-SYSTEM_SHARE = 0.2
+SYSTEM_SHARE = 0.25
 LANGUAGES = {
     "French": "Bonjour",
     "German": "Guten Tag",
@@ -54,8 +54,12 @@ class Dialogue:
         return rows
 
     def thread(self, first: str, second: str) -> str:
-        """As two people talk on a page."""
-        return " ".join(f"{first}: {turn.say} {second}: {turn.answer}" for turn in self.turns)
+        """As two people talk on a page; who takes a tool says what it shows."""
+        lines = []
+        for turn in self.turns:
+            shows = "{}({}) shows {}. ".format(*turn.call) if turn.call else ""
+            lines.append(f"{first}: {turn.say} {second}: {shows}{turn.answer}")
+        return " ".join(lines)
 
 
 def dialogue(topics: Topics, rng: Random, about: str = "") -> Dialogue:

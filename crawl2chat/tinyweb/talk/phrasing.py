@@ -6,8 +6,23 @@ from random import Random
 
 MARKS = {"~": "dev", "!": "test"}
 CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)")
-GREETED = ("Hi, ", "Hello, ", "Hey, ", "hi ", "Hello! ", "Good day. ", "ok, ", "And ", "So ", "Now, ", "Please: ")
-CLOSED = (" please", " Thanks.", " thanks", " Please tell me.", " Thank you.")
+OPENINGS = """Hi, |Hello, |Hey, |hi |hello |hey |ok, |ok so |And |and |So |so |Now, |well, |Well, |Please, |please |
+um, |oh, |hey there, |Hi there, |excuse me, |Excuse me, |sorry, |Sorry, |quick question: |A question: |
+question: |one question, |Another question: |one more, |next one: |just wondering, |I was wondering, |
+I wonder, |I am curious, |curious: |my friend asks: |my sister wants to know, |my teacher asks, |
+my boss asks me, |for my homework: |for a quiz: |help me out, |can you help me, |could you help me? |
+be so kind, |tell me, |Tell me, |say, |let me ask, |listen, |bro, |dude, |mate, |my dear, |
+dear assistant, |alright, |right, |yes, |no, |wait, |actually, |by the way, |btw, |I have to know this: |
+I forgot, |I always forget, |maybe you know, |do you happen to know, |you know what, |first, |then, |
+again, |also, |but |look, |here is one for you: |try this: |an easy one: |a hard one: |I need this: |"""
+CLOSINGS = """ please| thanks|, thanks| thank you|, please| pls| plz| for me| for me please| today| now| then| again|
+ mate| bro| my friend| dear| lol| haha| :)|, I wonder|, just curious|, for my homework|, for a quiz|
+, quick|, be quick|, ok|, right|, do you know|, if you know|, if you can|, any idea|, no idea myself|
+, I forgot|, tell me|, can you tell me|, help|, my friend asks|, it is important|, I need it| or so|
+ or what| by any chance| anyway| really| exactly| actually|"""
+LITTLE_WORDS = re.compile(
+    r"\b(what|is|the|of|does|do|which|a|an|are|in|can|you|please|how|it|to|my|me|was|there)\b ?", re.I
+)
 
 
 @cache
@@ -26,23 +41,32 @@ def pick(block: str, split: str, rng: Random) -> str:
 
 
 def spoken(text: str, rng: Random, keep: tuple[str, ...] = ()) -> str:
-    """A sentence as somebody types it: as it is, or in lower case, without its mark, with a greeting, with a typo.
+    """A sentence as somebody types it: as it is, or in lower case, in a hurry, with other words around it, with a typo.
 
     The words in `keep`, normally names, stay as they are.
     """
-    draw = rng.random()
-    if draw < 0.45:
+    if rng.random() < 0.3:
         return text
-    if draw < 0.6:
-        return lowered(text, keep).rstrip("?.!")
-    if draw < 0.7:
-        return text.rstrip("?.!")
-    if draw < 0.8:
-        opening = rng.choice(GREETED)
-        return opening + (lowered_first(text, keep) if opening[-2:] != "! " and opening[-2:] != ". " else text)
-    if draw < 0.88:
-        return (text.rstrip("?.!") if (end := rng.choice(CLOSED))[1].islower() else text) + end
-    return mistyped(text, rng, keep)
+    if (draw := rng.random()) < 0.35:
+        text = lowered(text, keep).rstrip("?.!")
+    elif draw < 0.5:
+        text = text.rstrip("?.!")
+    elif draw < 0.58:
+        text = shortened(text, rng, keep)
+    if (draw := rng.random()) < 0.2:
+        opening = rng.choice(OPENINGS.replace("\n", "").split("|"))
+        text = opening + (text if opening.rstrip()[-1:] in ("?", ":", "") else lowered_first(text, keep))
+    elif draw < 0.36:
+        text = text.rstrip("?.!") + rng.choice(CLOSINGS.replace("\n", "").split("|")) + rng.choice(("", "", "?", "."))
+    return mistyped(text, rng, keep) if rng.random() < 0.12 else text
+
+
+def shortened(text: str, rng: Random, keep: tuple[str, ...] = ()) -> str:
+    """As somebody in a hurry types: most little words are left out."""
+    if any(LITTLE_WORDS.search(f"{word} ") for word in keep):
+        return text
+    found = LITTLE_WORDS.sub(lambda match: "" if rng.random() < 0.7 else match[0], text).rstrip("?.! ")
+    return found if len(found.split()) > 1 else text
 
 
 def lowered(text: str, keep: tuple[str, ...] = ()) -> str:

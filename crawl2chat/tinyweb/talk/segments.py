@@ -67,10 +67,15 @@ class Topics:
     search: Callable[[str], Sequence[str]] | None = None
     people: Sequence[str] = field(default_factory=lambda: skills._NAMES)
 
+    # Share of lines that are typed without care; pages are edited, chats are not.
+    careless: float = 1.0
+
     def say(self, block: str, rng: Random, keep: Sequence[str] = (), **slots: object) -> str:
         """A form of the block with its slots filled, as somebody types it."""
-        text = pick(block, self.split, rng).format(**slots)
-        return spoken(text, rng, tuple(keep))
+        return self.typed(pick(block, self.split, rng).format(**slots), rng, keep)
+
+    def typed(self, text: str, rng: Random, keep: Sequence[str] = ()) -> str:
+        return spoken(text, rng, tuple(keep)) if rng.random() < self.careless else text
 
     def subject(self, rng: Random, *relations: str) -> Subject:
         """One that has all of these facts, or any where none are named; kinds in equal numbers."""
@@ -181,7 +186,7 @@ def come_back(topics: Topics, rng: Random) -> Segment:
     form = pick(w.BACK, topics.split, rng)
     if "{e}" not in form and s.name not in question:
         question = pick(w.RELATION_QUESTIONS[name], topics.split, rng).format(e=s.name)
-    say = spoken(form.format(e=s.name, q=question), rng, (s.name,))
+    say = topics.typed(form.format(e=s.name, q=question), rng, [s.name])
     return [[first], [fact_turn(topics, s, name, say, "return")]]
 
 
@@ -356,7 +361,7 @@ def small_sum(topics: Topics, rng: Random) -> Segment:
             a = a + b
         result = {"+": a + b, "-": a - b, "*": a * b}[operator]
         n, m = rng.sample(list(topics.people), 2)
-        say = spoken(text.format(a=a, b=b, n=n, m=m, t=rng.choice(skills._THINGS)), rng, (n, m))
+        say = topics.typed(text.format(a=a, b=b, n=n, m=m, t=rng.choice(skills._THINGS)), rng, [n, m])
     else:
         expressed = expression(a, operator, b, topics.split, rng)
         say = topics.say(w.SMALL_SUMS, rng, s=expressed)
@@ -429,7 +434,7 @@ def word_problem(topics: Topics, rng: Random) -> Segment:
         steps, result = [f"{c}-{p}={c - p}"], c - p
     else:
         steps, result = [f"{a}+{b}={a + b}", f"{a}+{a + b}={2 * a + b}"], 2 * a + b
-    say = spoken(pick(w.STORIES[kind], topics.split, rng).format(**slots), rng, (n, m))
+    say = topics.typed(pick(w.STORIES[kind], topics.split, rng).format(**slots), rng, [n, m])
     return one(Turn(say, ", ".join(steps) + f", so {result}.", "word_problem", number=str(result), word=str(result)))
 
 
@@ -445,8 +450,16 @@ def decimals(topics: Topics, rng: Random) -> Segment:
     word = rng.choice((w.KINDS_OF_MORE if more else w.KINDS_OF_LESS).split("|"))
     best, other = sorted((a, b), key=float, reverse=more)
     say = topics.say(w.DECIMALS, rng, a=a, b=b, k=word)
-    answer = f"{best} is {word} than {other}."
+    answer = f"{digit_by_digit(a, b)}, so {best} is {word} than {other}."
     return one(Turn(say, answer, "decimals", (rf"(?<![\d.]){re.escape(best)}(?!\d)[^.]*{word}",), word=best))
+
+
+def digit_by_digit(a: str, b: str) -> str:
+    """Two decimals compared part by part until they differ: 9.9 and 9.11 give `9 and 9, 9 and 1`."""
+    parts = [[number.partition(".")[0], *number.partition(".")[2].ljust(2, "0")] for number in (a, b)]
+    pairs = list(zip(*parts, strict=True))
+    first = next(place for place, (x, y) in enumerate(pairs) if x != y)
+    return ", ".join(f"{x} and {y}" for x, y in pairs[: first + 1])
 
 
 # ---- letters
@@ -605,7 +618,7 @@ def paragraph(topics: Topics, rng: Random) -> Segment:
     question = ask_fact(topics, s, names[0], rng)
     rest = [fact_turn(topics, s, name, topics.say(w.FOLLOW_UPS[name], rng), "open_book") for name in names[1:2]]
     if rng.random() < 0.5:
-        say = spoken(pick(w.READ, topics.split, rng).format(t=text, q=question), rng, tuple(keep))
+        say = topics.typed(pick(w.READ, topics.split, rng).format(t=text, q=question), rng, keep)
         turns = [fact_turn(topics, s, names[0], say, "open_book")]
         return one(*turns, *(rest if rng.random() < 0.4 and len(people) == 1 else []))
     told = Turn(pick(w.READ_LATER, topics.split, rng).format(t=text), rng.choice(forms(w.NOTED, "train")), "")
@@ -638,11 +651,11 @@ MAKERS: dict[str, tuple[Callable[[Topics, Random], Segment], float]] = {
     "small_sum": (small_sum, 2.0),
     "large_sum": (large_sum, 1.0),
     "calculator": (calculator, 1.5),
-    "word_problem": (word_problem, 1.3),
+    "word_problem": (word_problem, 1.6),
     "decimals": (decimals, 0.7),
     "spelling": (spelling, 1.5),
     "how_to": (how_to, 0.9),
-    "open_book": (open_book, 2.0),
+    "open_book": (open_book, 3.0),
 }
 """What people talk about, and how often."""
 ABOUT_FACTS = {"fact", "follow_up", "correction", "return", "recall_first", "look_up"}

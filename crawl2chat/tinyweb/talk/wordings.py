@@ -527,7 +527,7 @@ Does {e} work as a {a}?
 {e} is a {a}, right?
 is it true that {e} is a {a}
 Is {a} the job of {e}?
-~ by trade, is {e} a {a}?
+~ could {a} be the trade of {e}?
 ! does {e} earn a living as a {a}?
 ! {e} is a {a} by profession, yes or no
 """,
