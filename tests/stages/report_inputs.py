@@ -14,7 +14,19 @@ def share(key: str, value: float, n: int = 250) -> dict[str, Any]:
 
 
 def model(level: float) -> dict[str, Any]:
-    keys = ("fact", "fact_known", "false_refusal", "refusal_unknown", "addition", "word_problem", "tool", "identity")
+    keys = (
+        "fact",
+        "fact_known",
+        "false_refusal",
+        "refusal_unknown",
+        "addition",
+        "word_problem",
+        "tool",
+        "identity",
+        "conversation",
+        "talk_greeting",
+        "run_on",
+    )
     numbers: dict[str, Any] = {}
     for number, key in enumerate(keys):
         numbers |= share(key, min(1.0, level + number / 40))
@@ -167,6 +179,19 @@ def write_plots(folder: Path) -> Path:
             for k in range(7)
         ]
         write_csv(folder / "probe" / f"{name}.csv", shares)
+    for name in ("sft", "chat"):
+        write_csv(folder / "evaluate" / f"calibration_{name}.csv", shares[:5])
+    talk = {"source": "strangers", "id": "rude-guest", "system": "Be kind.", "tools": ["search"], "model": "chat"}
+    said = [
+        ("greeting", "oi <b>you</b>", "Hello!", True),
+        ("", "hm", "Yes?", None),
+        ("fact", "and Peru?", "Oslo.", False),
+    ]
+    turns = [
+        talk | {"turn": number, "kind": kind, "say": say, "answer": answer, "correct": right}
+        for number, (kind, say, answer, right) in enumerate(said, start=1)
+    ]
+    (folder / "evaluate" / "talks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in turns))
     answers, samples = [], []
     for name in ("base", "sft", "reasoner", "chat"):
         for kind, prompt, truth in (

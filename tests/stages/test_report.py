@@ -30,7 +30,15 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_every_chapter_shows_its_numbers(page: str) -> None:
     for text in ("4,321", "2.3 M", "1.020", "blocked domain", "truncated record", "0123456789ab", "Ada Quill"):
         assert text in page, text
-    assert page.count("<svg") == 10 + 2
+    assert page.count("<svg") == 11 + 2
+
+
+def test_conversations_of_the_exam_stand_whole_with_their_scores(page: str) -> None:
+    assert "rude-guest" in page and "system: Be kind." in page
+    assert "oi &lt;b&gt;you&lt;/b&gt;" in page
+    assert '<td class="wrong">Oslo. <small>search</small></td>' in page
+    exam, talk = page.split('id="talk"')
+    assert "talk greeting" in talk and "talk greeting" not in exam
 
 
 def test_curation_is_shown_in_tokens_of_the_tokenizer(page: str) -> None:

@@ -33,7 +33,7 @@ def inputs(tmp_path_factory) -> dict[str, Path]:
 
 
 def run(inputs: dict[str, Path], folder: Path, **changes) -> dict:
-    params = tuned(SftParams, **{**TINY, "steps": 6, **changes})
+    params = tuned(SftParams, **{**TINY, "steps": 6, "replay": 1.0, **changes})
     return sft(
         **inputs,
         out=folder / "out",

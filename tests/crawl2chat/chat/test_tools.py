@@ -153,3 +153,20 @@ def test_search_is_the_registry_and_one_tool_more(tmp_path: Path) -> None:
     found = Source("Zist lies in Peru, by the sea.", "Title", "https://a.example/")
     assert run_tool("search", "Zist country", tools) == (f"[1] {found.passage}", (found,))
     assert {run_tool("search", query, tools).text for query in ("Bruno", '"*"', "")} == {NOT_FOUND}
+
+
+@pytest.mark.parametrize(
+    ("call", "result"),
+    [
+        ("letters( cat)", "c-a-t: 3 letters"),
+        ('letters("strawberry")', "s-t-r-a-w-b-e-r-r-y: 10 letters"),
+        ("letters()", "error: no word"),
+        ("count( r, strawberry)", "3"),
+        ("count( R, strawberry)", "3"),
+        ('count( "n", banana)', "2"),
+        ("count( .......)", "7"),
+    ],
+)
+def test_letters_are_seen_by_tools(call: str, result: str) -> None:
+    name, arguments = parse_call(call)
+    assert run_tool(name, arguments).text == result
