@@ -126,8 +126,15 @@ def any_sum(rng: random.Random) -> Problem:
     return replace(problem, skill="sum")
 
 
-_NAMES = "Ann,Ben,Cleo,Dan,Eva,Finn,Gina,Hugo,Ida,Jon,Kim,Lea,Max,Nora,Otto,Pia,Rosa,Sam,Tim,Uma".split(",")
-_THINGS = "apples,balls,beads,books,cards,coins,eggs,nuts,pears,pens,plums,shells,stamps,stones".split(",")
+_NAMES = (
+    "Ann,Ben,Cleo,Dan,Eva,Finn,Gina,Hugo,Ida,Jon,Kim,Lea,Max,Nora,Otto,Pia,Rosa,Sam,Tim,Uma,Emma,Tom,Anna,Paul,Lucy,"
+    "Mark,Sara,Peter,Julia,Leo,Maria,David,Laura,Felix,Clara,Oscar,Alice,Henry,Grace,Jack,Ella,Simon,Ruth,Victor"
+).split(",")
+_THINGS = (
+    "apples,balls,beads,books,cards,coins,eggs,nuts,pears,pens,plums,shells,stamps,stones,cookies,marbles,oranges,"
+    "bananas,sweets,flowers,candles,buttons,stickers,toys,cups,plates,bottles,chairs,tickets,pencils,lemons,cakes,hats,"
+    "socks,kites,rings,bricks,tomatoes,carrots,cherries"
+).split(",")
 _MORE = "{n} buys {x} more.|{n} finds {x} more.|Then {n} gets {x} more.|A friend gives {n} {x} more.".split("|")
 _LESS = "{n} loses {x} of them.|{n} gives away {x}.|Then {n} sells {x}.|A friend takes {x} of them.".split("|")
 

@@ -110,7 +110,7 @@ def under_system(topics: Topics, rng: Random, length: int) -> Dialogue:
         who = Turn(topics.say(w.WHO["name"], rng), answer, kind, (whole(name),), (whole(topics.identity.name),))
         turns = [turn for turn in turns_of(topics, rng, length - 1) if turn.kind != "identity"] if length > 1 else []
         turns.insert(rng.randint(0, len(turns)), who)
-    elif draw < 0.55:
+    elif draw < 0.5:
         system = pick(w.SYSTEM_ONE_WORD, topics.split, rng)
         found = turns_of(topics, rng, length + 1, ("fact", "fact", "small_sum", "yes_no", "decimals"))
         turns = [
@@ -118,12 +118,30 @@ def under_system(topics: Topics, rng: Random, length: int) -> Dialogue:
             for turn in found
             if turn.word
         ]
-    elif draw < 0.8:
+    elif draw < 0.65:
+        suffix = rng.choice(PREFIXES[::4] if topics.split == "test" else PREFIXES)
+        system = pick(w.SYSTEM_SUFFIX, topics.split, rng).format(p=suffix)
+        turns = [
+            replace(
+                turn, answer=f"{turn.answer} {suffix}!", kind=kind, number=None, expect=(rf"{suffix}\W*$",), reject=()
+            )
+            for turn in turns_of(topics, rng, length)
+        ]
+    elif draw < 0.73:
+        name = rng.choice(topics.people)
+        system = pick(w.SYSTEM_CALL, topics.split, rng).format(n=name)
+        turns = [
+            replace(turn, answer=f"{name}: {turn.answer}", kind=kind, expect=(name, *turn.expect))
+            for turn in turns_of(topics, rng, length)
+        ]
+    elif draw < 0.86:
         prefix = rng.choice(PREFIXES[::4] if topics.split == "test" else PREFIXES)
         shown = f'"{prefix}"' if rng.random() < 0.2 else prefix
         system = pick(w.SYSTEM_PREFIX, topics.split, rng).format(p=shown)
         turns = [
-            replace(turn, answer=f"{prefix}! {turn.answer}", kind=kind, expect=(rf"^\W*{prefix}\b", *turn.expect))
+            replace(
+                turn, answer=f"{prefix}! {turn.answer}", kind=kind, expect=(rf"^\W*{prefix}\b", *turn.expect), reject=()
+            )
             for turn in turns_of(topics, rng, length)
         ]
     else:

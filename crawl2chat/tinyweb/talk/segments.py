@@ -323,8 +323,11 @@ SUM_STYLES = {
     "-": "{a}-{b}|{a} - {b}|{a} minus {b}|{A} minus {B}|{a} take away {b}|{b} from {a}|~{a} less {b}|"
     "!{A} diminished by {B}|!{a} reduced by {b}",
     "*": "{a}*{b}|{a} * {b}|{a} times {b}|{A} times {B}|{a} x {b}|{a}x{b}|the product of {a} and {b}|"
-    "~{a} multiplied by {b}|!{A} times over {B}|!{a} taken {b} times",
+    "{a} × {b}|~{a} multiplied by {b}|!{A} times over {B}|!{a} taken {b} times",
 }
+SUM_STYLES["/"] = (
+    "{a}/{b}|{a} / {b}|{a} divided by {b}|{a} ÷ {b}|{a} : {b}|{a} over {b}|~{a} split by {b}|!{a} shared out by {b}"
+)
 OPERATORS = {"+": "plus", "-": "minus", "*": "times"}
 LARGEST_FACTOR = 12
 """Products up to 12 × 12 stand in tables; sums and differences up to 20."""
@@ -371,7 +374,8 @@ def small_sum(topics: Topics, rng: Random) -> Segment:
 def large_sum(topics: Topics, rng: Random) -> Segment:
     """Sums too large for a table, in columns."""
     problem = next(skills.problems("column_sum", rng, "train" if topics.split == "train" else "test"))
-    question = topics.say(w.LARGE_SUMS, rng, s=problem.question.removeprefix("What is ").removesuffix("?"))
+    expressed = worded(problem.question.removeprefix("What is ").removesuffix("?"), topics, rng)
+    question = topics.say(w.LARGE_SUMS, rng, s=expressed)
     answer = problem.steps
     if rng.random() < 0.6:
         question = pick(w.STEPWISE, topics.split, rng).format(q=question)
@@ -388,7 +392,7 @@ def calculator(topics: Topics, rng: Random) -> Segment:
     block = w.CALCULATOR if len(expressed) < 8 or rng.random() < 0.6 else w.LARGE_SUMS
     return one(
         Turn(
-            topics.say(block, rng, s=expressed),
+            topics.say(block, rng, s=worded(expressed, topics, rng)),
             f"{expressed} is {result}.",
             "calculator",
             number=result,
@@ -396,6 +400,21 @@ def calculator(topics: Topics, rng: Random) -> Segment:
             word=result,
         )
     )
+
+
+def singular(things: str) -> str:
+    return re.sub(r"ies$", "y", things).removesuffix("es" if things.endswith("oes") else "s")
+
+
+def worded(expression: str, topics: Topics, rng: Random) -> str:
+    """`4821*37` as people write it: with spaces, with a word for the sign, with a comma in a long number."""
+    a, operator, b = re.fullmatch(r"(\d+)([-+*/])(\d+)", expression).groups()  # type: ignore[union-attr]
+    if rng.random() < 0.4:
+        return expression
+    style = rng.choice([*forms(SUM_STYLES[operator].replace("|", "\n"), topics.split), f"{{a}} {operator} {{b}}"])
+    if rng.random() < 0.1:
+        a, b = (f"{int(number):,}" for number in (a, b))
+    return style.format(a=a, b=b, A=a, B=b)
 
 
 def word_problem(topics: Topics, rng: Random) -> Segment:
@@ -408,8 +427,8 @@ def word_problem(topics: Topics, rng: Random) -> Segment:
         "m": m,
         "t": t,
         "u": u,
-        "t1": t.removesuffix("s"),
-        "u1": u.removesuffix("s"),
+        "t1": singular(t),
+        "u1": singular(u),
         "a": a,
         "b": b,
         "p": p,
@@ -474,7 +493,17 @@ WORDS = tuple(
 MORE_WORDS = (
     "banana,strawberry,elephant,chocolate,mississippi,raspberry,window,computer,keyboard,mirror,umbrella,butter,kitchen,"
     "summer,winter,letter,pepper,coffee,yellow,balloon,cherry,carrot,rabbit,kangaroo,tomorrow,bubble,hammer,ladder,"
-    "berry,mountain,science,birthday,sandwich,blueberry,cranberry,programming,committee,parallel,tomato,potato,garden"
+    "berry,mountain,science,birthday,sandwich,blueberry,cranberry,programming,committee,parallel,tomato,potato,garden,"
+    "apple,orange,lemon,grape,melon,cookie,cake,bread,cheese,sugar,salt,water,juice,bottle,table,chair,house,street,"
+    "school,teacher,student,pencil,paper,notebook,picture,camera,phone,music,guitar,piano,violin,trumpet,dance,theatre,"
+    "movie,story,river,ocean,island,forest,desert,valley,bridge,castle,church,market,station,airport,hospital,library,"
+    "doctor,nurse,farmer,baker,butcher,painter,soldier,sailor,captain,king,queen,prince,knight,dragon,monkey,tiger,lion,"
+    "giraffe,zebra,horse,donkey,sheep,chicken,turkey,goose,pigeon,parrot,spider,butterfly,mosquito,dolphin,whale,shark,"
+    "happy,sad,angry,tired,hungry,thirsty,beautiful,difficult,important,interesting,necessary,different,wonderful,"
+    "monday,tuesday,wednesday,thursday,friday,saturday,sunday,january,february,august,september,october,november,"
+    "morning,evening,midnight,yesterday,holiday,weather,thunder,lightning,rainbow,snowflake,umbrella,jacket,trousers,"
+    "pocket,button,needle,thread,scissors,bicycle,airplane,helicopter,submarine,rocket,planet,universe,language,"
+    "alphabet,grammar,dictionary,question,answer,problem,solution,number,zero,hundred,thousand,million,restaurant"
 ).split(",")
 
 
@@ -545,7 +574,13 @@ def how_to(topics: Topics, rng: Random) -> Segment:
 # ---- what stands in the conversation
 
 COLOURS = "red,blue,green,yellow,black,white,brown,purple,orange,pink".split(",")
-PETS = "dog,cat,horse,bird,rabbit,fish,boat,doll,goat,cow".split(",")
+PETS = (
+    "dog,cat,horse,bird,rabbit,fish,boat,doll,goat,cow,puppy,kitten,parrot,hamster,turtle,pony,mouse,car,bike,bear,"
+    "robot,plant,son,daughter,baby,best friend,neighbour,school,shop,ship,street,village"
+).split(",")
+THINGS = "key,bag,book,phone,hat,coat,purse,ring,ball,letter,lamp,knife,map,umbrella,bike,watch,ticket,camera".split(
+    ","
+)
 FOODS = "bread,cheese,apple cake,soup,rice,fish,honey,plums,noodles,beans".split(",")
 MONTHS = "January,February,March,April,May,June,July,August,September,October,November,December".split(",")
 PLACES = "under the bed,on the table,in the kitchen,behind the door,in the garden,in the box,near the window".split(",")
@@ -567,17 +602,26 @@ POSSESSIONS: dict[str, Callable[[Topics, Random], str]] = {
     "birthday": lambda t, rng: f"in {rng.choice(MONTHS)}",
     "instrument": lambda t, rng: rng.choice(relation("music").values),
     "job": lambda t, rng: rng.choice(relation("job").values),
-    "key": lambda t, rng: rng.choice(PLACES),
-    "bag": lambda t, rng: rng.choice(PLACES),
-    "book": lambda t, rng: rng.choice(PLACES),
+    **{thing: lambda t, rng: rng.choice(PLACES) for thing in THINGS[:8]},
+    **{
+        f"favourite {kind}": lambda t, rng: rng.choice((*THINGS, *COLOURS, *FOODS, *t.people))
+        for kind in ("word", "thing", "song", "place", "game", "toy", "animal", "drink", "team")
+    },
+    **{
+        f"{kind} number": lambda t, rng: str(rng.randint(2, 9999))
+        for kind in ("house", "seat", "bus", "phone", "flight", "order", "secret")
+    },
+    **{kind: lambda t, rng: rng.choice(t.people) for kind in ("boss", "uncle", "aunt", "mother", "father", "wife")},
+    **{kind: lambda t, rng: rng.choice(COLOURS) for kind in ("door", "bike", "house", "shirt", "dress", "bed")},
 }
-PERSON_OF = ("sister", "brother", "teacher")
 
 
 def open_book(topics: Topics, rng: Random) -> Segment:
     draw = rng.random()
-    if draw < 0.4:
+    if draw < 0.3:
         return possession(topics, rng)
+    if draw < 0.45:
+        return anything_told(topics, rng)
     if draw < 0.55:
         return called(topics, rng)
     if draw < 0.7:
@@ -595,6 +639,33 @@ def possession(topics: Topics, rng: Random) -> Segment:
     answer = f"Your {thing} is {value}."
     asked = Turn(topics.say(w.POSSESSION_QUESTIONS, rng, x=thing), answer, "open_book", (whole(value),), word=value)
     return [[told], [asked]]
+
+
+def anything_told(topics: Topics, rng: Random) -> Segment:
+    """Something about the user or about others, asked for in other words."""
+    lines = [line.split(" => ") for line in forms(w.TOLD, topics.split)]
+    tell, asks, answer = rng.choice(lines)
+    values = {
+        "t": topics.new_name("town"),
+        "n": rng.choice(topics.people),
+        "m": rng.choice(topics.people),
+        "c": rng.choice(COLOURS),
+        "d": str(rng.randint(2, 60)),
+        "f": rng.choice(FOODS),
+        "p": rng.choice(PLACES),
+        "j": rng.choice(relation("job").values),
+        "i": rng.choice(relation("music").values),
+        "x": rng.choice(THINGS),
+        "b": rng.choice(MONTHS),
+    }
+    while values["m"] == values["n"]:
+        values["m"] = rng.choice(topics.people)
+    key = re.findall(r"\{(\w)\*?\}", answer)[-1]
+    keep = [values["t"], values["n"], values["m"], values["b"]]
+    first = Turn(topics.typed(tell.format(**values), rng, keep), rng.choice(forms(w.NOTED, "train")), "")
+    ask = topics.typed(rng.choice(asks.split("/")).format(**values), rng, keep)
+    value = values[key]
+    return [[first], [Turn(ask, answer.format(**values), "open_book", (whole(value),), word=value)]]
 
 
 def called(topics: Topics, rng: Random) -> Segment:

@@ -1316,6 +1316,44 @@ So, what is my {x}?
 ! so my {x} was?
 ! Do you still know my {x}
 """
+TOLD = """
+I live in {t}. => Where do I live?/In which town do I live?/What town do I live in?/where is my home => You live in {t}.
+I come from {t}. => Where do I come from?/Which town do I come from?/where am I from => You come from {t}.
+I was born in {t}. => Where was I born?/In which town was I born?/my birthplace? => You were born in {t}.
+I work as a {j}. => What do I work as?/What is my work?/How do I earn money? => You work as a {j}.
+I play the {i}. => What do I play?/Which instrument do I play?/what instrument can I play => You play the {i}.
+I am {d} years old. => How old am I?/What is my age?/how many years old am i => You are {d} years old.
+I have {d} cousins. => How many cousins do I have?/how many cousins have i/Count my cousins. => You have {d} cousins.
+I like {f} most of all. => What do I like most?/Which food do I like?/what do i like => You like {f}.
+I ate {f} this morning. => What did I eat?/What did I have this morning?/what have i eaten => You ate {f}.
+I bought a {x}. => What did I buy?/Which thing did I buy?/what have i bought => You bought a {x}.
+I lost my {x}. => What did I lose?/Which thing have I lost?/what is lost => You lost your {x}.
+I put the {x} {p}. => Where is the {x}?/Where did I put the {x}?/where do i find the {x} => The {x} is {p}.
+The {x} is {p}. => Where is the {x}?/Where can I find the {x}?/where was the {x} => The {x} is {p}.
+The {x} of {n} is {c}. => Which colour has the {x} of {n}?/What colour is {n}'s {x}? => The {x} of {n} is {c}.
+{n} has a {c} {x}. => Which colour has {n}'s {x}?/What is the colour of {n}'s {x}? => The {x} of {n} is {c}.
+{n} has a {x} and {m} has a {c} hat. => What does {n} have?/What has {n} got? => {n} has a {x}.
+{n} lives in {t}. => Where does {n} live?/In which town does {n} live?/home of {n}? => {n} lives in {t}.
+{n} is {d} years old. => How old is {n}?/What is the age of {n}?/{n}'s age? => {n} is {d} years old.
+{n} likes {f}. => What does {n} like?/Which food does {n} like?/what is it that {n} likes => {n} likes {f}.
+{n} is a {j}. => What is {n}?/Which job has {n}?/what does {n} work as => {n} is a {j}.
+{n} is my friend, {m} is my boss. => Who is my boss?/what is the name of my boss/And my boss is? => Your boss is {m}.
+{n} gave the {x} to {m}. => Who has the {x} now?/To whom did {n} give the {x}? => The {x} went to {m}.
+{n} sits next to {m}. => Who sits next to {n}?/Next to whom sits {n}? => Next to {n} sits {m}.
+{n} was born in {b}. => When was {n} born?/In which month was {n} born?/birthday of {n}? => {n} was born in {b}.
+We meet in {b}. => When do we meet?/In which month do we meet?/when is the meeting => You meet in {b}.
+We meet at {d} o'clock. => At what time do we meet?/what time is the meeting => You meet at {d} o'clock.
+The train leaves at {d}. => When does the train leave?/What time does the train leave? => The train leaves at {d}.
+There are {d} eggs in the box. => How many eggs are in the box?/what number of eggs is there => There are {d} eggs.
+Our cat sleeps {p}. => Where does our cat sleep?/where is the cat at night/Where sleeps the cat? => The cat sleeps {p}.
+~ I grew up in {t}. => In which place did I grow up?/where have I grown up => You grew up in {t}.
+~ {n} painted the door {c}. => What is the colour of the door?/how did {n} paint the door => The door is {c}.
+~ The shop opens at {d}. => From when on is the shop open?/opening time of the shop => The shop opens at {d}.
+! I study in {t}. => At which place do I study?/Remind me where I study. => You study in {t}.
+! {n} drives a {c} car. => Of what colour is the car of {n}?/{n}'s car, which colour? => The car of {n} is {c}.
+! I owe {n} {d} dollars. => How much money do I owe {n}?/my debt to {n}? => You owe {n} {d} dollars.
+! The treasure lies {p}. => Where should I dig for the treasure?/the place of the treasure? => The treasure lies {p}.
+"""
 CALLED = """
 (I have|I've got|I own|We have) a {x}, (called|named|its name is|the name is) {v}(.|)
 (The name of my {x}|My {x}'s name) is {v}(.|)
@@ -1514,6 +1552,25 @@ Always say {p} first.
 ~ Say {p} before anything else.
 ! Let each of your answers open with {p}.
 ! Before you answer comes {p}, always.
+"""
+SYSTEM_SUFFIX = """
+End every answer with {p}.
+(Finish|Close) (each|every) (answer|reply) with {p}.
+(Always|) say {p} at the end (of an answer|).
+The last (word|words) of each answer (is|are|must be) {p}.
+Put {p} behind (every|each) answer.
+~ Let each reply finish on {p}.
+! Your answers close with {p}.
+! After all you say comes {p}.
+"""
+SYSTEM_CALL = """
+(Call|Address) the user (as|) {n}.
+The user is called {n}. Use the name.
+(Say|Use) the name {n} in every answer.
+You talk to {n}. (Say|Use) (her|his) name.
+~ Speak to the user by the name {n}.
+! Name the user, {n}, each time.
+! The person is {n}, say so when you answer.
 """
 SYSTEM_LANGUAGE = """
 (Use|Speak|Take) {l} (when you greet|for greeting|to say hello).

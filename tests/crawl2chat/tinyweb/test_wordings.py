@@ -77,6 +77,12 @@ def blocks() -> dict[str, str]:
         if name.isupper() and not name.endswith(("ANSWERS", "ANSWER", "THINGS")) and name not in ("NOTED",):
             parts = value if isinstance(value, dict) else {"": value}
             found |= {f"{name} {key}": block for key, block in parts.items()}
+    # A line of TOLD holds what is said, questions for it, and the answer.
+    said = [re.split(r" => |/", line) for line in found.pop("TOLD ").splitlines() if line]
+    marked = [
+        f"{parts[0][0] if parts[0][0] in '~!' else ''} {part.strip('~! ')}" for parts in said for part in parts[:-1]
+    ]
+    found["TOLD"] = "\n".join(marked)
     return {name: block for name, block in found.items() if "~" in block or "!" in block}
 
 
