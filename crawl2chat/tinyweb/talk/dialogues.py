@@ -73,7 +73,7 @@ def dialogue(topics: Topics, rng: Random, about: str = "") -> Dialogue:
 def turns_of(topics: Topics, rng: Random, length: int, kinds: Sequence[str] = (), about: str = "") -> list[Turn]:
     """About `length` turns. A segment's later parts come after others; small talk stands between."""
     names = available(topics, kinds or MAKERS)
-    weights = [MAKERS[name][1] for name in names]
+    weights = [MAKERS[name][1] * topics.often.get(name, 1.0) for name in names]
     turns: list[Turn] = []
     waiting: list[list[Turn]] = []
     if length > 1 and rng.random() < 0.3:

@@ -6,7 +6,7 @@ makers word training (`train`) and exams (`dev`, `test`), which share no form of
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -67,6 +67,8 @@ class Topics:
     search: Callable[[str], Sequence[str]] | None = None
     people: Sequence[str] = field(default_factory=lambda: skills._NAMES)
 
+    # How much more often than `MAKERS` says some kinds are talked about.
+    often: Mapping[str, float] = field(default_factory=dict)
     # Share of lines that are typed without care; pages are edited, chats are not.
     careless: float = 1.0
 

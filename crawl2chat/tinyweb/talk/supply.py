@@ -17,6 +17,9 @@ from crawl2chat.tinyweb.talk.dialogues import Dialogue, dialogue
 from crawl2chat.tinyweb.talk.segments import SENTENCES, Subject, Topics, available
 from crawl2chat.tinyweb.world import NameStream
 
+HARD = {"yes_no": 1.8, "decimals": 1.6, "spelling": 1.5, "large_sum": 1.3, "return": 1.3, "recall_first": 1.5}
+"""Kinds that take more practice than people's talk alone would give, and how much more."""
+
 
 def subjects_of(probes: Sequence[ProbedTask], split: str, known: bool) -> list[Subject]:
     """Entities of a split with the facts that the base model knows, or with those that it does not. For training it
@@ -57,6 +60,7 @@ def topics_of(
         lambda name, arguments: run_tool(name, arguments).text,
         vague=subjects_of(probes, split, known=False),
         search=lambda query: [source.passage for source in index.search(query)],
+        often=HARD,
     )
 
 
