@@ -76,7 +76,8 @@ def make_world(folder: Path, right: float = 0.5) -> dict[str, Path]:
     tokenizer = OurTokenizer.load(paths["policy"])
     stream = [i for _ in range(40) for i in [tokenizer.bos, *tokenizer.encode("some text")]]
     np.array(stream, dtype=np.uint16).tofile(paths["tokens"] / "train.bin")
-    (paths["tokens"] / "meta.json").write_text(json.dumps({"dtype": "uint16"}))
+    np.save(paths["tokens"] / "train.idx.npy", np.flatnonzero(np.array(stream) == tokenizer.bos))
+    (paths["tokens"] / "meta.json").write_text(json.dumps({"dtype": "uint16", "vocab_size": tokenizer.vocab_size}))
 
     model = Transformer(toy_config(tokenizer.vocab_size))
     replay = make_replay(paths, tokenizer, conversations=16)
