@@ -89,8 +89,8 @@ def evaluate(
     for name, folder in (("base", base), ("sft", sft), ("reasoner", reasoner), ("chat", chat)):
         model, tokenizer = load_model(folder, one_device(machine)), Tokenizer.load(folder)
         examinee = suite.Examinee(name, model, tokenizer, exam)
-        metrics[name], rows = suite.examine(examinee)
         examinee.tools = with_search(index)
+        metrics[name], rows = suite.examine(examinee)
         played = dialogues.play(scripts, examinee.converse)
         metrics[name] |= dialogues.summarize(played)
         found, looked_up = examine_search(examinee.answers, exam.probes, search)
