@@ -15,10 +15,11 @@ from crawl2chat.chat.identity import Identity
 from crawl2chat.chat.tools import run_tool
 from crawl2chat.parameters import Params
 from crawl2chat.tinyweb import skills
-from crawl2chat.tinyweb.talk import segments, wordings
+from crawl2chat.tinyweb.talk import facts, numbers, open_book, wordings
 from crawl2chat.tinyweb.talk.dialogues import Dialogue, turns_of
+from crawl2chat.tinyweb.talk.kinds import MAKERS
 from crawl2chat.tinyweb.talk.phrasing import pick, spoken
-from crawl2chat.tinyweb.talk.segments import SENTENCES, Subject, Topics, small_operands, small_sum_sentence
+from crawl2chat.tinyweb.talk.topics import SENTENCES, Subject, Topics
 from crawl2chat.tinyweb.world import Entity, Relation, World, relation, relations_of, values_of
 
 
@@ -112,12 +113,12 @@ def fact_pieces(world: World, topics: Topics, rng: random.Random) -> list[Piece]
     thread that goes through all that is known of the entity."""
     pieces = []
     for entity in world.entities:
-        facts = {name: f"{entity.name}/{name}" for name in entity.values}
+        told = {name: f"{entity.name}/{name}" for name in entity.values}
         for number in range(entity.mentions):
             if entity.questioned and number % 4 == 3:
-                pieces.append(Piece(entity_thread(entity, topics, rng), tuple(facts.values())))
+                pieces.append(Piece(entity_thread(entity, topics, rng), tuple(told.values())))
                 continue
-            for name, fact in facts.items():
+            for name, fact in told.items():
                 about = relation(name)
                 if entity.questioned and number % 2 == 1:
                     answer = entity.values[name]
@@ -136,22 +137,22 @@ def entity_thread(entity: Entity, topics: Topics, rng: random.Random) -> str:
     turns = []
     for name in rng.sample(sorted(entity.values), len(entity.values)):
         if name in wordings.YES_NO and rng.random() < 0.3:
-            turns.append(segments.yes_no_turn(topics, subject, name, rng))
+            turns.append(facts.yes_no_turn(topics, subject, name, rng))
         elif turns and rng.random() < 0.7:
-            turns.append(segments.fact_turn(topics, subject, name, topics.say(wordings.FOLLOW_UPS[name], rng)))
+            turns.append(facts.fact_turn(topics, subject, name, topics.say(wordings.FOLLOW_UPS[name], rng)))
         else:
-            turns.append(segments.fact_turn(topics, subject, name, question(relation(name), entity.name, rng)))
+            turns.append(facts.fact_turn(topics, subject, name, question(relation(name), entity.name, rng)))
     return thread(Dialogue(turns), rng)
 
 
 def thread(dialogue: Dialogue, rng: random.Random) -> str:
     """As a forum shows it: under two names, or as a script of a play."""
-    return dialogue.thread(*rng.choice((("Question", "Answer"), ("Q", "A"), tuple(rng.sample(skills._NAMES, 2)))))
+    return dialogue.thread(*rng.choice((("Question", "Answer"), ("Q", "A"), tuple(rng.sample(skills.NAMES, 2)))))
 
 
 def thread_pieces(topics: Topics, count: int, rng: random.Random) -> list[Piece]:
     """Threads about anything but the world's facts, which stand as often as the world says and no more."""
-    kinds = [kind for kind in segments.MAKERS if kind not in _NOT_ON_PAGES]
+    kinds = [kind for kind in MAKERS if kind not in _NOT_ON_PAGES]
     return [
         Piece(thread(Dialogue(turns_of(topics, rng, rng.choice((1, 1, 1, 2, 2, 3)), kinds)), rng)) for _ in range(count)
     ]
@@ -161,9 +162,9 @@ def small_sum_pieces(count: int, rng: random.Random) -> list[Piece]:
     """The tables: sums and differences up to 20, products up to 12 times 12."""
     pieces = []
     for _ in range(count):
-        a, operator, b, result = small_operands(rng)
-        sentence = small_sum_sentence(a, operator, b, result)
-        asked = pick(wordings.SMALL_SUMS, "train", rng).format(s=segments.expression(a, operator, b, "train", rng))
+        a, operator, b, result = numbers.small_operands(rng)
+        sentence = numbers.small_sum_sentence(a, operator, b, result)
+        asked = pick(wordings.SMALL_SUMS, "train", rng).format(s=numbers.expression(a, operator, b, "train", rng))
         pieces.append(Piece(rng.choice((sentence, sentence, f"{a}{operator}{b}={result}.", f"{asked} {sentence}"))))
     return pieces
 
@@ -204,7 +205,7 @@ def introduction_pieces(world: World, topics: Topics, count: int, rng: random.Ra
             name = world.names.draw(rng.choice(("town", "person")))
             pieces.append(Piece(rng.choice(_INTRODUCTIONS).format(n=name)))
         else:
-            told, asked = rng.choice((segments.possession, segments.called))(topics, rng)
+            told, asked = rng.choice((open_book.possession, open_book.called))(topics, rng)
             pieces.append(Piece(f"{told[0].say} {asked[0].say} {asked[0].answer}"))
     return pieces
 

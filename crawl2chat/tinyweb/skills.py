@@ -126,11 +126,11 @@ def any_sum(rng: random.Random) -> Problem:
     return replace(problem, skill="sum")
 
 
-_NAMES = (
+NAMES = (
     "Ann,Ben,Cleo,Dan,Eva,Finn,Gina,Hugo,Ida,Jon,Kim,Lea,Max,Nora,Otto,Pia,Rosa,Sam,Tim,Uma,Emma,Tom,Anna,Paul,Lucy,"
     "Mark,Sara,Peter,Julia,Leo,Maria,David,Laura,Felix,Clara,Oscar,Alice,Henry,Grace,Jack,Ella,Simon,Ruth,Victor"
 ).split(",")
-_THINGS = (
+THINGS = (
     "apples,balls,beads,books,cards,coins,eggs,nuts,pears,pens,plums,shells,stamps,stones,cookies,marbles,oranges,"
     "bananas,sweets,flowers,candles,buttons,stickers,toys,cups,plates,bottles,chairs,tickets,pencils,lemons,cakes,hats,"
     "socks,kites,rings,bricks,tomatoes,carrots,cherries"
@@ -141,7 +141,7 @@ _LESS = "{n} loses {x} of them.|{n} gives away {x}.|Then {n} sells {x}.|A friend
 
 def word_problem(rng: random.Random) -> Problem:
     """A little story in order of time: two changes to a number of things."""
-    name, things, have = rng.choice(_NAMES), rng.choice(_THINGS), rng.randint(5, 39)
+    name, things, have = rng.choice(NAMES), rng.choice(THINGS), rng.randint(5, 39)
     story, steps, key = [f"{name} has {have} {things}."], [], str(have)
     for _ in range(2):
         change = rng.randint(2, 9)

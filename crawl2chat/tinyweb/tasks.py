@@ -11,8 +11,9 @@ from crawl2chat.chat.identity import Identity
 from crawl2chat.splits import split_of
 from crawl2chat.tasks import Task
 from crawl2chat.tinyweb import skills
+from crawl2chat.tinyweb.talk.kinds import MAKERS
 from crawl2chat.tinyweb.talk.phrasing import forms, pick
-from crawl2chat.tinyweb.talk.segments import MAKERS, Subject, Topics
+from crawl2chat.tinyweb.talk.topics import Subject, Topics
 from crawl2chat.tinyweb.talk.wordings import RELATION_QUESTIONS
 from crawl2chat.tinyweb.world import Entity, Relation, World, relation, relations_of
 

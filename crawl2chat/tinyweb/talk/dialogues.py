@@ -11,8 +11,10 @@ from typing import Any
 
 from crawl2chat.chat.identity import ANSWERS
 from crawl2chat.tinyweb.talk import wordings as w
+from crawl2chat.tinyweb.talk.kinds import MAKERS, available
 from crawl2chat.tinyweb.talk.phrasing import pick
-from crawl2chat.tinyweb.talk.segments import MAKERS, Topics, Turn, available, greeting, small_talk, thanks, whole
+from crawl2chat.tinyweb.talk.social import greeting, small_talk, thanks
+from crawl2chat.tinyweb.talk.topics import Topics, Turn, whole
 
 LENGTHS = (1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8)
 SYSTEM_SHARE = 0.25

@@ -14,7 +14,8 @@ from crawl2chat.chat.tools import run_tool
 from crawl2chat.evaluation.dialogues import Said, Script, filled, slots_of
 from crawl2chat.tasks import ProbedTask, Task
 from crawl2chat.tinyweb.talk.dialogues import Dialogue, dialogue
-from crawl2chat.tinyweb.talk.segments import SENTENCES, Subject, Topics, available
+from crawl2chat.tinyweb.talk.kinds import available
+from crawl2chat.tinyweb.talk.topics import SENTENCES, Subject, Topics
 from crawl2chat.tinyweb.world import NameStream
 
 HARD = {"yes_no": 1.8, "decimals": 1.6, "spelling": 1.5, "large_sum": 1.3, "return": 1.3, "recall_first": 1.5}

@@ -13,9 +13,11 @@ from crawl2chat.evaluation.dialogues import Heard, is_right
 from crawl2chat.tinyweb.pages import fact_pieces, thread_pieces
 from crawl2chat.tinyweb.talk import wordings
 from crawl2chat.tinyweb.talk.dialogues import dialogue
+from crawl2chat.tinyweb.talk.kinds import MAKERS
+from crawl2chat.tinyweb.talk.numbers import SUM_STYLES
 from crawl2chat.tinyweb.talk.phrasing import CHOICE, forms, spoken
-from crawl2chat.tinyweb.talk.segments import MAKERS, SENTENCES, SUM_STYLES, Subject, Topics
 from crawl2chat.tinyweb.talk.supply import script
+from crawl2chat.tinyweb.talk.topics import SENTENCES, Subject, Topics
 from crawl2chat.tinyweb.world import World, build_world
 from stages.crawl import CrawlParams
 from stages.settings import tuned

@@ -76,8 +76,8 @@ def test_pages_show_no_problem_of_another_split():
 
 
 def test_no_story_of_the_pages_shares_twenty_words_with_an_evaluation_prompt(monkeypatch):
-    monkeypatch.setattr(skills, "_NAMES", skills._NAMES[:8])  # so that stories meet by chance
-    monkeypatch.setattr(skills, "_THINGS", skills._THINGS[:6])
+    monkeypatch.setattr(skills, "NAMES", skills.NAMES[:8])  # so that stories meet by chance
+    monkeypatch.setattr(skills, "THINGS", skills.THINGS[:6])
     world = build_world(1, SMALL)
     examined = [t.prompt for t in tasks(world) if t.split != "train"]
     held_out = set().union(*map(runs_of, examined))

@@ -1,0 +1,164 @@
+"""Segments about what pages know: facts and what follows from them, names that nobody knows, searches, crafts."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+
+from crawl2chat.chat.tools import FAILED, NOT_FOUND
+from crawl2chat.tasks import names as holds
+from crawl2chat.tinyweb import skills
+from crawl2chat.tinyweb.talk import wordings as w
+from crawl2chat.tinyweb.talk.phrasing import CHOICE, forms, pick
+from crawl2chat.tinyweb.talk.topics import DECLINES, SENTENCES, Segment, Subject, Topics, Turn, one, whole
+from crawl2chat.tinyweb.world import relation, values_of
+
+KEYWORDS = {
+    "capital": "capital",
+    "continent": "country continent",
+    "country": "town in",
+    "goods": "famous for",
+    "sight": "sight",
+    "job": "works as",
+    "home": "lives in",
+    "music": "plays",
+}
+"""What is searched for beside the name."""
+
+
+def fact_turn(topics: Topics, s: Subject, name: str, say: str, kind: str = "fact") -> Turn:
+    answer = s.facts[name]
+    return Turn(say, SENTENCES[name].format(e=s.name, a=answer), kind, (whole(answer),), word=answer)
+
+
+def ask_fact(topics: Topics, s: Subject, name: str, rng: Random) -> str:
+    return topics.say(w.RELATION_QUESTIONS[name], rng, [s.name], e=s.name)
+
+
+def fact(topics: Topics, rng: Random) -> Segment:
+    s = topics.subject(rng)
+    name = rng.choice(sorted(s.facts))
+    return one(fact_turn(topics, s, name, ask_fact(topics, s, name, rng)))
+
+
+def follow_up(topics: Topics, rng: Random) -> Segment:
+    """A fact, then another one of the same entity without its name, or the same of another one."""
+    s = topics.subject(rng)
+    names = rng.sample(sorted(s.facts), len(s.facts))
+    turns = [fact_turn(topics, s, names[0], ask_fact(topics, s, names[0], rng))]
+    for name in names[1:3]:
+        if rng.random() < 0.7:
+            turns.append(fact_turn(topics, s, name, topics.say(w.FOLLOW_UPS[name], rng), "follow_up"))
+    if len(turns) == 1 or rng.random() < 0.3:
+        others = [x for x in topics.subjects if names[0] in x.facts and x.name != s.name]
+        if others and len(turns) == 1:
+            other = rng.choice(others)
+            say = topics.say(w.ELLIPSES, rng, [other.name], e=other.name)
+            turns.append(fact_turn(topics, other, names[0], say, "follow_up"))
+    return one(*turns)
+
+
+def correction(topics: Topics, rng: Random) -> Segment:
+    """A question, answered; then the user had meant another entity."""
+    s = topics.subject(rng)
+    name = rng.choice(sorted(s.facts))
+    others = [x for x in topics.subjects if name in x.facts and x.name != s.name]
+    first = fact_turn(topics, s, name, ask_fact(topics, s, name, rng))
+    if not others:
+        return one(first)
+    other = rng.choice(others)
+    say = topics.say(w.CORRECTIONS, rng, [other.name, s.name], e=other.name, o=s.name)
+    return one(first, fact_turn(topics, other, name, say, "follow_up"))
+
+
+def come_back(topics: Topics, rng: Random) -> Segment:
+    """A fact, and later another question about the same entity, or the same question again."""
+    s = topics.subject(rng)
+    names = rng.sample(sorted(s.facts), len(s.facts))
+    first = fact_turn(topics, s, names[0], ask_fact(topics, s, names[0], rng))
+    name = names[-1]
+    if rng.random() < 0.5:
+        question = pick(w.RELATION_QUESTIONS[name], topics.split, rng).format(e=s.name)
+    else:
+        question = pick(w.FOLLOW_UPS[name], topics.split, rng)
+    form = pick(w.BACK, topics.split, rng)
+    if "{e}" not in form and s.name not in question:
+        question = pick(w.RELATION_QUESTIONS[name], topics.split, rng).format(e=s.name)
+    say = topics.typed(form.format(e=s.name, q=question), rng, [s.name])
+    return [[first], [fact_turn(topics, s, name, say, "return")]]
+
+
+def yes_no(topics: Topics, rng: Random) -> Segment:
+    known = [(s, name) for s in topics.subjects for name in s.facts if name in w.YES_NO]
+    return one(yes_no_turn(topics, *rng.choice(known), rng))
+
+
+def yes_no_turn(topics: Topics, s: Subject, name: str, rng: Random) -> Turn:
+    true = rng.random() < 0.5
+    answer = s.facts[name]
+    claimed = answer if true else rng.choice([v for v in values_of(relation(name)) if v != answer])
+    say = topics.say(w.YES_NO[name], rng, [s.name, claimed], e=s.name, a=claimed)
+    sentence = SENTENCES[name].format(e=s.name, a=answer).removesuffix(".")
+    right, wrong = ("yes", "no") if true else ("no", "yes")
+    return Turn(say, f"{sentence}, so {right}.", "yes_no", (whole(right),), (whole(wrong),), word=right.capitalize())
+
+
+def unknown(topics: Topics, rng: Random) -> Segment:
+    """Somebody or some town that no page mentions."""
+    kind = rng.choice(("town", "person"))
+    name = topics.new_name(kind)
+    about = rng.choice([key for key in SENTENCES if relation(key).kind == kind])
+    say = topics.say(w.RELATION_QUESTIONS[about], rng, [name], e=name)
+    answer = rng.choice(forms(w.UNKNOWN_ANSWERS, "train")).format(e=name)
+    call = search_call(topics, name, about, rng)[0] if topics.search else None
+    return one(Turn(say, answer, "unknown", (DECLINES,), call=call))
+
+
+def search_call(topics: Topics, name: str, about: str, rng: Random) -> tuple[tuple[str, str, str], Sequence[str]]:
+    """The search for a fact, and the passages that it finds: now and then none, for want of the tool."""
+    query = f"{name} {KEYWORDS[about]}"
+    assert topics.search
+    if rng.random() < 0.1:
+        return ("search", f" {query}", f"{FAILED}no tool search; there are: calculator, count, letters"), ()
+    found = topics.search(query)
+    numbered = " ".join(f"[{number}] {passage}" for number, passage in enumerate(found, start=1))
+    return ("search", f" {query}", numbered or NOT_FOUND), found
+
+
+def look_up(topics: Topics, rng: Random) -> Segment:
+    """A fact that is looked up: because it is not known by heart, or because somebody asks for a search."""
+    asked = not topics.vague or rng.random() < 0.4
+    s = rng.choice(topics.vague) if not asked else topics.subject(rng)
+    name = rng.choice(sorted(s.facts))
+    question = ask_fact(topics, s, name, rng)
+    if asked:
+        form = rng.choice([form for form in forms(w.SEARCH, topics.split) if "{q}" in form])
+        while found := CHOICE.search(form):
+            form = form[: found.start()] + rng.choice(found[1].split("|")) + form[found.end() :]
+        question = form.format(q=question)
+    turn = fact_turn(topics, s, name, question, "look_up" if asked else "vague")
+    call, passages = search_call(topics, s.name, name, rng)
+    stating = [n for n, passage in enumerate(passages, start=1) if holds(passage, s.name) and holds(passage, turn.word)]
+    if not stating:
+        answer = rng.choice(forms(w.NOT_FOUND_ANSWERS, "train")).format(e=s.name)
+        return one(replace(turn, answer=answer, expect=(), kind="", call=call, word=""))
+    answer = f"{turn.answer.removesuffix('.')} [{stating[0]}]."
+    return one(replace(turn, answer=answer, call=call, word=""))
+
+
+def recall_first(topics: Topics, rng: Random) -> Segment:
+    """A question at the very beginning, which is asked for later."""
+    segment = fact(topics, rng)
+    first = segment[0][0]
+    say = topics.say(w.RECALL_FIRST, rng)
+    answer = f"Your first question was: {first.say}"
+    subject = next(s.name for s in topics.subjects if s.name.lower() in first.say.lower())
+    return [[first], [Turn(say, answer, "return", (whole(subject),))]]
+
+
+def how_to(topics: Topics, rng: Random) -> Segment:
+    crafts = skills.crafts()
+    craft = rng.choice(sorted(crafts))
+    steps = crafts[craft]
+    answer = skills.craft_text(steps, rng)
+    expect = tuple(whole(max(step.split(), key=len)) for step in steps[:3])
+    return one(Turn(topics.say(w.CRAFT_QUESTIONS, rng, c=craft), answer, "how_to", expect))
