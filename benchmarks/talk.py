@@ -1,6 +1,6 @@
 """What makes conversation work? The same fine-tuning without one of its parts, under the same exam.
 
-    python -m benchmarks.talk [--wordings dev]
+    python -m benchmarks.talk [--wordings dev] [--steps 400]
 
 In: a finished run (`dvc repro`). Each control makes its conversations (all of them; only first exchanges; in few
 wordings; without talk), fine-tunes the base model of the run on them for as many steps, and plays the exam. Out: a
@@ -133,11 +133,12 @@ def examine(model: Path, wordings: str, seed: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.talk", description=__doc__.split("\n")[0])
     parser.add_argument("--wordings", choices=("dev", "test"), default="test")
+    parser.add_argument("--steps", type=int, help="of fine-tuning; by default one pass over all conversations")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     logs.configure()
     found: dict[str, dict[str, Any]] = {}
-    steps = None
+    steps = options.steps
     with tempfile.TemporaryDirectory() as folder:
         for name in CONTROLS:
             place = Path(folder) / name.replace(" ", "-")
