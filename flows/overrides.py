@@ -40,12 +40,15 @@ def nested(flat: dict[str, Any]) -> dict[str, Any]:
 
 def read_settings(settings: list[str]) -> dict[str, Any]:
     """["pretrain.depth=4"] → {"pretrain.depth": 4}; values are YAML."""
-    from ruamel.yaml import YAML
+    from ruamel.yaml import YAML, YAMLError
 
     values = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or not key:
             raise UserError(f"{setting!r} is not a setting; write KEY=VALUE, such as pretrain.depth=4.")
-        values[key] = YAML(typ="safe").load(value)
+        try:
+            values[key] = YAML(typ="safe").load(value)
+        except YAMLError:
+            raise UserError(f"{setting!r}: the value is not YAML; lists are [a, b], sections {{a: 1}}.") from None
     return values

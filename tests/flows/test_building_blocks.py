@@ -46,6 +46,8 @@ def test_overlays_keep_comments_and_what_they_do_not_name(toys: Path) -> None:
         overlay(toys / "params.yaml", {"secnd": {}})
     with pytest.raises(UserError, match="'steps' is not a setting; write KEY=VALUE"):
         read_settings(["steps"])
+    with pytest.raises(UserError, match="the value is not YAML"):
+        read_settings(["conversations.skills={sum:50"])
 
 
 def test_a_change_of_the_identity_reaches_both_stages_that_share_it(tmp_path: Path) -> None:
