@@ -5,6 +5,7 @@ plots and the report. Nothing asked here was trained on: facts are split by enti
 """
 
 import csv
+import logging
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,8 @@ from crawl2chat.chat.identity import Identity
 from crawl2chat.machine import Machine
 from crawl2chat.parameters import Params
 from crawl2chat.tracking import Tracker
+
+logger = logging.getLogger(__name__)
 
 
 class EvaluateParams(Params):
@@ -80,7 +83,12 @@ def evaluate(
     search = Index(index)
     topics = supply.topics_of(exam.probes, all_tasks, params.who, search, params.wordings, seed)
     scripts = supply.scripts(topics, params.dialogues, seed)
-    scripts += supply.fill_slots(dialogues.read_scripts(strangers), topics, seed)
+    written = dialogues.read_scripts(strangers)
+    people = supply.fill_slots(written, topics, seed)
+    if len(people) < len(written):
+        left_out = len(written) - len(people)
+        logger.warning(f"{left_out} of {len(written)} dialogues in {strangers} are left out: nothing fits their slots.")
+    tools = with_search(index)
     metrics: dict = {}
     talks: list[dict] = []
     searches: list[dict] = []
@@ -89,9 +97,9 @@ def evaluate(
     for name, folder in (("base", base), ("sft", sft), ("reasoner", reasoner), ("chat", chat)):
         model, tokenizer = load_model(folder, one_device(machine)), Tokenizer.load(folder)
         examinee = suite.Examinee(name, model, tokenizer, exam)
-        examinee.tools = with_search(index)
+        examinee.tools = tools
         metrics[name], rows = suite.examine(examinee)
-        played = dialogues.play(scripts, examinee.converse)
+        played = dialogues.play(scripts + people, examinee.converse)
         metrics[name] |= dialogues.summarize(played)
         found, looked_up = examine_search(examinee.answers, exam.probes, search)
         metrics[name] |= found

@@ -7,7 +7,7 @@ them, shares by kind. An answer is right if it holds what it must, nothing it mu
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,14 +118,10 @@ def with_patterns(script: Script, patterns: Mapping[str, str], file: str) -> Scr
         return found
 
     turns = [
-        replace_turn(turn, expect=tuple(map(resolve, turn.expect)), reject=tuple(map(resolve, turn.reject)))
+        replace(turn, expect=tuple(map(resolve, turn.expect)), reject=tuple(map(resolve, turn.reject)))
         for turn in script.turns
     ]
     return Script(script.id, tuple(turns), script.system, script.source)
-
-
-def replace_turn(turn: Said, **changes: Any) -> Said:
-    return Said(**{**vars(turn), **changes})
 
 
 def slots_of(script: Script) -> set[str]:
@@ -146,7 +142,7 @@ def filled(script: Script, values: Mapping[str, str]) -> Script:
         return SLOT.sub(lambda match: re.escape(values[match[1]]) if match[1] in values else match[0], text)
 
     turns = [
-        replace_turn(
+        replace(
             turn,
             say=plain(turn.say),
             expect=tuple(map(escaped, turn.expect)),

@@ -8,7 +8,7 @@ from crawl2chat.chat.tools import FAILED, NOT_FOUND
 from crawl2chat.tasks import names as holds
 from crawl2chat.tinyweb import skills
 from crawl2chat.tinyweb.talk import wordings as w
-from crawl2chat.tinyweb.talk.phrasing import CHOICE, forms, pick
+from crawl2chat.tinyweb.talk.phrasing import decided, forms, pick
 from crawl2chat.tinyweb.talk.topics import DECLINES, SENTENCES, Segment, Subject, Topics, Turn, one, whole
 from crawl2chat.tinyweb.world import relation, values_of
 
@@ -132,9 +132,7 @@ def look_up(topics: Topics, rng: Random) -> Segment:
     question = ask_fact(topics, s, name, rng)
     if asked:
         form = rng.choice([form for form in forms(w.SEARCH, topics.split) if "{q}" in form])
-        while found := CHOICE.search(form):
-            form = form[: found.start()] + rng.choice(found[1].split("|")) + form[found.end() :]
-        question = form.format(q=question)
+        question = decided(form, rng).format(q=question)
     turn = fact_turn(topics, s, name, question, "look_up" if asked else "vague")
     call, passages = search_call(topics, s.name, name, rng)
     stating = [n for n, passage in enumerate(passages, start=1) if holds(passage, s.name) and holds(passage, turn.word)]

@@ -154,7 +154,6 @@ def word_problem(topics: Topics, rng: Random) -> Segment:
 
 def decimals(topics: Topics, rng: Random) -> Segment:
     first = rng.randint(0, 20)
-    a, b = first + 0.0, first + 0.0
     texts = ["", ""]
     while not texts[0] or float(texts[0]) == float(texts[1]):
         wholes = (first, first) if rng.random() < 0.8 else (first, first + rng.randint(0, 2))

@@ -34,10 +34,14 @@ def forms(block: str, split: str) -> tuple[str, ...]:
 
 def pick(block: str, split: str, rng: Random) -> str:
     """One form of a split, its alternatives decided."""
-    text = rng.choice(forms(block, split))
-    while found := CHOICE.search(text):
-        text = text[: found.start()] + rng.choice(found[1].split("|")) + text[found.end() :]
-    return text
+    return decided(rng.choice(forms(block, split)), rng)
+
+
+def decided(form: str, rng: Random) -> str:
+    """A form with one of each of its alternatives."""
+    while found := CHOICE.search(form):
+        form = form[: found.start()] + rng.choice(found[1].split("|")) + form[found.end() :]
+    return form
 
 
 def spoken(text: str, rng: Random, keep: tuple[str, ...] = ()) -> str:
