@@ -18,6 +18,12 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from crawl2chat.errors import UserError
 from crawl2chat.jsonl import numbered_rows
 
+NUMBER_WORDS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty"
+).split()
+TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
@@ -153,6 +159,19 @@ def last_number(text: str) -> str | None:
     """The last number of a text without thousands separators or a trailing full stop: `so 1,060.` gives `1060`."""
     found = re.findall(r"-?\d[\d,]*(?:\.\d+)?", text)
     return found[-1].replace(",", "") if found else None
+
+
+def with_digits(text: str) -> str:
+    """Number words up to ninety-nine as digits."""
+    units = "|".join(sorted(NUMBER_WORDS, key=len, reverse=True))
+    tens = "|".join(TENS)
+    found = re.compile(rf"\b(?:({tens})(?:[- ]({units}))?|({units}))\b", re.IGNORECASE)
+    return found.sub(lambda match: _number(match[1], match[2] or match[3]), text)
+
+
+def _number(ten: str | None, unit: str | None) -> str:
+    value = (TENS.index(ten.lower()) + 2) * 10 if ten else 0
+    return str(value + (NUMBER_WORDS.index(unit.lower()) if unit else 0))
 
 
 def names(answer: str, thing: str) -> bool:

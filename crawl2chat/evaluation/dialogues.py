@@ -16,13 +16,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from crawl2chat.chat.loop import without_markers
 from crawl2chat.errors import UserError
 from crawl2chat.evaluation.statistics import accuracy
-from crawl2chat.tasks import equal_numbers, is_refusal, last_number
+from crawl2chat.tasks import equal_numbers, is_refusal, last_number, with_digits
 
-NUMBER_WORDS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty"
-).split()
-TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 PAGE_MARKS = re.compile(r"\b(Question|Answer|Quiz|Solution|Calculator|Result|Q|A):")
 LONGEST = 60
 """Words of an answer, above which it has gone on into something else; steps of a craft take about 35."""
@@ -203,20 +198,6 @@ def is_right(said: Said, heard: Heard) -> bool:
 def runs_on(heard: Heard) -> bool:
     """Whether an answer goes on into something else: it never ends, shows marks of a page, or is far too long."""
     return not heard.finished or bool(PAGE_MARKS.search(heard.text)) or len(heard.text.split()) > LONGEST
-
-
-def with_digits(text: str) -> str:
-    """Number words up to ninety-nine as digits."""
-
-    units = "|".join(sorted(NUMBER_WORDS, key=len, reverse=True))
-    tens = "|".join(TENS)
-    found = re.compile(rf"\b(?:({tens})(?:[- ]({units}))?|({units}))\b", re.IGNORECASE)
-    return found.sub(lambda match: _number(match[1], match[2] or match[3]), text)
-
-
-def _number(ten: str | None, unit: str | None) -> str:
-    value = (TENS.index(ten.lower()) + 2) * 10 if ten else 0
-    return str(value + (NUMBER_WORDS.index(unit.lower()) if unit else 0))
 
 
 def summarize(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from crawl2chat.chat.identity import Identity
 from crawl2chat.chat.tools import run_tool
 from crawl2chat.parameters import Params
 from crawl2chat.tinyweb import skills
-from crawl2chat.tinyweb.talk import facts, numbers, open_book, wordings
+from crawl2chat.tinyweb.talk import facts, numbers, open_book
 from crawl2chat.tinyweb.talk.dialogues import Dialogue, turns_of
 from crawl2chat.tinyweb.talk.kinds import MAKERS
 from crawl2chat.tinyweb.talk.phrasing import pick, spoken
@@ -104,7 +104,7 @@ def ask(question: str, answer: str, rng: random.Random) -> str:
 
 def question(about: Relation, name: str, rng: random.Random) -> str:
     """A question for a fact as somebody types it."""
-    text = pick(wordings.RELATION_QUESTIONS[about.name], "train", rng).format(e=name)
+    text = pick(f"facts {about.name}", "train", rng).format(e=name)
     return spoken(text, rng, (name,)) if rng.random() < 0.5 else text
 
 
@@ -136,12 +136,12 @@ def entity_thread(entity: Entity, topics: Topics, rng: random.Random) -> str:
     subject = Subject(entity.name, entity.kind, entity.values)
     turns = []
     for name in rng.sample(sorted(entity.values), len(entity.values)):
-        if name in wordings.YES_NO and rng.random() < 0.3:
+        if rng.random() < 0.3:
             turns.append(facts.yes_no_turn(topics, subject, name, rng))
         elif turns and rng.random() < 0.7:
-            turns.append(facts.fact_turn(topics, subject, name, topics.say(wordings.FOLLOW_UPS[name], rng)))
+            turns.append(facts.fact_turn(subject, name, topics.say(f"follow ups {name}", rng)))
         else:
-            turns.append(facts.fact_turn(topics, subject, name, question(relation(name), entity.name, rng)))
+            turns.append(facts.fact_turn(subject, name, question(relation(name), entity.name, rng)))
     return thread(Dialogue(turns), rng)
 
 
@@ -164,7 +164,7 @@ def small_sum_pieces(count: int, rng: random.Random) -> list[Piece]:
     for _ in range(count):
         a, operator, b, result = numbers.small_operands(rng)
         sentence = numbers.small_sum_sentence(a, operator, b, result)
-        asked = pick(wordings.SMALL_SUMS, "train", rng).format(s=numbers.expression(a, operator, b, "train", rng))
+        asked = pick("small sums", "train", rng).format(s=numbers.expression(a, operator, b, "train", rng))
         pieces.append(Piece(rng.choice((sentence, sentence, f"{a}{operator}{b}={result}.", f"{asked} {sentence}"))))
     return pieces
 

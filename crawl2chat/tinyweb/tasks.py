@@ -14,7 +14,6 @@ from crawl2chat.tinyweb import skills
 from crawl2chat.tinyweb.talk.kinds import MAKERS
 from crawl2chat.tinyweb.talk.phrasing import forms, pick
 from crawl2chat.tinyweb.talk.topics import Subject, Topics
-from crawl2chat.tinyweb.talk.wordings import RELATION_QUESTIONS
 from crawl2chat.tinyweb.world import Entity, Relation, World, relation, relations_of
 
 SHARES = {"train": 3000, "dev": 200, "test": 500}
@@ -45,13 +44,12 @@ def question_wordings(entity: Entity, about: Relation) -> dict[str, str]:
     """The same question in a wording of the pages, and in those kept for dev and test; drawn by the entity, not by
     chance."""
     rng = random.Random(zlib.crc32(f"{entity.name}/{about.name}".encode()))
-    block = RELATION_QUESTIONS[about.name]
-    return {split: pick(block, split, rng).format(e=entity.name) for split in ("train", "dev", "test")}
+    return {split: pick(f"facts {about.name}", split, rng).format(e=entity.name) for split in ("train", "dev", "test")}
 
 
 def _plain_forms(about: Relation) -> list[str]:
     """The pages' questions without alternatives."""
-    return [form for form in forms(RELATION_QUESTIONS[about.name], "train") if "|" not in form]
+    return [form for form in forms(f"facts {about.name}", "train") if "|" not in form]
 
 
 def fact_task(entity: Entity, name: str) -> Task:

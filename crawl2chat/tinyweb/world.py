@@ -71,7 +71,7 @@ class Relation:
     """One kind of fact, and the wordings that state it. `{e}` is the entity, `{a}` the answer.
 
     `statements` occur on pages, `unseen_statement` (for cloze probes) never does. How people ask for it stands in
-    `talk/wordings.py`.
+    `talk/wordings/facts.txt`.
     """
 
     name: str

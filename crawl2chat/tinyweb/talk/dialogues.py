@@ -10,7 +10,6 @@ from random import Random
 from typing import Any
 
 from crawl2chat.chat.identity import ANSWERS
-from crawl2chat.tinyweb.talk import wordings as w
 from crawl2chat.tinyweb.talk.kinds import MAKERS, available
 from crawl2chat.tinyweb.talk.phrasing import pick
 from crawl2chat.tinyweb.talk.social import greeting, small_talk, thanks
@@ -107,13 +106,13 @@ def under_system(topics: Topics, rng: Random, length: int) -> Dialogue:
     kind = "system_prompt"
     if draw < 0.35:
         name = topics.new_name("town") if rng.random() < 0.7 else rng.choice(topics.people)
-        system = pick(w.SYSTEM_NAME, topics.split, rng).format(n=name)
+        system = pick("system name", topics.split, rng).format(n=name)
         answer = ANSWERS["name"].format(name=name)
-        who = Turn(topics.say(w.WHO["name"], rng), answer, kind, (whole(name),), (whole(topics.identity.name),))
+        who = Turn(topics.say("who name", rng), answer, kind, (whole(name),), (whole(topics.identity.name),))
         turns = [turn for turn in turns_of(topics, rng, length - 1) if turn.kind != "identity"] if length > 1 else []
         turns.insert(rng.randint(0, len(turns)), who)
     elif draw < 0.5:
-        system = pick(w.SYSTEM_ONE_WORD, topics.split, rng)
+        system = pick("system one word", topics.split, rng)
         found = turns_of(topics, rng, length + 1, ("fact", "fact", "small_sum", "yes_no", "decimals"))
         turns = [
             replace(turn, answer=f"{turn.word}.", kind=kind, expect=(rf"^\W*{whole(turn.word)}\W*$",), number=None)
@@ -122,7 +121,7 @@ def under_system(topics: Topics, rng: Random, length: int) -> Dialogue:
         ]
     elif draw < 0.65:
         suffix = rng.choice(PREFIXES[::4] if topics.split == "test" else PREFIXES)
-        system = pick(w.SYSTEM_SUFFIX, topics.split, rng).format(p=suffix)
+        system = pick("system suffix", topics.split, rng).format(p=suffix)
         turns = [
             replace(
                 turn, answer=f"{turn.answer} {suffix}!", kind=kind, number=None, expect=(rf"{suffix}\W*$",), reject=()
@@ -131,7 +130,7 @@ def under_system(topics: Topics, rng: Random, length: int) -> Dialogue:
         ]
     elif draw < 0.73:
         name = rng.choice(topics.people)
-        system = pick(w.SYSTEM_CALL, topics.split, rng).format(n=name)
+        system = pick("system call", topics.split, rng).format(n=name)
         turns = [
             replace(turn, answer=f"{name}: {turn.answer}", kind=kind, expect=(name, *turn.expect))
             for turn in turns_of(topics, rng, length)
@@ -139,7 +138,7 @@ def under_system(topics: Topics, rng: Random, length: int) -> Dialogue:
     elif draw < 0.86:
         prefix = rng.choice(PREFIXES[::4] if topics.split == "test" else PREFIXES)
         shown = f'"{prefix}"' if rng.random() < 0.2 else prefix
-        system = pick(w.SYSTEM_PREFIX, topics.split, rng).format(p=shown)
+        system = pick("system prefix", topics.split, rng).format(p=shown)
         turns = [
             replace(
                 turn, answer=f"{prefix}! {turn.answer}", kind=kind, expect=(rf"^\W*{prefix}\b", *turn.expect), reject=()
@@ -149,7 +148,7 @@ def under_system(topics: Topics, rng: Random, length: int) -> Dialogue:
     else:
         language = rng.choice(sorted(LANGUAGES))
         hello = LANGUAGES[language]
-        system = pick(w.SYSTEM_LANGUAGE, topics.split, rng).format(l=language)
+        system = pick("system language", topics.split, rng).format(l=language)
         greeted = replace(greeting(topics, rng)[0][0], answer=f"{hello}! How can I help you?", kind=kind)
         rest = [
             replace(turn, answer=f"{hello}! How can I help you?", kind=kind, expect=(whole(hello),))

@@ -7,8 +7,7 @@ from random import Random
 from crawl2chat.chat.tools import FAILED, NOT_FOUND
 from crawl2chat.tasks import names as holds
 from crawl2chat.tinyweb import skills
-from crawl2chat.tinyweb.talk import wordings as w
-from crawl2chat.tinyweb.talk.phrasing import decided, forms, pick
+from crawl2chat.tinyweb.talk.phrasing import answer, pick
 from crawl2chat.tinyweb.talk.topics import DECLINES, SENTENCES, Segment, Subject, Topics, Turn, one, whole
 from crawl2chat.tinyweb.world import relation, values_of
 
@@ -25,35 +24,34 @@ KEYWORDS = {
 """What is searched for beside the name."""
 
 
-def fact_turn(topics: Topics, s: Subject, name: str, say: str, kind: str = "fact") -> Turn:
-    answer = s.facts[name]
-    return Turn(say, SENTENCES[name].format(e=s.name, a=answer), kind, (whole(answer),), word=answer)
+def fact_turn(s: Subject, name: str, say: str, kind: str = "fact") -> Turn:
+    value = s.facts[name]
+    return Turn(say, SENTENCES[name].format(e=s.name, a=value), kind, (whole(value),), word=value)
 
 
 def ask_fact(topics: Topics, s: Subject, name: str, rng: Random) -> str:
-    return topics.say(w.RELATION_QUESTIONS[name], rng, [s.name], e=s.name)
+    return topics.say(f"facts {name}", rng, [s.name], e=s.name)
 
 
 def fact(topics: Topics, rng: Random) -> Segment:
     s = topics.subject(rng)
     name = rng.choice(sorted(s.facts))
-    return one(fact_turn(topics, s, name, ask_fact(topics, s, name, rng)))
+    return one(fact_turn(s, name, ask_fact(topics, s, name, rng)))
 
 
 def follow_up(topics: Topics, rng: Random) -> Segment:
     """A fact, then another one of the same entity without its name, or the same of another one."""
     s = topics.subject(rng)
     names = rng.sample(sorted(s.facts), len(s.facts))
-    turns = [fact_turn(topics, s, names[0], ask_fact(topics, s, names[0], rng))]
+    turns = [fact_turn(s, names[0], ask_fact(topics, s, names[0], rng))]
     for name in names[1:3]:
         if rng.random() < 0.7:
-            turns.append(fact_turn(topics, s, name, topics.say(w.FOLLOW_UPS[name], rng), "follow_up"))
-    if len(turns) == 1 or rng.random() < 0.3:
-        others = [x for x in topics.subjects if names[0] in x.facts and x.name != s.name]
-        if others and len(turns) == 1:
-            other = rng.choice(others)
-            say = topics.say(w.ELLIPSES, rng, [other.name], e=other.name)
-            turns.append(fact_turn(topics, other, names[0], say, "follow_up"))
+            turns.append(fact_turn(s, name, topics.say(f"follow ups {name}", rng), "follow_up"))
+    others = [x for x in topics.subjects if names[0] in x.facts and x.name != s.name]
+    if len(turns) == 1 and others:
+        other = rng.choice(others)
+        say = topics.say("ellipses", rng, [other.name], e=other.name)
+        turns.append(fact_turn(other, names[0], say, "follow_up"))
     return one(*turns)
 
 
@@ -62,44 +60,52 @@ def correction(topics: Topics, rng: Random) -> Segment:
     s = topics.subject(rng)
     name = rng.choice(sorted(s.facts))
     others = [x for x in topics.subjects if name in x.facts and x.name != s.name]
-    first = fact_turn(topics, s, name, ask_fact(topics, s, name, rng))
+    first = fact_turn(s, name, ask_fact(topics, s, name, rng))
     if not others:
         return one(first)
     other = rng.choice(others)
-    say = topics.say(w.CORRECTIONS, rng, [other.name, s.name], e=other.name, o=s.name)
-    return one(first, fact_turn(topics, other, name, say, "follow_up"))
+    say = topics.say("corrections", rng, [other.name, s.name], e=other.name, o=s.name)
+    return one(first, fact_turn(other, name, say, "follow_up"))
 
 
 def come_back(topics: Topics, rng: Random) -> Segment:
     """A fact, and later another question about the same entity, or the same question again."""
     s = topics.subject(rng)
     names = rng.sample(sorted(s.facts), len(s.facts))
-    first = fact_turn(topics, s, names[0], ask_fact(topics, s, names[0], rng))
+    first = fact_turn(s, names[0], ask_fact(topics, s, names[0], rng))
     name = names[-1]
     if rng.random() < 0.5:
-        question = pick(w.RELATION_QUESTIONS[name], topics.split, rng).format(e=s.name)
+        question = pick(f"facts {name}", topics.split, rng).format(e=s.name)
     else:
-        question = pick(w.FOLLOW_UPS[name], topics.split, rng)
-    form = pick(w.BACK, topics.split, rng)
+        question = pick(f"follow ups {name}", topics.split, rng)
+    form = pick("back", topics.split, rng)
     if "{e}" not in form and s.name not in question:
-        question = pick(w.RELATION_QUESTIONS[name], topics.split, rng).format(e=s.name)
+        question = pick(f"facts {name}", topics.split, rng).format(e=s.name)
     say = topics.typed(form.format(e=s.name, q=question), rng, [s.name])
-    return [[first], [fact_turn(topics, s, name, say, "return")]]
+    return [[first], [fact_turn(s, name, say, "return")]]
 
 
 def yes_no(topics: Topics, rng: Random) -> Segment:
-    known = [(s, name) for s in topics.subjects for name in s.facts if name in w.YES_NO]
-    return one(yes_no_turn(topics, *rng.choice(known), rng))
+    s = topics.subject(rng)
+    return one(yes_no_turn(topics, s, rng.choice(sorted(s.facts)), rng))
 
 
 def yes_no_turn(topics: Topics, s: Subject, name: str, rng: Random) -> Turn:
+    """A claim, true or not, and the fact beside it: two words that stand close together are easy to compare."""
     true = rng.random() < 0.5
-    answer = s.facts[name]
-    claimed = answer if true else rng.choice([v for v in values_of(relation(name)) if v != answer])
-    say = topics.say(w.YES_NO[name], rng, [s.name, claimed], e=s.name, a=claimed)
-    sentence = SENTENCES[name].format(e=s.name, a=answer).removesuffix(".")
+    value = s.facts[name]
+    claimed = value if true else rng.choice([v for v in values_of(relation(name)) if v != value])
+    say = topics.say(f"yes or no {name}", rng, [s.name, claimed], e=s.name, a=claimed)
+    sentence = SENTENCES[name].format(e=s.name, a=value).removesuffix(".")
     right, wrong = ("yes", "no") if true else ("no", "yes")
-    return Turn(say, f"{sentence}, so {right}.", "yes_no", (whole(right),), (whole(wrong),), word=right.capitalize())
+    return Turn(
+        say,
+        f"{sentence}, you say {claimed}, so {right}.",
+        "yes_no",
+        (whole(right),),
+        (whole(wrong),),
+        word=right.capitalize(),
+    )
 
 
 def unknown(topics: Topics, rng: Random) -> Segment:
@@ -107,10 +113,9 @@ def unknown(topics: Topics, rng: Random) -> Segment:
     kind = rng.choice(("town", "person"))
     name = topics.new_name(kind)
     about = rng.choice([key for key in SENTENCES if relation(key).kind == kind])
-    say = topics.say(w.RELATION_QUESTIONS[about], rng, [name], e=name)
-    answer = rng.choice(forms(w.UNKNOWN_ANSWERS, "train")).format(e=name)
+    say = topics.say(f"facts {about}", rng, [name], e=name)
     call = search_call(topics, name, about, rng)[0] if topics.search else None
-    return one(Turn(say, answer, "unknown", (DECLINES,), call=call))
+    return one(Turn(say, answer("unknown answers", rng, e=name), "unknown", (DECLINES,), call=call))
 
 
 def search_call(topics: Topics, name: str, about: str, rng: Random) -> tuple[tuple[str, str, str], Sequence[str]]:
@@ -131,32 +136,28 @@ def look_up(topics: Topics, rng: Random) -> Segment:
     name = rng.choice(sorted(s.facts))
     question = ask_fact(topics, s, name, rng)
     if asked:
-        form = rng.choice([form for form in forms(w.SEARCH, topics.split) if "{q}" in form])
-        question = decided(form, rng).format(q=question)
-    turn = fact_turn(topics, s, name, question, "look_up" if asked else "vague")
+        question = pick("search", topics.split, rng).format(q=question)
+    turn = fact_turn(s, name, question, "look_up" if asked else "vague")
     call, passages = search_call(topics, s.name, name, rng)
     stating = [n for n, passage in enumerate(passages, start=1) if holds(passage, s.name) and holds(passage, turn.word)]
     if not stating:
-        answer = rng.choice(forms(w.NOT_FOUND_ANSWERS, "train")).format(e=s.name)
-        return one(replace(turn, answer=answer, expect=(), kind="", call=call, word=""))
-    answer = f"{turn.answer.removesuffix('.')} [{stating[0]}]."
-    return one(replace(turn, answer=answer, call=call, word=""))
+        return one(replace(turn, answer=answer("not found answers", rng), expect=(), kind="", call=call, word=""))
+    return one(replace(turn, answer=f"{turn.answer.removesuffix('.')} [{stating[0]}].", call=call, word=""))
 
 
 def recall_first(topics: Topics, rng: Random) -> Segment:
     """A question at the very beginning, which is asked for later."""
     segment = fact(topics, rng)
     first = segment[0][0]
-    say = topics.say(w.RECALL_FIRST, rng)
-    answer = f"Your first question was: {first.say}"
+    say = topics.say("recall first", rng)
     subject = next(s.name for s in topics.subjects if s.name.lower() in first.say.lower())
-    return [[first], [Turn(say, answer, "return", (whole(subject),))]]
+    return [[first], [Turn(say, f"Your first question was: {first.say}", "return", (whole(subject),))]]
 
 
 def how_to(topics: Topics, rng: Random) -> Segment:
     crafts = skills.crafts()
     craft = rng.choice(sorted(crafts))
     steps = crafts[craft]
-    answer = skills.craft_text(steps, rng)
     expect = tuple(whole(max(step.split(), key=len)) for step in steps[:3])
-    return one(Turn(topics.say(w.CRAFT_QUESTIONS, rng, c=craft), answer, "how_to", expect))
+    say = topics.say("craft questions", rng, c=craft)
+    return one(Turn(say, skills.craft_text(steps, rng), "how_to", expect))

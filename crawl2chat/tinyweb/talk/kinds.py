@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 from random import Random
 
-from crawl2chat.tinyweb.talk import wordings as w
 from crawl2chat.tinyweb.talk.facts import (
     come_back,
     correction,
@@ -47,12 +46,11 @@ MAKERS: dict[str, tuple[Callable[[Topics, Random], Segment], float]] = {
     "open_book": (open_book, 3.0),
 }
 """What people talk about, and how often."""
-ABOUT_FACTS = {"fact", "follow_up", "correction", "return", "recall_first", "look_up"}
+ABOUT_FACTS = {"yes_no", "fact", "follow_up", "correction", "return", "recall_first", "look_up"}
 
 
 def available(topics: Topics, kinds: Iterable[str] = MAKERS) -> list[str]:
     """Those of the kinds for which there is something to talk about: facts that are known, or a search for them."""
     known = {name for subject in topics.subjects for name in subject.facts}
     lacking = set() if known else ABOUT_FACTS
-    lacking = lacking | (set() if topics.search else {"look_up"}) | (set() if known & set(w.YES_NO) else {"yes_no"})
-    return [kind for kind in kinds if kind not in lacking]
+    return [kind for kind in kinds if kind not in lacking and (topics.search or kind != "look_up")]

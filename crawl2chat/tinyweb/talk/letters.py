@@ -4,13 +4,13 @@ import re
 from random import Random
 
 from crawl2chat.tinyweb import skills
-from crawl2chat.tinyweb.talk import wordings as w
+from crawl2chat.tinyweb.talk.phrasing import blocks
 from crawl2chat.tinyweb.talk.topics import Segment, Topics, Turn, one
 
 WORDS = tuple(
     dict.fromkeys(
         word
-        for text in (skills.OPPOSITES, skills.CRAFTS, w.OUTSIDE_THINGS, w.ABILITIES_ANSWER, w.STORIES["price"])
+        for text in (skills.OPPOSITES, skills.CRAFTS, *blocks()["outside things"])
         for word in re.findall(r"(?<![\w{$])[a-z]{3,}(?![\w}])", text)
     )
 )
@@ -54,30 +54,30 @@ def spelling(topics: Topics, rng: Random) -> Segment:
         expect = r"\W{1,3}".join(word)
         return one(
             letters_turn(
-                topics, topics.say(w.SPELL, rng, [word], w=shown), word, f"{word} is spelt {spelt}.", None, expect
+                topics, topics.say("spell", rng, [word], w=shown), word, f"{word} is spelt {spelt}.", None, expect
             )
         )
     if draw < 0.6:
         letter = rng.choice(word) if rng.random() < 0.85 else rng.choice("abcdefghijklmnopqrstuvwxyz")
         n = word.count(letter)
         call = ("count", f" {letter}, {word}", topics.tool("count", f"{letter}, {word}"))
-        say = topics.say(w.COUNT_LETTERS, rng, [word, letter], w=shown, c=letter)
+        say = topics.say("count letters", rng, [word, letter], w=shown, c=letter)
         answer = f"The letter {letter} occurs {n} time{'s' * (n != 1)} in {word}."
         return one(Turn(say, answer, "spelling", number=str(n), call=call, word=str(n)))
     if draw < 0.75:
-        say = topics.say(w.WORD_LENGTH, rng, [word], w=shown)
+        say = topics.say("word length", rng, [word], w=shown)
         return one(letters_turn(topics, say, word, f"{word} has {len(word)} letters.", str(len(word))))
     if draw < 0.88:
         last = rng.random() < 0.5
         say = topics.say(
-            w.END_LETTERS, rng, [word], w=shown, o="last" if last else "first", v="end" if last else "start"
+            "end letters", rng, [word], w=shown, o="last" if last else "first", v="end" if last else "start"
         )
         letter = word[-1] if last else word[0]
         answer = f"The {'last' if last else 'first'} letter of {word} is {letter}."
         return one(letters_turn(topics, say, word, answer, None, rf"\b{letter}\W*$"))
     n = rng.randint(2, 30)
     call = ("count", f" {'.' * n}", topics.tool("count", "." * n))
-    say = topics.say(w.COUNT_DOTS, rng, w="." * n)
+    say = topics.say("count dots", rng, w="." * n)
     if "." * n not in say:
         say = f"How many dots? {'.' * n}" if topics.split == "train" else f"{'.' * n} <- number of dots?"
     return one(Turn(say, f"There are {n} dots.", "spelling", number=str(n), call=call, word=str(n)))

@@ -3,29 +3,18 @@
 import re
 from random import Random
 
+from crawl2chat.tasks import NUMBER_WORDS
 from crawl2chat.tinyweb import skills
-from crawl2chat.tinyweb.talk import wordings as w
 from crawl2chat.tinyweb.talk.phrasing import forms, pick
 from crawl2chat.tinyweb.talk.topics import Segment, Topics, Turn, one
 
-NUMBER_WORDS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty"
-).split()
-SUM_STYLES = {
-    "+": "{a}+{b}|{a} + {b}|{a} plus {b}|{A} plus {B}|{A} and {B}|the sum of {a} and {b}|{a} and {b}|"
-    "~{a} added to {b}|!{A} on top of {B}|!{a} together with {b}",
-    "-": "{a}-{b}|{a} - {b}|{a} minus {b}|{A} minus {B}|{a} take away {b}|{b} from {a}|~{a} less {b}|"
-    "!{A} diminished by {B}|!{a} reduced by {b}",
-    "*": "{a}*{b}|{a} * {b}|{a} times {b}|{A} times {B}|{a} x {b}|{a}x{b}|the product of {a} and {b}|"
-    "{a} × {b}|~{a} multiplied by {b}|!{A} times over {B}|!{a} taken {b} times",
-}
-SUM_STYLES["/"] = (
-    "{a}/{b}|{a} / {b}|{a} divided by {b}|{a} ÷ {b}|{a} : {b}|{a} over {b}|~{a} split by {b}|!{a} shared out by {b}"
-)
-OPERATORS = {"+": "plus", "-": "minus", "*": "times"}
+OPERATORS = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
+NOTATIONS = ("{a}{o}{b}", "{a} {o} {b}", "{a} {word} {b}")
+"""How everybody writes a sum, trainers and examiners alike."""
 LARGEST_FACTOR = 12
 """Products up to 12 × 12 stand in tables; sums and differences up to 20."""
+MORE = ("bigger", "larger", "greater", "higher")
+LESS = ("smaller", "less", "lower")
 
 
 def small_operands(rng: Random) -> tuple[int, str, int, int]:
@@ -43,26 +32,26 @@ def small_sum_sentence(a: int, operator: str, b: int, result: int) -> str:
     return f"{a} {OPERATORS[operator]} {b} is {result}."
 
 
-def expression(a: int, operator: str, b: int, split: str, rng: Random) -> str:
-    style = rng.choice([*forms(SUM_STYLES[operator].replace("|", "\n"), split), *SUM_STYLES[operator].split("|")[:3]])
-    named = {"A": NUMBER_WORDS[a], "B": NUMBER_WORDS[b]} if max(a, b) <= 20 else {"A": a, "B": b}
-    return style.format(a=a, b=b, **named)
+def expression(a: int, operator: str, b: int, split: str, rng: Random, digits: bool = False) -> str:
+    """A sum as people write it: `7*8`, `7 times 8` or, of small numbers and without `digits`, `seven times eight`."""
+    word = OPERATORS[operator]
+    form = rng.choice((*forms(f"sums {word}", split), *NOTATIONS))
+    named = (a, b) if digits or max(a, b) >= len(NUMBER_WORDS) else (NUMBER_WORDS[a], NUMBER_WORDS[b])
+    return form.format(a=a, b=b, A=named[0], B=named[1], o=operator, word=word)
 
 
 def small_sum(topics: Topics, rng: Random) -> Segment:
-    a, operator, b, result = small_operands(rng)
     if rng.random() < 0.25:
-        story = pick(w.SUM_STORIES.replace("|+", "#+").replace("|-", "#-").replace("|*", "#*"), topics.split, rng)
-        text, operator = story.split("#")
+        operator = rng.choice("+-*")
         a, b = rng.randint(2, 12), rng.randint(2, 9)
-        if operator == "-":
-            a = a + b
+        a = a + b if operator == "-" else a
         result = {"+": a + b, "-": a - b, "*": a * b}[operator]
         n, m = rng.sample(list(topics.people), 2)
-        say = topics.typed(text.format(a=a, b=b, n=n, m=m, t=rng.choice(skills.THINGS)), rng, [n, m])
+        block = f"sum stories {OPERATORS[operator]}"
+        say = topics.say(block, rng, [n, m], a=a, b=b, n=n, m=m, t=rng.choice(skills.THINGS))
     else:
-        expressed = expression(a, operator, b, topics.split, rng)
-        say = topics.say(w.SMALL_SUMS, rng, s=expressed)
+        a, operator, b, result = small_operands(rng)
+        say = topics.say("small sums", rng, s=expression(a, operator, b, topics.split, rng))
     return one(Turn(say, small_sum_sentence(a, operator, b, result), "small_sum", number=str(result), word=str(result)))
 
 
@@ -70,10 +59,10 @@ def large_sum(topics: Topics, rng: Random) -> Segment:
     """Sums too large for a table, in columns."""
     problem = next(skills.problems("column_sum", rng, "train" if topics.split == "train" else "test"))
     expressed = worded(problem.question.removeprefix("What is ").removesuffix("?"), topics, rng)
-    question = topics.say(w.LARGE_SUMS, rng, s=expressed)
+    question = topics.say("large sums", rng, s=expressed)
     answer = problem.steps
     if rng.random() < 0.6:
-        question = pick(w.STEPWISE, topics.split, rng).format(q=question)
+        question = pick("stepwise", topics.split, rng).format(q=question)
     return one(Turn(question, answer, "large_sum", number=problem.answer))
 
 
@@ -84,7 +73,7 @@ def calculator(topics: Topics, rng: Random) -> Segment:
         a, b = rng.randint(2, 99), rng.randint(2, 99)
         expressed = rng.choice((f"{a}*{b}", f"{a * b}/{b}", f"{a}+{b}", f"{a * 7}-{b}"))
     result = topics.tool("calculator", expressed)
-    block = w.CALCULATOR if len(expressed) < 8 or rng.random() < 0.6 else w.LARGE_SUMS
+    block = "calculator" if len(expressed) < 8 or rng.random() < 0.6 else "large sums"
     return one(
         Turn(
             topics.say(block, rng, s=worded(expressed, topics, rng)),
@@ -101,55 +90,68 @@ def singular(things: str) -> str:
     return re.sub(r"ies$", "y", things).removesuffix("es" if things.endswith("oes") else "s")
 
 
-def worded(expression: str, topics: Topics, rng: Random) -> str:
+def worded(written: str, topics: Topics, rng: Random) -> str:
     """`4821*37` as people write it: with spaces, with a word for the sign, with a comma in a long number."""
-    a, operator, b = re.fullmatch(r"(\d+)([-+*/])(\d+)", expression).groups()  # type: ignore[union-attr]
     if rng.random() < 0.4:
-        return expression
-    style = rng.choice([*forms(SUM_STYLES[operator].replace("|", "\n"), topics.split), f"{{a}} {operator} {{b}}"])
-    if rng.random() < 0.1:
-        a, b = (f"{int(number):,}" for number in (a, b))
-    return style.format(a=a, b=b, A=a, B=b)
+        return written
+    a, operator, b = re.fullmatch(r"(\d+)([-+*/])(\d+)", written).groups()  # type: ignore[union-attr]
+    text = expression(int(a), operator, int(b), topics.split, rng, digits=True)
+    return re.sub(r"\d{4,}", lambda number: f"{int(number[0]):,}", text) if rng.random() < 0.1 else text
+
+
+STEPS = {
+    "two changes": "a+b, r-c",
+    "price": "b*p, c-r, r/a",
+    "cost": "a*p",
+    "share": "c/b",
+    "change": "c-p",
+    "together": "a+b, a+r",
+    "times": "a*b",
+    "difference": "c-a",
+    "three": "a+b, r+d",
+    "loose": "a*b, r+d",
+    "age": "a+b",
+    "rate": "a*b",
+    "spend": "a*p, c-r",
+}
+"""How each kind of word problem is solved; `r` is the result of the step before."""
+
+
+def amounts(kind: str, rng: Random) -> dict[str, int]:
+    """The numbers of a word problem, such that no result is negative or broken."""
+    a, b, d, p, x = (rng.randint(2, 9) for _ in range(5))
+    if kind in ("two changes", "age"):
+        a = rng.randint(5, 30)
+    if kind == "change":
+        p = rng.randint(2, 18)
+    more = rng.randint(1, 20)
+    c = {
+        "two changes": rng.randint(2, 4),
+        "price": a * x + b * p,
+        "share": b * x,
+        "change": p + more,
+        "difference": a + more,
+        "spend": a * p + more,
+    }
+    return {"a": a, "b": b, "c": c.get(kind, 0), "d": d, "p": p}
 
 
 def word_problem(topics: Topics, rng: Random) -> Segment:
-    kind = rng.choice(sorted(w.STORIES))
+    kind = rng.choice(sorted(STEPS))
     n, m = rng.sample(list(topics.people), 2)
     t, u = rng.sample(skills.THINGS, 2)
-    a, b, p, x = rng.randint(2, 9), rng.randint(2, 9), rng.randint(2, 9), rng.randint(2, 9)
-    slots = {
-        "n": n,
-        "m": m,
-        "t": t,
-        "u": u,
-        "t1": singular(t),
-        "u1": singular(u),
-        "a": a,
-        "b": b,
-        "p": p,
-    }
-    if kind == "two changes":
-        a, c = rng.randint(5, 30), rng.randint(2, 4)
-        slots |= {"a": a, "c": c, "g": rng.choice(("buys", "finds", "gets")), "l": rng.choice(("loses", "sells"))}
-        slots |= {"g1": rng.choice(("buy", "find", "get")), "l1": rng.choice(("lose", "sell"))}
-        steps, result = [f"{a}+{b}={a + b}", f"{a + b}-{c}={a + b - c}"], a + b - c
-    elif kind == "price":
-        slots["c"] = a * x + b * p
-        steps = [f"{b}*{p}={b * p}", f"{slots['c']}-{b * p}={a * x}", f"{a * x}/{a}={x}"]
-        result = x
-    elif kind == "cost":
-        steps, result = [f"{a}*{p}={a * p}"], a * p
-    elif kind == "share":
-        slots["c"] = b * x
-        steps, result = [f"{b * x}/{b}={x}"], x
-    elif kind == "change":
-        p = rng.randint(2, 18)
-        slots |= {"c": (c := p + rng.randint(1, 20)), "p": p}
-        steps, result = [f"{c}-{p}={c - p}"], c - p
-    else:
-        steps, result = [f"{a}+{b}={a + b}", f"{a}+{a + b}={2 * a + b}"], 2 * a + b
-    say = topics.typed(pick(w.STORIES[kind], topics.split, rng).format(**slots), rng, [n, m])
-    return one(Turn(say, ", ".join(steps) + f", so {result}.", "word_problem", number=str(result), word=str(result)))
+    numbers = amounts(kind, rng)
+    gain, loss = rng.choice(("buy", "find", "get")), rng.choice(("lose", "sell"))
+    words = {"n": n, "m": m, "t": t, "u": u, "t1": singular(t), "u1": singular(u)}
+    verbs = {"g": f"{gain}s", "l": f"{loss}s", "g1": gain, "l1": loss}
+    say = topics.say(f"stories {kind}", rng, [n, m], **numbers, **words, **verbs)
+    steps = []
+    for step in STEPS[kind].split(", "):
+        written = re.sub(r"[a-z]", lambda name: str(numbers[name[0]]), step)
+        numbers["r"] = int(topics.tool("calculator", written))
+        steps.append(f"{written}={numbers['r']}")
+    result = str(numbers["r"])
+    return one(Turn(say, f"{', '.join(steps)}, so {result}.", "word_problem", number=result, word=result))
 
 
 def decimals(topics: Topics, rng: Random) -> Segment:
@@ -160,10 +162,10 @@ def decimals(topics: Topics, rng: Random) -> Segment:
         texts = [f"{n}.{rng.randint(1, 9)}" + (str(rng.randint(0, 9)) if rng.random() < 0.5 else "") for n in wholes]
     a, b = texts if rng.random() < 0.5 else texts[::-1]
     more = rng.random() < 0.65
-    word = rng.choice((w.KINDS_OF_MORE if more else w.KINDS_OF_LESS).split("|"))
-    best, other = sorted((a, b), key=float, reverse=more)
-    say = topics.say(w.DECIMALS, rng, a=a, b=b, k=word)
-    answer = f"{digit_by_digit(a, b)}, so {best} is {word} than {other}."
+    word = rng.choice(MORE if more else LESS)
+    best = (max if more else min)(a, b, key=float)
+    say = topics.say("decimals", rng, a=a, b=b, k=word)
+    answer = f"{digit_by_digit(a, b)}, so {best} is {word}."
     return one(Turn(say, answer, "decimals", (rf"(?<![\d.]){re.escape(best)}(?!\d)[^.]*{word}",), word=best))
 
 

@@ -5,9 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
-from crawl2chat.tinyweb.talk import wordings as w
 from crawl2chat.tinyweb.talk.facts import ask_fact, fact_turn
-from crawl2chat.tinyweb.talk.phrasing import forms, pick
+from crawl2chat.tinyweb.talk.phrasing import answer, forms, pick
 from crawl2chat.tinyweb.talk.topics import SENTENCES, Segment, Subject, Topics, Turn, one, whole
 from crawl2chat.tinyweb.world import relation, values_of
 
@@ -64,8 +63,8 @@ def open_book(topics: Topics, rng: Random) -> Segment:
         return called(topics, rng)
     if draw < 0.7:
         value = topics.new_name("town") if rng.random() < 0.5 else rng.choice(topics.people)
-        told = Turn(topics.say(w.MY_NAME, rng, [value], v=value), f"Nice to meet you, {value}.", "", (whole(value),))
-        asked = Turn(topics.say(w.MY_NAME_QUESTIONS, rng), f"Your name is {value}.", "open_book", (whole(value),))
+        told = Turn(topics.say("my name", rng, [value], v=value), f"Nice to meet you, {value}.", "", (whole(value),))
+        asked = Turn(topics.say("my name questions", rng), f"Your name is {value}.", "open_book", (whole(value),))
         return [[told], [replace(asked, word=value)]]
     return paragraph(topics, rng)
 
@@ -73,16 +72,16 @@ def open_book(topics: Topics, rng: Random) -> Segment:
 def possession(topics: Topics, rng: Random) -> Segment:
     thing = rng.choice(sorted(POSSESSIONS))
     value = POSSESSIONS[thing](topics, rng)
-    told = Turn(topics.say(w.POSSESSIONS, rng, [value], x=thing, v=value), rng.choice(forms(w.NOTED, "train")), "")
-    answer = f"Your {thing} is {value}."
-    asked = Turn(topics.say(w.POSSESSION_QUESTIONS, rng, x=thing), answer, "open_book", (whole(value),), word=value)
+    told = Turn(topics.say("possessions", rng, [value], x=thing, v=value), answer("noted", rng), "")
+    say = topics.say("possession questions", rng, x=thing)
+    asked = Turn(say, f"Your {thing} is {value}.", "open_book", (whole(value),), word=value)
     return [[told], [asked]]
 
 
 def anything_told(topics: Topics, rng: Random) -> Segment:
     """Something about the user or about others, asked for in other words."""
-    lines = [line.split(" => ") for line in forms(w.TOLD, topics.split)]
-    tell, asks, answer = rng.choice(lines)
+    lines = [line.split(" => ") for line in forms("told", topics.split)]
+    tell, asks, reply = rng.choice(lines)
     values = {
         "t": topics.new_name("town"),
         "n": rng.choice(topics.people),
@@ -98,19 +97,19 @@ def anything_told(topics: Topics, rng: Random) -> Segment:
     }
     while values["m"] == values["n"]:
         values["m"] = rng.choice(topics.people)
-    key = re.findall(r"\{(\w)\*?\}", answer)[-1]
+    key = re.findall(r"\{(\w)\}", reply)[-1]
     keep = [values["t"], values["n"], values["m"], values["b"]]
-    first = Turn(topics.typed(tell.format(**values), rng, keep), rng.choice(forms(w.NOTED, "train")), "")
+    first = Turn(topics.typed(tell.format(**values), rng, keep), answer("noted", rng), "")
     ask = topics.typed(rng.choice(asks.split("/")).format(**values), rng, keep)
     value = values[key]
-    return [[first], [Turn(ask, answer.format(**values), "open_book", (whole(value),), word=value)]]
+    return [[first], [Turn(ask, reply.format(**values), "open_book", (whole(value),), word=value)]]
 
 
 def called(topics: Topics, rng: Random) -> Segment:
     pet, value = rng.choice(PETS), topics.new_name("town")
-    told = Turn(topics.say(w.CALLED, rng, [value], x=pet, v=value), rng.choice(forms(w.NOTED, "train")), "")
-    answer = f"Your {pet} is called {value}."
-    asked = Turn(topics.say(w.CALLED_QUESTIONS, rng, x=pet), answer, "open_book", (whole(value),), word=value)
+    told = Turn(topics.say("called", rng, [value], x=pet, v=value), answer("noted", rng), "")
+    say = topics.say("called questions", rng, x=pet)
+    asked = Turn(say, f"Your {pet} is called {value}.", "open_book", (whole(value),), word=value)
     return [[told], [asked]]
 
 
@@ -125,13 +124,13 @@ def paragraph(topics: Topics, rng: Random) -> Segment:
     names = rng.sample(sorted(s.facts), len(s.facts))
     keep = [s.name for s in people] + [value for s in people for value in s.facts.values()]
     question = ask_fact(topics, s, names[0], rng)
-    rest = [fact_turn(topics, s, name, topics.say(w.FOLLOW_UPS[name], rng), "open_book") for name in names[1:2]]
+    rest = [fact_turn(s, name, topics.say(f"follow ups {name}", rng), "open_book") for name in names[1:2]]
     if rng.random() < 0.5:
-        say = topics.typed(pick(w.READ, topics.split, rng).format(t=text, q=question), rng, keep)
-        turns = [fact_turn(topics, s, names[0], say, "open_book")]
+        say = topics.typed(pick("read", topics.split, rng).format(t=text, q=question), rng, keep)
+        turns = [fact_turn(s, names[0], say, "open_book")]
         return one(*turns, *(rest if rng.random() < 0.4 and len(people) == 1 else []))
-    told = Turn(pick(w.READ_LATER, topics.split, rng).format(t=text), rng.choice(forms(w.NOTED, "train")), "")
-    return [[told], [fact_turn(topics, s, names[0], question, "open_book")]]
+    told = Turn(pick("read later", topics.split, rng).format(t=text), answer("noted", rng), "")
+    return [[told], [fact_turn(s, names[0], question, "open_book")]]
 
 
 def made_up(topics: Topics, rng: Random) -> Subject:

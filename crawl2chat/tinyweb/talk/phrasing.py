@@ -1,8 +1,25 @@
-"""From blocks of wordings to sentences: the forms of a split, alternatives, and the ways in which people type."""
+"""From blocks of wordings to sentences: the forms of a split, alternatives, and the ways in which people type.
+
+In: the files of `wordings/`. Behind a line `## name` stand the forms of a block, one a line, `(a|b)` for alternatives,
+`{e}` and the like for slots. Each form belongs to one split: lines that begin with `~` are kept for `dev`, with `!` for
+`test`, all others are for `train`, which pages and conversations draw from. So an exam asks in words that nobody
+trained on. Blocks of answers are the same for every split.
+"""
 
 import re
 from functools import cache
+from pathlib import Path
 from random import Random
+
+FILES = (
+    "wordings/claims.txt",
+    "wordings/facts.txt",
+    "wordings/letters.txt",
+    "wordings/numbers.txt",
+    "wordings/social.txt",
+    "wordings/systems.txt",
+    "wordings/told.txt",
+)
 
 MARKS = {"~": "dev", "!": "test"}
 CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)")
@@ -26,10 +43,22 @@ LITTLE_WORDS = re.compile(
 
 
 @cache
+def blocks() -> dict[str, list[str]]:
+    """Every block's lines, with their marks."""
+    text = "".join((Path(__file__).parent / name).read_text(encoding="utf-8") for name in FILES)
+    parts = [part.strip().splitlines() for part in re.split(r"^## ", text, flags=re.M)[1:]]
+    return {name: [line for line in lines if line] for name, *lines in parts}
+
+
+@cache
 def forms(block: str, split: str) -> tuple[str, ...]:
     """The lines of a block that belong to a split."""
-    lines = [line.strip() for line in block.strip().splitlines() if line.strip()]
-    return tuple(line.lstrip("~! ") for line in lines if MARKS.get(line[0], "train") == split)
+    return tuple(line.lstrip("~! ") for line in blocks()[block] if MARKS.get(line[0], "train") == split)
+
+
+def answer(block: str, rng: Random, **slots: object) -> str:
+    """One of a block's answers, its slots filled."""
+    return rng.choice(forms(block, "train")).format(**slots)
 
 
 def pick(block: str, split: str, rng: Random) -> str:

@@ -17,8 +17,8 @@ from crawl2chat.evaluation.dialogues import (
     runs_on,
     slots_of,
     summarize,
-    with_digits,
 )
+from crawl2chat.tasks import with_digits
 
 
 def heard(text: str, *tools: str, finished: bool = True) -> Heard:
