@@ -67,7 +67,7 @@ def conversations(
         *mixture.refusal_conversations(probed, unknown, params.refusals, style, rng),
         *mixture.direct_conversations(all_tasks, params.direct, rng),
         *mixture.identity_conversations(params.who, params.identity, names, rng),
-        *supply.conversations(topics, params.talk, seed),
+        *supply.conversations(topics, params.talk, style, seed),
     ]
     for skill, count in sorted(params.skills.items()):
         rows += mixture.skill_conversations(all_tasks, skill, count, style, rng, craft_text)

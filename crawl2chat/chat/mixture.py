@@ -19,11 +19,8 @@ Conversation = dict[str, Any]
 T = TypeVar("T", bound=Task)
 
 REFUSAL = "I do not know."
-SENTENCES = 0.7
+WHOLE_SENTENCES = 0.7
 """Share of facts that are answered by a whole sentence, not by the bare word."""
-STEPS_SHARE = 0.4
-"""Share of plain sums that people answer with steps. The rest they answer at once: reinforcement learning has to find
-out that a model which thinks in tokens is right more often."""
 POLITE = ("{q}",) * 5 + (
     "Please answer: {q}",
     "A question: {q}",
@@ -74,7 +71,7 @@ def fact_conversations(probes: Sequence[ProbedTask], count: int, style: Style, r
     for number, task in enumerate(draw(known, count, rng)):
         question = polite_question(task, rng)
         answer = f"{task.answer}."
-        if rng.random() < SENTENCES:
+        if rng.random() < WHOLE_SENTENCES:
             statements = task.meta.get("statements")
             answer = f"{statements[0]} {answer}" if statements else f"The answer is {answer}"
         yield conversation("fact", number, question, style.apply(answer, rng))
@@ -106,8 +103,6 @@ def skill_conversations(
     of_kind = [task for task in tasks if task.skill == kind and task.split == "train"]
     for number, task in enumerate(draw(of_kind, count, rng)):
         steps = task.meta.get("steps")
-        if kind == "sum" and rng.random() >= STEPS_SHARE:
-            steps = None
         if kind == "tool":
             yield tool_conversation(number, task.prompt, steps, task.answer)
         else:

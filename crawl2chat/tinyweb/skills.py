@@ -68,44 +68,11 @@ def multiplication(rng: random.Random) -> Problem:
     return Problem("multiplication", f"What is {a}*{b}?", str(a * b), worked, problem_split(f"{a}*{b}"))
 
 
-def addition(rng: random.Random) -> Problem:
-    """Three digits plus three digits, column by column with carries."""
-    a, b = rng.randint(100, 899), rng.randint(100, 899)
-    parts, carry = [], 0
-    for place, x, y in zip(PLACES, reversed(str(a)), reversed(str(b)), strict=True):
-        total = int(x) + int(y) + carry
-        parts.append(f"{place} {x}+{y}+{carry}={total}")
-        carry = total // 10
-    return Problem(
-        "addition", f"What is {a}+{b}?", str(a + b), ", ".join(parts) + f", so {a + b}.", problem_split(f"{a}+{b}")
-    )
-
-
-def subtraction(rng: random.Random) -> Problem:
-    """Three digits minus a smaller number of as many, column by column with borrows."""
-    b, a = sorted(rng.sample(range(100, 1000), 2))
-    parts, borrow = [], 0
-    for place, x, y in zip(PLACES, reversed(str(a)), reversed(str(b)), strict=True):
-        left = int(x) - borrow - int(y)
-        parts.append(f"{place} {x}-{borrow}-{y}={left}" if left >= 0 else f"{place} 1{x}-{borrow}-{y}={left + 10}")
-        borrow = int(left < 0)
-    return Problem(
-        "subtraction", f"What is {a}-{b}?", str(a - b), ", ".join(parts) + f", so {a - b}.", problem_split(f"{a}-{b}")
-    )
-
-
-def column_sum(rng: random.Random) -> Problem:
-    """A sum of two- and three-digit numbers in columns, the shorter number filled up with zeros."""
-    if rng.random() < 0.25:
-        return replace(multiplication(rng), skill="column_sum")
-    a, b = (rng.randint(11, 99) if rng.random() < 0.5 else rng.randint(100, 899) for _ in range(2))
-    operator = rng.choice("+-")
-    if operator == "-":
-        a, b = max(a, b), min(a, b)
+def in_columns(a: int, operator: str, b: int) -> str:
+    """a + b or a − b ≥ 0 column by column, with carries or borrows; the shorter number is filled up with zeros."""
     digits = len(str(max(a, b)))
-    pairs = zip(PLACES, reversed(str(a).zfill(digits)), reversed(str(b).zfill(digits)), strict=False)
     parts, carry = [], 0
-    for place, x, y in pairs:
+    for place, x, y in zip(PLACES, reversed(str(a).zfill(digits)), reversed(str(b).zfill(digits)), strict=False):
         if operator == "+":
             total = int(x) + int(y) + carry
             parts.append(f"{place} {x}+{y}+{carry}={total}")
@@ -114,14 +81,39 @@ def column_sum(rng: random.Random) -> Problem:
             left = int(x) - carry - int(y)
             parts.append(f"{place} {x}-{carry}-{y}={left}" if left >= 0 else f"{place} 1{x}-{carry}-{y}={left + 10}")
             carry = int(left < 0)
-    answer = a + b if operator == "+" else a - b
-    steps = ", ".join(parts) + f", so {answer}."
+    return f"{', '.join(parts)}, so {a + b if operator == '+' else a - b}."
+
+
+def column_problem(skill: str, a: int, operator: str, b: int) -> Problem:
     key = f"{a}{operator}{b}"
-    return Problem("column_sum", f"What is {key}?", str(answer), steps, problem_split(key))
+    answer = a + b if operator == "+" else a - b
+    return Problem(skill, f"What is {key}?", str(answer), in_columns(a, operator, b), problem_split(key))
+
+
+def addition(rng: random.Random) -> Problem:
+    """Three digits plus three digits."""
+    return column_problem("addition", rng.randint(100, 899), "+", rng.randint(100, 899))
+
+
+def subtraction(rng: random.Random) -> Problem:
+    """Three digits minus a smaller number of as many."""
+    b, a = sorted(rng.sample(range(100, 1000), 2))
+    return column_problem("subtraction", a, "-", b)
+
+
+def column_sum(rng: random.Random) -> Problem:
+    """A sum or difference of two- and three-digit numbers, or a product."""
+    if rng.random() < 0.25:
+        return replace(multiplication(rng), skill="column_sum")
+    a, b = (rng.randint(11, 99) if rng.random() < 0.5 else rng.randint(100, 899) for _ in range(2))
+    operator = rng.choice("+-")
+    if operator == "-":
+        a, b = max(a, b), min(a, b)
+    return column_problem("column_sum", a, operator, b)
 
 
 def any_sum(rng: random.Random) -> Problem:
-    """One of the three. The question does not say how to answer: the model has to find out whether to use steps."""
+    """One of the three."""
     problem = rng.choice((multiplication, addition, subtraction))(rng)
     return replace(problem, skill="sum")
 
@@ -139,12 +131,12 @@ _MORE = "{n} buys {x} more.|{n} finds {x} more.|Then {n} gets {x} more.|A friend
 _LESS = "{n} loses {x} of them.|{n} gives away {x}.|Then {n} sells {x}.|A friend takes {x} of them.".split("|")
 
 
-def word_problem(rng: random.Random) -> Problem:
+def word_problem(rng: random.Random, changes: int = 2, largest: int = 9) -> Problem:
     """A little story in order of time: two changes to a number of things."""
     name, things, have = rng.choice(NAMES), rng.choice(THINGS), rng.randint(5, 39)
     story, steps, key = [f"{name} has {have} {things}."], [], str(have)
-    for _ in range(2):
-        change = rng.randint(2, 9)
+    for _ in range(changes):
+        change = rng.randint(2, largest)
         if change < have and rng.random() < 0.5:
             story.append(rng.choice(_LESS).format(n=name, x=change))
             steps.append(f"{have}-{change}={have - change}")
@@ -155,6 +147,24 @@ def word_problem(rng: random.Random) -> Problem:
             have, key = have + change, f"{key}+{change}"
     question = " ".join([*story, f"How many {things} does {name} have now?"])
     return Problem("word_problem", question, str(have), ", ".join(steps) + f", so {have}.", problem_split(key))
+
+
+def long_story(rng: random.Random) -> Problem:
+    """Five changes of up to thirty things."""
+    return replace(word_problem(rng, changes=5, largest=30), skill="long_story")
+
+
+def chain(rng: random.Random) -> Problem:
+    """Four two-digit numbers, added and taken away from left to right: a long way in which one slip spoils the end."""
+    total = rng.randint(11, 99)
+    key, steps = str(total), []
+    for _ in range(3):
+        term = rng.randint(11, 99)
+        operator = rng.choice("+-") if term < total else "+"
+        after = total + term if operator == "+" else total - term
+        steps.append(f"{total}{operator}{term}={after}")
+        key, total = f"{key}{operator}{term}", after
+    return Problem("chain", f"What is {key}?", str(total), f"{', '.join(steps)}, so {total}.", problem_split(key))
 
 
 def long_sum(rng: random.Random) -> Problem:
@@ -177,6 +187,8 @@ MAKERS = {
     "column_sum": column_sum,
     "word_problem": word_problem,
     "tool": long_sum,
+    "chain": chain,
+    "long_story": long_story,
 }
 
 

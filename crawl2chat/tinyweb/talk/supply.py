@@ -5,21 +5,27 @@ invent (Llama 3 §4.3.6).
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 from crawl2chat.chat.identity import Identity
+from crawl2chat.chat.mixture import WHOLE_SENTENCES, Style
 from crawl2chat.chat.search import Index
 from crawl2chat.chat.tools import run_tool
 from crawl2chat.evaluation.dialogues import Said, Script, filled, slots_of
 from crawl2chat.tasks import ProbedTask, Task
 from crawl2chat.tinyweb.talk.dialogues import Dialogue, dialogue
 from crawl2chat.tinyweb.talk.kinds import available
-from crawl2chat.tinyweb.talk.topics import SENTENCES, Subject, Topics
+from crawl2chat.tinyweb.talk.topics import SENTENCES, Subject, Topics, Turn
 from crawl2chat.tinyweb.world import NameStream
 
 HARD = {"yes_no": 1.8, "decimals": 1.6, "spelling": 1.5, "large_sum": 1.3, "return": 1.3, "recall_first": 1.5}
 """Kinds that take more practice than people's talk alone would give, and how much more."""
+SHORT = {"fact", "follow_up", "return", "small_sum"}
+"""Kinds that some answer by the bare word."""
+PLAIN = {"", "greeting", "thanks", "identity", "abilities"}
+"""Kinds whose answers are all polite phrase."""
 
 
 def subjects_of(probes: Sequence[ProbedTask], split: str, known: bool) -> list[Subject]:
@@ -65,12 +71,22 @@ def topics_of(
     )
 
 
-def conversations(topics: Topics, count: int, seed: int) -> Iterator[dict[str, Any]]:
-    """Conversations in the schema of chat data, kind `talk`."""
+def conversations(topics: Topics, count: int, style: Style, seed: int) -> Iterator[dict[str, Any]]:
+    """Conversations in the schema of chat data, kind `talk`; without a system prompt in the styles people write in."""
     rng = Random(f"talk {seed}")
     for number in range(count):
-        messages = dialogue(topics, rng).messages()
-        yield {"id": f"talk/{number}", "kind": "talk", "messages": messages}
+        talk = dialogue(topics, rng)
+        if not talk.system:
+            talk = Dialogue([as_people_write(turn, style, rng) for turn in talk.turns])
+        yield {"id": f"talk/{number}", "kind": "talk", "messages": talk.messages()}
+
+
+def as_people_write(turn: Turn, style: Style, rng: Random) -> Turn:
+    """An answer by the bare word, with a polite phrase, or, most often, as it is: preferences choose between them."""
+    if turn.kind in PLAIN:
+        return turn
+    bare = turn.word and turn.kind in SHORT and rng.random() >= WHOLE_SENTENCES
+    return replace(turn, answer=style.apply(f"{turn.word}." if bare else turn.answer, rng))
 
 
 def scripts(topics: Topics, each: int, seed: int) -> list[Script]:
