@@ -97,7 +97,7 @@ def stages(inputs: Path) -> dict[str, Stage]:
         outs = {"out": folder / "out", "out_curve": folder / "curve.csv"}
         return outs | {"machine": training_toys.CPU, "seed": 1, "tracker": Tracker(), "work": folder / "work"}
 
-    rl = {name: world[name] for name in ("tasks", "conversations", "tokens")}
+    rl = {name: world[name] for name in ("tasks", "conversations", "tokens", "index")}
     return {
         "pretrain": lambda folder: pretrain(
             tokens,

@@ -42,6 +42,7 @@ def preferences(
     pairs: Path,
     chat: Path,
     rankings: Path,
+    index: Path,
     out: Path,
     params: PreferencesParams,
     machine: Machine,
@@ -56,7 +57,7 @@ def preferences(
     if params.source == "pairs":
         prompts, ranked, metrics = published_rankings([pairs, chat], params, seed)
     else:
-        prompts = sample_candidates(policy, tasks, params, machine, seed)
+        prompts = sample_candidates(policy, tasks, index, params, machine, seed)
         ranked, metrics = rank_candidates(prompts, rankings, params, seed)
     if not ranked:
         raise UserError("preferences: nothing was ranked; raise preferences.prompts or candidates, or add pairs.")
@@ -79,10 +80,13 @@ def preferences(
     }
 
 
-def sample_candidates(policy: Path, tasks: Path, params: PreferencesParams, machine: Machine, seed: int) -> list[dict]:
+def sample_candidates(
+    policy: Path, tasks: Path, index: Path, params: PreferencesParams, machine: Machine, seed: int
+) -> list[dict]:
     """Prompts with the policy's answers; equal answers are kept once, prompts with a single answer are left out."""
     from crawl2chat.alignment.preferences import prompt_split
     from crawl2chat.alignment.prompts import answer_tasks, messages_of, spread_evenly
+    from crawl2chat.chat.search import with_search
     from crawl2chat.model.folder import load_model
     from crawl2chat.tasks import read_tasks
     from crawl2chat.tinyweb.gold import gold
@@ -99,6 +103,7 @@ def sample_candidates(policy: Path, tasks: Path, params: PreferencesParams, mach
         seed=seed,
         temperature=params.temperature,
         count=params.candidates,
+        tools=with_search(index),
     )
     prompts = []
     for number, task in enumerate(chosen):

@@ -36,6 +36,7 @@ def reason(
     tasks: Path,
     conversations: Path,
     tokens: Path,
+    index: Path,
     out: Path,
     out_curve: Path,
     params: ReasonParams,
@@ -48,6 +49,7 @@ def reason(
     from crawl2chat.alignment.grpo import GRPO
     from crawl2chat.alignment.prompts import judge, prompt_ids
     from crawl2chat.alignment.replay import Replay
+    from crawl2chat.chat.search import with_search
     from crawl2chat.model.folder import load_model, save_model
     from crawl2chat.tasks import read_tasks
     from crawl2chat.tokens.tokenizer import Tokenizer
@@ -59,8 +61,9 @@ def reason(
     fabric = start_fabric(machine.model_copy(update={"precision": "32-true"}))
     policy = load_model(sft, fabric.device)
     practice = read_tasks(tasks, params.skills, ["train"])
-    metrics = measure(policy, tasks, tokenizer, params, seed, "before", tracker)
-    metrics |= eight_samples(policy, practice, tokenizer, params, seed, "before")
+    tools = with_search(index)
+    metrics = measure(policy, tasks, tokenizer, tools, params, seed, "before", tracker)
+    metrics |= eight_samples(policy, practice, tokenizer, tools, params, seed, "before")
     check_gate(metrics["pass_at_8_before"], metrics["all_of_8_before"], params)
     replay = Replay(conversations, tokens, tokenizer, params, policy.config.max_position_embeddings, seed)
     loop = GRPO(
@@ -73,18 +76,21 @@ def reason(
         replay=replay,
         params=params,
         seed=seed,
+        tools=tools,
         reward=lambda i, rollout: judge(practice[i], rollout, tokenizer),
     )
     loop.run()
     save_model(policy, out, sft)
     write_curve(out_curve, loop.progress.curve, digits=6)
-    metrics |= measure(policy, tasks, tokenizer, params, seed, "after", tracker)
-    metrics |= eight_samples(policy, practice, tokenizer, params, seed, "after")
+    metrics |= measure(policy, tasks, tokenizer, tools, params, seed, "after", tracker)
+    metrics |= eight_samples(policy, practice, tokenizer, tools, params, seed, "after")
     metrics["steps"] = params.steps
     return metrics
 
 
-def measure(policy, tasks: Path, tokenizer, params: ReasonParams, seed: int, when: str, tracker: Tracker) -> dict:
+def measure(
+    policy, tasks: Path, tokenizer, tools: dict, params: ReasonParams, seed: int, when: str, tracker: Tracker
+) -> dict:
     """Held-out answers, sampled as the policy is trained: how many are right, how many show their steps, and how many
     of those that do are right (skill apart from form). The greedy answers' accuracy beside it, and that of the
     neighbours."""
@@ -92,13 +98,13 @@ def measure(policy, tasks: Path, tokenizer, params: ReasonParams, seed: int, whe
     from crawl2chat.evaluation.statistics import accuracy
     from crawl2chat.tasks import read_tasks
 
-    size = {"max_new_tokens": params.max_new_tokens, "seed": seed}
+    size = {"max_new_tokens": params.max_new_tokens, "seed": seed, "tools": tools}
     held_out = spread_evenly(read_tasks(tasks, params.skills, ["test"]), params.test, seed)
     rollouts, judged = answer_tasks(policy, held_out, tokenizer, **size, temperature=params.temperature)
     metrics = accuracy(f"accuracy_{when}", [each.correct for each in judged])
     metrics |= accuracy(f"format_{when}", [each.formatted for each in judged])
     metrics |= accuracy(f"accuracy_formatted_{when}", [each.correct for each in judged if each.formatted])
-    metrics[f"length_{when}"] = sum(len(rollout.answer) for rollout in rollouts) / len(rollouts)
+    metrics[f"length_{when}"] = sum(rollout.tokens for rollout in rollouts) / len(rollouts)
     _, greedy = answer_tasks(policy, held_out, tokenizer, **size)
     metrics |= accuracy(f"greedy_accuracy_{when}", [each.correct for each in greedy])
     tracker.table(
@@ -118,7 +124,7 @@ def measure(policy, tasks: Path, tokenizer, params: ReasonParams, seed: int, whe
     return metrics
 
 
-def eight_samples(policy, practice: list, tokenizer, params: ReasonParams, seed: int, when: str) -> dict:
+def eight_samples(policy, practice: list, tokenizer, tools: dict, params: ReasonParams, seed: int, when: str) -> dict:
     """Eight sampled answers to each of some training prompts: the share solved at least once (pass@8), the share solved
     every time, and the accuracy of a single sample."""
     from crawl2chat.alignment.overoptimisation import pass_at_k
@@ -126,7 +132,7 @@ def eight_samples(policy, practice: list, tokenizer, params: ReasonParams, seed:
 
     chosen = spread_evenly(practice, params.gate_prompts, seed)
     size = {"max_new_tokens": params.max_new_tokens, "seed": seed, "temperature": params.temperature}
-    _, judged = answer_tasks(policy, chosen, tokenizer, **size, count=8)
+    _, judged = answer_tasks(policy, chosen, tokenizer, **size, tools=tools, count=8)
     solved = [[each.correct for each in judged[i : i + 8]] for i in range(0, len(judged), 8)]
     return {
         f"pass_at_8_{when}": sum(pass_at_k(sum(each), 8, 8) for each in solved) / len(solved),

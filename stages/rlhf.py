@@ -37,6 +37,7 @@ def rlhf(
     tasks: Path,
     conversations: Path,
     tokens: Path,
+    index: Path,
     out: Path,
     out_curve: Path,
     params: RLHFParams,
@@ -52,6 +53,7 @@ def rlhf(
     from crawl2chat.alignment.replay import Replay
     from crawl2chat.alignment.reward_model import load_reward_model, same_tokenizer
     from crawl2chat.alignment.watching import Watcher, control_metrics, outcome
+    from crawl2chat.chat.search import with_search
     from crawl2chat.model.folder import load_model, save_model
     from crawl2chat.tinyweb.gold import gold
     from crawl2chat.tokens.tokenizer import Tokenizer
@@ -70,10 +72,11 @@ def rlhf(
     replay = Replay(conversations, tokens, tokenizer, params, model.config.max_position_embeddings, seed)
 
     def proxy(rollouts):
-        return judge.rewards([(rollout.prompt, rollout.answer) for rollout in rollouts], tokenizer.pad)
+        return judge.rewards([(rollout.prompt, rollout.last_turn) for rollout in rollouts], tokenizer.pad)
 
-    watcher = Watcher(start, proxy, tokenizer, params.max_new_tokens, params.temperature, seed, gold)
-    common = {"fabric": fabric, "tokenizer": tokenizer, "replay": replay, "seed": seed}
+    tools = with_search(index)
+    watcher = Watcher(start, proxy, tokenizer, params.max_new_tokens, params.temperature, seed, gold, tools)
+    common = {"fabric": fabric, "tokenizer": tokenizer, "replay": replay, "seed": seed, "tools": tools}
     common["prompts"] = [prompt.ids for prompt in practice]
     own = {"policy": model, "tracker": tracker, "work": work / "ppo"}
     loop = PPO(**common, **own, params=params, scores=proxy, evaluate=watcher.summary(watched))

@@ -18,7 +18,8 @@ def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float = 1.0, lam: 
 
     δ_t = r_t + γ V_{t+1} − V_t;  A_t = δ_t + γ λ A_{t+1};  V and A are 0 behind the last real token.
 
-    rewards, values, mask: (B, T), real tokens left-aligned. Returns (B, T), zero where mask is False.
+    rewards, values, mask: (B, T). Where mask is False, behind an answer or at a tool's result inside it, nothing is
+    estimated: the token before a gap looks at the one behind it. Returns (B, T), zero where mask is False.
     The returns a value head is trained on are A + V *before* any whitening.
     """
     rewards, values = rewards * mask, values * mask
@@ -26,20 +27,20 @@ def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float = 1.0, lam: 
     following = next_value = torch.zeros_like(rewards[:, 0])
     for t in reversed(range(rewards.shape[1])):
         delta = rewards[:, t] + gamma * next_value - values[:, t]
-        following = delta + gamma * lam * following
+        following = torch.where(mask[:, t], delta + gamma * lam * following, following)
+        next_value = torch.where(mask[:, t], values[:, t], next_value)
         advantages[:, t] = following
-        next_value = values[:, t]
     return advantages * mask
 
 
 def whiten(x: Tensor, mask: Tensor, shift_mean: bool = True) -> Tensor:
-    """(x − μ) · rsqrt(var + 1e-8) over the real tokens; with shift_mean=False the mean is added back.
+    """(x − μ) · rsqrt(var + 1e-8) over the real tokens, var with n − 1; with shift_mean=False the mean is added back.
 
     Rewards are never whitened (found harmful); advantages are, and lose their mean.
     """
     count = mask.sum()
     mean = (x * mask).sum() / count
-    variance = ((x - mean).square() * mask).sum() / count
+    variance = ((x - mean).square() * mask).sum() / (count - 1).clamp_min(1)
     whitened = (x - mean) * torch.rsqrt(variance + 1e-8)
     return (whitened if shift_mean else whitened + mean) * mask
 
@@ -62,4 +63,5 @@ def group_advantages(
     if kind == "rloo":
         return centred * size / (size - 1)
     deviation = rewards.std(dim=1, keepdim=True, unbiased=unbiased)
-    return torch.where(deviation > 0, centred / (deviation + epsilon).clamp_min(1e-12), torch.zeros_like(centred))
+    equal = (rewards == rewards[:, :1]).all(dim=1, keepdim=True)  # rounding must not become an advantage
+    return torch.where(equal, torch.zeros_like(centred), centred / (deviation + epsilon))

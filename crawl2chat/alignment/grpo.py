@@ -88,7 +88,7 @@ class GRPO(PolicyLoop):
             "reward": float(rewards.mean()),
             "accuracy": float(np.mean([each.correct for each in judged])),
             "format": float(np.mean([each.formatted for each in judged])),
-            "length": float(np.mean([len(rollout.answer) for rollout in rollouts])),
+            "length": float(np.mean([rollout.tokens for rollout in rollouts])),
             "finished": float(np.mean([rollout.finished for rollout in rollouts])),
             "zero_variance": float(1 - varied.float().mean()),
         }
@@ -114,7 +114,7 @@ class GRPO(PolicyLoop):
         """Adds the gradient of this process's share of these rollouts' policy loss (and KL); returns its part of the
         means over their tokens."""
         p = self.params
-        tokens = sum(len(rollouts[i].answer) for i in rows)
+        tokens = sum(rollouts[i].tokens for i in rows)
         rank, world = rank_and_world()
         sums = {"entropy": 0.0, "rollout_difference": 0.0, "kl": 0.0, "clipped": 0.0, "approx_kl": 0.0}
         for batch, here in self.batches(rollouts, rows[rank::world]):
@@ -128,9 +128,9 @@ class GRPO(PolicyLoop):
                 with torch.no_grad():
                     start = token_logprobs(self.reference, answer_hidden(self.reference, batch), batch, p.temperature)
                 kl = kl_estimate(logprobs, start, p.kl)
-                if p.kl == "k1":  # its own gradient is zero on average: it belongs into the reward
-                    a = a - p.kl_weight * kl.detach()
-            loss, statistics = policy_loss(logprobs, before, a, weights, p.clip_low, p.clip_high)
+                if p.kl == "k1":  # its own gradient is zero on average: it belongs into the reward, from each token on
+                    a = a - p.kl_weight * kl.detach().flip(1).cumsum(1).flip(1)
+            loss, statistics = policy_loss(logprobs, before, a, weights, p.clip_low, p.clip_high, p.dual_clip)
             if p.kl in ("k2", "k3"):
                 loss = loss + p.kl_weight * (weights * kl).sum()
             loss.backward()

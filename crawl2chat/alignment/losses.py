@@ -2,7 +2,8 @@
 
 In: log-probabilities (B, T) of sampled tokens, advantages, masks, and weights that carry the *global* denominator,
 so that splitting a batch never changes the gradient. Out: scalars (to be summed over splits) and plain statistics.
-Sources: Schulman et al. 2017 (PPO) and 2020 (KL estimators), Ziegler et al. 2019, Yu et al. 2025 (DAPO).
+Sources: Schulman et al. 2017 (PPO) and 2020 (KL estimators), Ziegler et al. 2019, Ye et al. 2020 (dual clip), Yu et al.
+2025 (DAPO).
 """
 
 from dataclasses import dataclass
@@ -45,17 +46,28 @@ def token_weights(mask: Tensor, kind: Denominator, sequences: int, tokens: int, 
 
 
 def policy_loss(
-    logprobs: Tensor, old: Tensor, advantages: Tensor, weights: Tensor, clip_low: float = 0.2, clip_high: float = 0.2
+    logprobs: Tensor,
+    old: Tensor,
+    advantages: Tensor,
+    weights: Tensor,
+    clip_low: float = 0.2,
+    clip_high: float = 0.2,
+    dual_clip: float = 0.0,
 ) -> tuple[Tensor, dict[str, float]]:
     """Σ weights · max(−A ρ, −A clip(ρ, 1 − clip_low, 1 + clip_high)), ρ = exp(logprobs − old).
 
+    A `dual_clip` c > 1 bounds the loss of a bad token that became likelier: at most −A c where A < 0 (Ye et al. 2020;
+    verl takes 3).
     All (B, T). Statistics: approx_kl = Σ w ½(logprobs − old)² and clipped, the share of tokens where the clip bit.
     """
     log_ratio = logprobs - old
     ratio = log_ratio.exp()
     plain = -advantages * ratio
     clipped = -advantages * ratio.clamp(1 - clip_low, 1 + clip_high)
-    loss = (weights * torch.maximum(plain, clipped)).sum()
+    worst = torch.maximum(plain, clipped)
+    if dual_clip:
+        worst = torch.where(advantages < 0, torch.minimum(worst, -advantages * dual_clip), worst)
+    loss = (weights * worst).sum()
     with torch.no_grad():
         real = weights > 0
         count = real.sum().clamp_min(1)

@@ -1,7 +1,7 @@
 """What both kinds of reinforcement learning add to the shared loop: minibatches of a step's rollouts, and updates that
 mix their gradient with replay and add up what several processes found."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import nn
 
 from crawl2chat.alignment.replay import Replay, ReplayParams
 from crawl2chat.alignment.rollouts import Batch, Rollout, batches, derived_seed, sample
+from crawl2chat.chat.tools import Tool
 from crawl2chat.model.network import Transformer
 from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.training.loop import Loop
@@ -28,6 +29,8 @@ class PolicyParams(ReplayParams):
     # Passes over the rollouts of a step, and updates in a pass.
     epochs: int = Field(ge=1)
     minibatches: int = Field(ge=1)
+    # Bounds the loss of a bad answer's token that became this much likelier; 0 for no bound.
+    dual_clip: float = Field(0.0, ge=0)
     # Steps between states on disk.
     save_every: int = Field(ge=1)
 
@@ -49,6 +52,7 @@ class PolicyLoop(Loop):
     replay: Replay
     params: Any
     seed: int
+    tools: Mapping[str, Tool] | None = None
 
     def prepare(self, model: nn.Module, trained: nn.Module, progress: Progress, steps: int, eps: float) -> None:
         """Sets what the shared loop wants: AdamW for `trained`, which is `model` or a part of it."""
@@ -72,12 +76,12 @@ class PolicyLoop(Loop):
             max_new_tokens=self.params.max_new_tokens,
             seed=derived_seed(self.seed, "rollouts", step),
             temperature=self.params.temperature,
+            tools=self.tools,
         )
 
     def batches(self, rollouts: Sequence[Rollout], rows: Sequence[int]) -> Iterator[tuple[Batch, list[int]]]:
         """These rows of the rollouts in batches on the policy's device, each with its own rows."""
-        sequences = [(rollouts[i].prompt, rollouts[i].answer) for i in rows]
-        for batch in batches(sequences, self.tokenizer.pad, next(self.policy.parameters()).device):
+        for batch in batches([rollouts[i] for i in rows], self.tokenizer.pad, next(self.policy.parameters()).device):
             yield batch, [rows[row] for row in batch.rows]
 
     def minibatches(self, rollouts: int, step: int) -> Iterator[tuple[int, list[int]]]:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from crawl2chat.alignment.advantages import gae, whiten
 from crawl2chat.alignment.losses import AdaptiveKL, policy_loss, token_weights, value_loss
@@ -178,24 +179,24 @@ class PPO(PolicyLoop):
         finished = torch.tensor([rollout.finished for rollout in rollouts])
         earned = torch.where(finished, proxy, torch.full_like(proxy, p.missing_end_reward))
 
-        lengths = torch.tensor([len(rollout.answer) for rollout in rollouts])
-        mask = torch.arange(int(lengths.max()))[None] < lengths[:, None]
+        mask = pad_sequence([torch.tensor(rollout.sampled) for rollout in rollouts], batch_first=True)
         logprobs, values, entropy = (total(part) for part in self.forward(rollouts, mask))
         start = table_of(score(self.reference, rollouts, self.tokenizer.pad, p.temperature), mask)
 
         kl = AdaptiveKL(self.progress.coefficient, p.kl_target, p.kl_horizon)
         divergence = (logprobs - start) * mask
         rewards = -kl.coefficient * divergence
-        rewards[torch.arange(len(rollouts)), lengths - 1] += earned
+        last = (mask * torch.arange(1, mask.shape[1] + 1)).argmax(dim=1)  # of the sampled tokens
+        rewards[torch.arange(len(rollouts)), last] += earned
         advantages = gae(rewards, values, mask, p.gamma, p.gae_lambda)
         returns = advantages + values  # before whitening
         measured = float(divergence.sum(1).mean())
-        of_answers = [row[:n] for row, n in zip(logprobs, lengths, strict=True)]
+        of_answers = [row[: len(one.answer)] for row, one in zip(logprobs, rollouts, strict=True)]
         found = {
             "proxy": float(proxy.mean()),
             "kl": measured,
             "kl_coefficient": kl.coefficient,
-            "length": float(lengths.float().mean()),
+            "length": float(mask.sum(1).float().mean()),
             "finished": float(finished.float().mean()),
             "entropy": float(entropy) / int(mask.sum()),
             "value_error": float(((returns - values).square() * mask).sum() / mask.sum()),
@@ -223,7 +224,7 @@ class PPO(PolicyLoop):
         """Adds this process's share of the gradient of one minibatch: policy loss + value_weight · value loss, each a
         mean over its tokens; returns its parts of the means."""
         p = self.params
-        tokens = sum(len(experience.rollouts[i].answer) for i in rows)
+        tokens = sum(experience.rollouts[i].tokens for i in rows)
         rank, world = rank_and_world()
         sums = {"policy_loss": 0.0, "value_loss": 0.0, "clipped": 0.0, "approx_kl": 0.0}
         for batch, here in self.batches(experience.rollouts, rows[rank::world]):
@@ -233,7 +234,7 @@ class PPO(PolicyLoop):
             )
             logprobs, values, _ = self.actor(batch, p.temperature)
             weights = token_weights(batch.mask, "token", len(rows), tokens, p.max_new_tokens)
-            loss, statistics = policy_loss(logprobs, old, advantages, weights, p.clip, p.clip)
+            loss, statistics = policy_loss(logprobs, old, advantages, weights, p.clip, p.clip, p.dual_clip)
             error = value_loss(values, old_values, returns, weights, p.value_clip)
             (loss + p.value_weight * error).backward()
             share = int(batch.mask.sum()) / tokens

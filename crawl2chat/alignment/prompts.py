@@ -4,12 +4,13 @@ In: tasks. Out: token ids to sample from, and for each answer whether it is righ
 ends is not right, whatever it contains.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from crawl2chat.alignment.rollouts import Judged, Rollout, derived_seed, sample
 from crawl2chat.chat.conversation import render_prompt
+from crawl2chat.chat.tools import Tool
 from crawl2chat.errors import UserError
 from crawl2chat.model.network import Transformer
 from crawl2chat.tasks import Task, verify, well_formed
@@ -60,6 +61,7 @@ def answer_tasks(
     seed: int,
     temperature: float = 0.0,
     count: int = 1,
+    tools: Mapping[str, Tool] | None = None,
 ) -> tuple[list[Rollout], list[Judged]]:
     """`count` answers to each task and the verdicts; greedy unless a temperature is given."""
     rollouts = sample(
@@ -70,5 +72,6 @@ def answer_tasks(
         max_new_tokens=max_new_tokens,
         seed=seed,
         temperature=temperature,
+        tools=tools,
     )
     return rollouts, [judge(tasks[i // count], rollout, tokenizer) for i, rollout in enumerate(rollouts)]

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from crawl2chat.alignment.rollouts import batches
+from crawl2chat.alignment.rollouts import Text, batches
 from crawl2chat.errors import UserError
 from crawl2chat.model.folder import TOKENIZER_FILES, load_config, load_weights, save_model
 from crawl2chat.model.network import Transformer
@@ -51,8 +51,9 @@ class RewardModel(nn.Module):
         return found
 
     def scores_here(self, sequences: Sequence[tuple[list[int], list[int]]], pad: int) -> Tensor:
-        scores = torch.zeros(len(sequences))
-        for batch in batches(sequences, pad, self.score.weight.device):
+        texts = [Text(prompt, answer, [True] * len(answer)) for prompt, answer in sequences]
+        scores = torch.zeros(len(texts))
+        for batch in batches(texts, pad, self.score.weight.device):
             scores[batch.rows] = self(batch.ids, batch.places.max(dim=1).values + 1).cpu()
         return scores
 

@@ -6,14 +6,15 @@ top-k), and the temperature divides the logits in rollout and training alike.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from crawl2chat.chat.conversation import render
-from crawl2chat.model.generate import Sampling, generate
+from crawl2chat.chat.loop import Answer, write_turns
+from crawl2chat.chat.tools import Source, Tool
 from crawl2chat.model.network import Transformer
 from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.training.ranks import share_out
@@ -22,18 +23,42 @@ TOKENS_AT_ONCE = 8192  # of a padded batch: memory stays small, and short answer
 
 
 @dataclass(frozen=True)
-class Rollout:
-    """One answer to one prompt. `logprobs` are those under which it was sampled."""
+class Text:
+    """A prompt and an answer as token ids, and which of the answer's tokens count."""
 
     prompt: list[int]
-    # Includes <|end|> if it was reached.
     answer: list[int]
+    sampled: list[bool]
+
+    @property
+    def length(self) -> int:
+        return len(self.prompt) + len(self.answer)
+
+
+@dataclass(frozen=True)
+class Rollout(Text):
+    """One answer to one prompt; it includes <|end|> if that was reached. `logprobs` are those under which it was
+    sampled; where `sampled` is False a tool's result stands, with log-probability 0, and nothing is learnt."""
+
     logprobs: list[float]
     finished: bool
+    # What the tools found that the answer may cite.
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def tokens(self) -> int:
+        """How many the policy wrote."""
+        return sum(self.sampled)
+
+    @property
+    def last_turn(self) -> list[int]:
+        """What stands behind the last tool's result: all that a person reads."""
+        results = [place for place, own in enumerate(self.sampled) if not own]
+        return self.answer[results[-1] + 1 :] if results else self.answer
 
     def text(self, tokenizer: Tokenizer) -> str:
-        """The answer as a person reads it, without special tokens."""
-        return tokenizer.decode(self.answer).strip()
+        """The last turn as a person reads it, without special tokens."""
+        return tokenizer.decode(self.last_turn).strip()
 
 
 @dataclass(frozen=True)
@@ -48,7 +73,8 @@ class Judged:
 @dataclass(frozen=True)
 class Batch:
     """Rollouts side by side. ids (B, T) right-padded; places, targets, mask (B, A), A the longest answer:
-    `places` is where the hidden state that predicts the j-th answered token stands, `targets` that token."""
+    `places` is where the hidden state that predicts the j-th answered token stands, `targets` that token, `mask`
+    whether the policy wrote it."""
 
     # Which of the rollouts these are.
     rows: list[int]
@@ -73,30 +99,36 @@ def sample(
     max_new_tokens: int,
     seed: int,
     temperature: float = 1.0,
+    tools: Mapping[str, Tool] | None = None,
 ) -> list[Rollout]:
-    """`count` answers to each prompt, those of one prompt side by side. float32, so that the training forward finds the
-    same log-probabilities. An answer ends where the context is full: a last token that no longer fits beside its prompt
-    could be drawn, but not scored. Several processes share the prompts, and each gets all answers: an answer's random
-    numbers are those of (seed, its place), whichever process samples it."""
+    """`count` answers to each prompt, those of one prompt side by side, with the tools' results in them as in chat.
+    float32, so that the training forward finds the same log-probabilities. An answer ends where the context is full: a
+    last token that no longer fits beside its prompt could be drawn, but not scored. Several processes share the
+    prompts, and each gets all answers: an answer's random numbers are those of (seed, its place), whichever process
+    samples it."""
     context = model.config.max_position_embeddings
 
     def answer(numbered: Sequence[tuple[int, list[int]]]) -> list[list[Rollout]]:
-        repeated = [(prompt, number * count + i) for number, prompt in numbered for i in range(count)]
-        completions = generate(
-            model,
-            [prompt for prompt, _ in repeated],
-            Sampling(max_new_tokens, {tokenizer.end}, temperature=temperature),
-            seed=[(seed, place) for _, place in repeated],
-            dtype=torch.float32,
-        )
-        rollouts = []
-        for (prompt, _), done in zip(repeated, completions, strict=True):
-            room = context - len(prompt)
-            fits = len(done.ids) <= room
-            rollouts.append(Rollout(prompt, done.ids[:room], done.logprobs[:room], done.finished and fits))
+        answers = [Answer(prompt) for _, prompt in numbered for _ in range(count)]
+        places = [number * count + i for number, _ in numbered for i in range(count)]
+        how = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed, "tools": tools}
+        write_turns(model, tokenizer, answers, places, dtype=torch.float32, **how)
+        rollouts = [as_rollout(one, context - len(one.prompt)) for one in answers]
         return [rollouts[i : i + count] for i in range(0, len(rollouts), count)]
 
     return [rollout for group in share_out(list(enumerate(prompts)), answer) for rollout in group]
+
+
+def as_rollout(answer: Answer, room: int) -> Rollout:
+    """An answer as tokens to learn from, as many as there is room for."""
+    return Rollout(
+        answer.prompt,
+        answer.ids[:room],
+        answer.sampled[:room],
+        answer.logprobs[:room],
+        answer.finished and len(answer.ids) <= room,
+        tuple(answer.sources),
+    )
 
 
 def answer_ids(messages: list[dict], text: str, finished: bool, tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
@@ -112,12 +144,12 @@ def answer_ids(messages: list[dict], text: str, finished: bool, tokenizer: Token
     return prompt, answer if finished else answer[:-1]
 
 
-def batches(sequences: Sequence[tuple[list[int], list[int]]], pad: int, device: torch.device) -> Iterator[Batch]:
-    """(prompt, answer) pairs in batches of similar length, at most TOKENS_AT_ONCE each, shortest first."""
-    order = sorted(range(len(sequences)), key=lambda i: (sum(map(len, sequences[i])), i))
+def batches(sequences: Sequence[Text], pad: int, device: torch.device) -> Iterator[Batch]:
+    """Texts in batches of similar length, at most TOKENS_AT_ONCE each, shortest first."""
+    order = sorted(range(len(sequences)), key=lambda i: (sequences[i].length, i))
     rows: list[int] = []
     for i in order:
-        if rows and (len(rows) + 1) * sum(map(len, sequences[i])) > TOKENS_AT_ONCE:
+        if rows and (len(rows) + 1) * sequences[i].length > TOKENS_AT_ONCE:
             yield collate(sequences, rows, pad, device)
             rows = []
         rows.append(i)
@@ -125,19 +157,19 @@ def batches(sequences: Sequence[tuple[list[int], list[int]]], pad: int, device: 
         yield collate(sequences, rows, pad, device)
 
 
-def collate(sequences: Sequence[tuple[list[int], list[int]]], rows: list[int], pad: int, device: torch.device) -> Batch:
+def collate(sequences: Sequence[Text], rows: list[int], pad: int, device: torch.device) -> Batch:
     """These rows as one padded batch. Padding stands right of everything, where causal attention never looks."""
-    T = max(sum(map(len, sequences[i])) for i in rows)
-    A = max(len(sequences[i][1]) for i in rows)
+    T = max(sequences[i].length for i in rows)
+    A = max(len(sequences[i].answer) for i in rows)
     ids = torch.full((len(rows), T), pad)
     places, targets = torch.zeros(len(rows), A, dtype=torch.long), torch.full((len(rows), A), pad)
     mask = torch.zeros(len(rows), A, dtype=torch.bool)
     for row, i in enumerate(rows):
-        prompt, answer = sequences[i]
+        prompt, answer, sampled = sequences[i].prompt, sequences[i].answer, sequences[i].sampled
         ids[row, : len(prompt) + len(answer)] = torch.tensor(prompt + answer)
         places[row, : len(answer)] = torch.arange(len(answer)) + len(prompt) - 1
         targets[row, : len(answer)] = torch.tensor(answer)
-        mask[row, : len(answer)] = True
+        mask[row, : len(answer)] = torch.tensor(sampled)
     return Batch(rows, *(t.to(device) for t in (ids, places, targets, mask)))
 
 
@@ -182,19 +214,22 @@ def score(model: Transformer, rollouts: Sequence[Rollout], pad: int, temperature
     them."""
     device = next(model.parameters()).device
 
-    def score_part(sequences: Sequence[tuple[list[int], list[int]]]) -> list[Tensor]:
+    def score_part(sequences: Sequence[Text]) -> list[Tensor]:
         scores: list[Tensor] = [torch.empty(0)] * len(sequences)
         for batch in batches(sequences, pad, device):
             logprobs = token_logprobs(model, answer_hidden(model, batch), batch, temperature)
             for row, i in enumerate(batch.rows):
-                scores[i] = logprobs[row, : len(sequences[i][1])].cpu()
+                scores[i] = logprobs[row, : len(sequences[i].answer)].cpu()
         return scores
 
-    return share_out([(rollout.prompt, rollout.answer) for rollout in rollouts], score_part)
+    return share_out(rollouts, score_part)
 
 
 def rollout_difference(rollouts: Sequence[Rollout], logprobs: Sequence[Tensor]) -> float:
-    """Mean |log-probability in training − at sampling| over all tokens: above about 0.01 the gradient is no longer
-    that of the sampled policy."""
-    gaps = torch.cat([(now - torch.tensor(r.logprobs)).abs() for r, now in zip(rollouts, logprobs, strict=True)])
-    return float(gaps.mean())
+    """Mean |log-probability in training − at sampling| over the sampled tokens: above about 0.01 the gradient is no
+    longer that of the sampled policy."""
+    gaps = [
+        (now - torch.tensor(one.logprobs)).abs()[torch.tensor(one.sampled)]
+        for one, now in zip(rollouts, logprobs, strict=True)
+    ]
+    return float(torch.cat(gaps).mean())

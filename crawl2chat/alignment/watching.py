@@ -5,7 +5,7 @@ prompt, summaries for the curve, and the numbers of the run: everything before a
 intervals, and the over-optimisation fit of gold against √KL. Source: Gao et al. 2022.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from crawl2chat.alignment.overoptimisation import fit_gold
 from crawl2chat.alignment.prompts import judge
 from crawl2chat.alignment.rollouts import Rollout, sample, score
+from crawl2chat.chat.tools import Tool
 from crawl2chat.evaluation.statistics import accuracy, as_metrics, mean, paired_difference
 from crawl2chat.model.network import Transformer
 from crawl2chat.tasks import Gold, Task
@@ -57,6 +58,7 @@ class Watcher:
     temperature: float
     seed: int
     gold: Gold | None
+    tools: Mapping[str, Tool] | None = None
 
     def look(self, policy: Transformer, prompts: Sequence[Prompt]) -> Observation:
         """One answer to each prompt, sampled as in training: gold judges what the policy does, not its mode."""
@@ -68,6 +70,7 @@ class Watcher:
             max_new_tokens=self.max_new_tokens,
             seed=self.seed,
             temperature=self.temperature,
+            tools=self.tools,
         )
         now, start = (score(model, rollouts, self.tokenizer.pad, self.temperature) for model in (policy, self.start))
         texts = [rollout.text(self.tokenizer) for rollout in rollouts]
@@ -76,7 +79,7 @@ class Watcher:
             texts,
             self.proxy(rollouts).tolist(),
             [float((a - b).sum()) for a, b in zip(now, start, strict=True)],
-            [len(rollout.answer) for rollout in rollouts],
+            [rollout.tokens for rollout in rollouts],
             [rollout.finished for rollout in rollouts],
             [self.gold(task, text) for task, text, _ in tasks] if self.gold else [],
             [judge(task, rollout, self.tokenizer).correct for task, _, rollout in tasks],

@@ -1,9 +1,9 @@
 """How an answer comes about: the model writes, a tool is called, its result is read, the model goes on.
 
 In: conversations that wait for the assistant. Out: an `Answer` for each, with the turns it added, its token ids and
-their log-probabilities. Chat and evaluation take their answers from here, so that what is measured is what a person
-meets; reinforcement learning samples single turns (`crawl2chat.alignment.rollouts`). Tools as in Schick et al. 2023
-(Toolformer); the token layout is conversation.py's.
+their log-probabilities. Chat, evaluation and reinforcement learning take their answers from here, so that what is
+measured and trained is what a person meets. Tools as in Schick et al. 2023 (Toolformer); the token layout is
+conversation.py's.
 
 Where a tool found pages, a text may cite them by their numbers: `Georgia [1].` Title and address come from the tool and
 never from the model, which therefore cannot invent them.
@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
+
+import torch
 
 from crawl2chat.chat.conversation import render_call, render_prompt
 from crawl2chat.chat.tools import Source, Tool, parse_call, run_tool_in_time
@@ -135,24 +137,58 @@ def answer(
     A conversation that fills the model's context by itself gets an unfinished answer without text. The tools are those
     of the registry unless others are given (search.py: `with_search`).
     """
-    context = model.config.max_position_embeddings
     answers = [Answer(render_prompt(messages, tokenizer)) for messages in conversations]
-    open_answers = [one for one in answers if len(one.prompt) < context]
+    write_turns(
+        model,
+        tokenizer,
+        answers,
+        range(len(answers)),
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        seed=seed,
+        max_calls=max_calls,
+        tools=tools,
+        batch_size=batch_size,
+    )
+    return answers
+
+
+def write_turns(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    answers: Sequence[Answer],
+    places: Sequence[int],
+    *,
+    max_new_tokens: int,
+    temperature: float,
+    seed: int,
+    max_calls: int = 3,
+    tools: Mapping[str, Tool] | None = None,
+    batch_size: int = 256,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Lets the model write empty answers to their ends. An answer's random numbers are those of the seed, its place and
+    the turn, whatever else is written beside it."""
+    context = model.config.max_position_embeddings
+    sampling = Sampling(max_new_tokens, {tokenizer.end, tokenizer.bos}, temperature=temperature)
+    waiting = [(one, place) for one, place in zip(answers, places, strict=True) if len(one.prompt) < context]
     for turn in range(max_calls + 1):
+        if not waiting:
+            return
         completions = generate(
             model,
-            [one.prompt + one.ids for one in open_answers],
-            Sampling(max_new_tokens, {tokenizer.end, tokenizer.bos}, temperature=temperature),
-            seed=seed + turn,
+            [one.prompt + one.ids for one, _ in waiting],
+            sampling,
+            seed=[(seed + turn, place) for _, place in waiting],
             batch_size=batch_size,
+            dtype=dtype,
         )
-        open_answers = [
-            one
-            for one, completion in zip(open_answers, completions, strict=True)
+        waiting = [
+            (one, place)
+            for (one, place), completion in zip(waiting, completions, strict=True)
             if one.add_turn(tokenizer, completion.ids, completion.logprobs, max_calls - turn, tools)
             and len(one.prompt) + len(one.ids) < context
         ]
-    return answers
 
 
 class Piece(NamedTuple):

@@ -8,6 +8,7 @@ import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
 from crawl2chat.alignment.replay import Replay, ReplayParams
+from crawl2chat.chat.search import write_index
 from crawl2chat.machine import Machine
 from crawl2chat.model.folder import save_model
 from crawl2chat.model.network import ModelConfig, Transformer
@@ -70,6 +71,8 @@ def make_world(folder: Path, right: float = 0.5) -> dict[str, Path]:
     paths = {name: folder / name for name in ("tasks", "conversations", "tokens", "policy", "pairs", "chat")}
     for path in paths.values():
         path.mkdir(parents=True)
+    paths["index"] = folder / "search.sqlite"
+    write_index([("page", "https://pages.example/", "A page", "Some text of a page.")], paths["index"], 120)
     write(paths["tasks"] / "tasks.jsonl", tasks)
     write(paths["conversations"] / "train.jsonl", conversations)
     make_tokenizer(paths["policy"])

@@ -31,6 +31,7 @@ def run(world, out, seed=1, rankings=RANKINGS, **changes):
         world["pairs"],
         world["chat"],
         rankings,
+        world["index"],
         out,
         tuned(PreferencesParams, **SMALL | changes),
         CPU,

@@ -41,7 +41,7 @@ def world(tmp_path_factory):
 
 def run(world, folder, params=SMALL, tracker=None):
     folder.mkdir(exist_ok=True)
-    inputs = {"sft": world["policy"], **{name: world[name] for name in ("tasks", "conversations", "tokens")}}
+    inputs = {"sft": world["policy"], **{name: world[name] for name in ("tasks", "conversations", "tokens", "index")}}
     outs = {"out": folder / "out", "out_curve": folder / "curve.csv"}
     own = {"machine": CPU, "seed": 1, "tracker": tracker or Tracker(), "work": folder / "work"}
     return reason(**inputs, **outs, params=tuned(ReasonParams, **params), **own)

@@ -61,7 +61,7 @@ def world(tmp_path_factory):
 
 def run(world, folder, tracker=None, **changes):
     folder.mkdir(exist_ok=True)
-    names = ("policy", "reward", "preferences", "tasks", "conversations", "tokens")
+    names = ("policy", "reward", "preferences", "tasks", "conversations", "tokens", "index")
     return rlhf(
         **{name: world[name] for name in names},
         out=folder / "out",

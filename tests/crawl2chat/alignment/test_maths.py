@@ -32,11 +32,21 @@ def test_gae_equals_the_sum_written_out_and_ignores_padding():
             assert float(found[row, t]) == pytest.approx(float(expected), abs=1e-12)
 
 
+def test_gae_looks_across_a_tool_result():
+    """What stands in the gap, values and rewards of tokens that nobody chose, changes nothing."""
+    r = torch.tensor([[-0.05, 7.0, 8.0, -0.02, -0.03, 1.0]], dtype=F64)
+    v = torch.tensor([[0.1, 9.0, 9.0, 0.2, 0.4, 0.5]], dtype=F64)
+    mask = torch.tensor([[True, False, False, True, True, True]])
+    found = advantages.gae(r, v, mask, gamma=1.0, lam=0.95)
+    assert found[mask].tolist() == pytest.approx([0.7128625, 0.69775, 0.545, 0.5], abs=1e-12)
+    assert (found[~mask] == 0).all()
+
+
 def test_whitening_by_hand():
     x = torch.tensor([[1.0, 2.0, 99.0], [3.0, 4.0, 5.0]], dtype=F64)
     mask = torch.tensor([[True, True, False], [True, True, True]])
     white = advantages.whiten(x, mask)
-    assert float(white[0, 0]) == pytest.approx(-2 / math.sqrt(2 + 1e-8)) and float(white[0, 2]) == 0
+    assert float(white[0, 0]) == pytest.approx(-2 / math.sqrt(2.5 + 1e-8)) and float(white[0, 2]) == 0
     kept = advantages.whiten(x, mask, shift_mean=False)
     assert float(kept[mask].mean()) == pytest.approx(3.0)
 
@@ -51,8 +61,10 @@ def test_three_of_eight_correct(kind, unbiased, expected):
 
 
 @pytest.mark.parametrize("kind", ["centred", "normalised", "rloo"])
-def test_equal_rewards_give_no_advantage(kind):
-    assert advantages.group_advantages(torch.full((2, 4), 0.7, dtype=F64), kind).abs().max() < 1e-12
+@pytest.mark.parametrize("size", [4, 7])
+def test_equal_rewards_give_no_advantage(kind, size):
+    """Also where the mean of equal numbers in float32 is another number: seven times .7."""
+    assert advantages.group_advantages(torch.full((2, size), 0.7), kind).abs().max() < 1e-6
 
 
 def test_groups_of_one_are_refused():
@@ -113,6 +125,16 @@ def test_clipping_stops_the_gradient_only_where_the_step_went_too_far():
     loss.backward()
     assert (log_ratio.grad[0] != 0).tolist() == [False, False, True, True]
     assert statistics["clipped"] == pytest.approx(0.5)
+
+
+def test_dual_clip_bounds_what_one_bad_token_costs():
+    """verl's case: ρ = e³ at A = −1 costs 20, and 3 with its bound; a good token is left alone."""
+    log_ratio, a = torch.tensor([[3.0, 3.0]], dtype=F64), torch.tensor([[-1.0, 1.0]], dtype=F64)
+    weights = torch.tensor([[1.0, 0.0]], dtype=F64)
+    costs = [float(losses.policy_loss(log_ratio, torch.zeros(1, 2), a, weights, dual_clip=c)[0]) for c in (0.0, 3.0)]
+    assert costs == pytest.approx([math.exp(3), 3.0])
+    good = weights.flip(1)
+    assert float(losses.policy_loss(log_ratio, torch.zeros(1, 2), a, good, dual_clip=3.0)[0]) == pytest.approx(-1.2)
 
 
 def test_first_epoch_has_ratio_one_and_no_kl():
