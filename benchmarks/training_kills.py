@@ -123,6 +123,7 @@ def stages(inputs: Path) -> dict[str, Stage]:
         "rlhf": lambda folder: rlhf(
             world["policy"],
             inputs / "reward",
+            inputs / "reward",
             preferences,
             **rl,
             params=tuned(RLHFParams, **RL, episodes=8, kl_horizon=400.0, watched=8, evaluate_every=3),

@@ -105,6 +105,13 @@ def over_optimisation_chart(curve: Curve, numbers: dict[str, Any]) -> str:
     canvas.axes.plot(
         *sort_points(reached, proxy), "o-", color=COLOURS["orange"], markersize=4, label="reward model (proxy)"
     )
+    canvas.axes.plot(
+        *sort_points(*points(curve, "root_kl", "held_out_validation")),
+        "o-",
+        color=COLOURS["blue"],
+        markersize=4,
+        label="second reward model, never optimised",
+    )
     if distance:
         canvas.axes.plot(*sort_points(distance, gold), "o-", color=COLOURS["green"], markersize=4, label="gold")
         alpha, beta = numbers.get("fit_alpha"), numbers.get("fit_beta")

@@ -1,7 +1,7 @@
 """Proximal policy optimisation against a learned reward, held near the start policy by a KL penalty.
 
 In: a policy, prompts, a reward function over rollouts, replay, and an evaluation that is called every few steps. Out:
-the curve and the best weights by a rule that sees only the held-out proxy reward and the KL. Several processes share
+the curve and the best weights by a rule that sees only a validation reward and the KL. Several processes share
 sampling, rewards and gradients; advantages are whitened over the whole step. Sources: Ziegler et al. 2019, Ouyang et
 al. 2022, "The N implementation details of RLHF with PPO" (2023).
 """
@@ -69,7 +69,7 @@ class PPOParams(PolicyParams):
 
 
 Scores = Callable[[list[Rollout]], Tensor]  # proxy rewards (n,)
-Evaluation = Callable[[Transformer], dict[str, float]]  # must hold "proxy" and "kl"
+Evaluation = Callable[[Transformer], dict[str, float]]  # must hold "validation" and "kl"
 
 
 class ActorCritic(nn.Module):
@@ -106,7 +106,7 @@ class PPOProgress(Progress):
     """Adds the KL coefficient and what the best weights were chosen by."""
 
     coefficient: float = 0.0
-    best_proxy: float | None = None
+    best: float | None = None
     best_step: int = 0
 
 
@@ -116,8 +116,9 @@ class PPO(PolicyLoop):
     experience, and epochs × minibatches of updates.
 
     The row of step s holds what was measured *before* its update; a last row measures the end. Best is the highest
-    held-out proxy among evaluations within kl_limit; the start policy, with KL 0, always qualifies. `keep_last` leaves
-    the last weights instead, for a run without a reward to choose by.
+    score of the validation reward model, which is never optimised, on held-out prompts and within kl_limit; the start
+    policy, with KL 0, always qualifies. `keep_last` leaves the last weights instead, for a run without a reward to
+    choose by.
     """
 
     params: PPOParams
@@ -150,9 +151,9 @@ class PPO(PolicyLoop):
     def held_out(self, step: int) -> dict[str, float]:
         """Evaluates the policy, and keeps its weights where they are the best so far."""
         progress, found = self.progress, self.evaluate(self.policy)
-        better = progress.best_proxy is None or found["proxy"] > progress.best_proxy
+        better = progress.best is None or found["validation"] > progress.best
         if self.keep_last or better and (step == 0 or found["kl"] <= self.params.kl_limit):
-            progress.best_proxy, progress.best_step = found["proxy"], step
+            progress.best, progress.best_step = found["validation"], step
             self.best.load_state_dict(self.policy.state_dict())
         row = {f"held_out_{key}": value for key, value in found.items()}
         return row | {"root_kl": max(found["kl"], 0.0) ** 0.5}

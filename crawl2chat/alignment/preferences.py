@@ -42,6 +42,14 @@ def prompt_split(messages: list[dict], test_share: float) -> str:
     return split_of(json.dumps(messages, sort_keys=True), {"test": test_share, "train": 1 - test_share})
 
 
+def purpose(prompt: dict) -> str:
+    """What a prompt's rankings are for: `test`, or of those of the train split one half for the reward model that is
+    optimised (`proxy`), the other for the one that says when to stop (`validation`)."""
+    if prompt["split"] == "test":
+        return "test"
+    return split_of(prompt["id"], {"proxy": 0.5, "validation": 0.5})
+
+
 def noise_for(gold: Sequence[Sequence[float]], flipped: float) -> float:
     """Standard deviation of Gaussian noise on each score that flips this share of the untied pairs, on average.
 

@@ -29,6 +29,15 @@ def spread_evenly(tasks: Sequence[Task], count: int, seed: int) -> list[Task]:
     return mixed[:count]
 
 
+def in_equal_shares(tasks: Sequence[Task]) -> list[Task]:
+    """The tasks with those of rarer skills repeated, so that a draw from all meets each skill about equally often."""
+    by_skill: dict[str, list[Task]] = {}
+    for task in tasks:
+        by_skill.setdefault(task.skill, []).append(task)
+    most = max(map(len, by_skill.values()))
+    return [task for skill in sorted(by_skill) for task in by_skill[skill] * round(most / len(by_skill[skill]))]
+
+
 def messages_of(task: Task) -> list[dict]:
     """The task as a conversation that waits for the assistant."""
     return [{"role": "user", "content": task.prompt}]

@@ -1,11 +1,11 @@
 """Rankings as training batches of a reward model, and how good it is on prompts it never saw.
 
 In: prompts with candidates and rankings of them (crawl2chat/alignment/preferences.py). Out: a batch function and a loss
-for the shared training loop; metrics on held-out prompts: accuracy on clean and on noisy pairs, what length alone would
-reach, Kendall's τ, calibration, correlation with length. Source: Ouyang et al. 2022.
+for the shared training loop; metrics on held-out prompts: accuracy on clean and on noisy pairs, what length alone and
+style alone would reach, Kendall's τ, calibration, correlation with length. Source: Ouyang et al. 2022.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,14 +25,17 @@ Sequences = list[tuple[list[int], list[int]]]  # (prompt, answer) ids
 
 @dataclass(frozen=True)
 class Ranked:
-    """One ranking with its candidates as token ids, and their gold where it is known."""
+    """One ranking with its candidates as token ids, what their style is worth, and their gold where it is known."""
 
     sequences: Sequences
     order: Order
     gold: list[float | None]
+    style: list[float]
 
 
-def tokenise(prompts: dict[str, dict], rankings: list[dict], tokenizer: Tokenizer, context: int) -> list[Ranked]:
+def tokenise(
+    prompts: dict[str, dict], rankings: list[dict], tokenizer: Tokenizer, context: int, style: Callable[[str], float]
+) -> list[Ranked]:
     """Rankings ready to train on. Where prompt and answer exceed the context, the prompt loses its beginning and then
     the answer its end: what is judged stays as whole as it can."""
     found = []
@@ -45,7 +48,9 @@ def tokenise(prompts: dict[str, dict], rankings: list[dict], tokenizer: Tokenize
             )
             answer = answer[: context - 8]
             sequences.append((prompt_tokens[max(0, len(prompt_tokens) + len(answer) - context) :], answer))
-        found.append(Ranked(sequences, ranking["order"], [c.get("gold") for c in prompt["candidates"]]))
+        gold = [candidate.get("gold") for candidate in prompt["candidates"]]
+        styles = [style(candidate["text"]) for candidate in prompt["candidates"]]
+        found.append(Ranked(sequences, ranking["order"], gold, styles))
     return found
 
 
@@ -121,7 +126,16 @@ def judge(model: RewardModel, train: Sequence[Ranked], test: Sequence[Ranked], p
     signed = [[length if longer_preferred >= 0.5 else -length for length in row] for row in lengths]
     metrics = pair_accuracy("pair_accuracy", scores, clean, seed)
     metrics |= pair_accuracy("length_baseline_accuracy", signed, clean, seed)
+    # A rival that sees all of style and nothing of what is right; and the pairs that it cannot order.
+    styles = [example.style for example in test]
+    metrics |= pair_accuracy("style_baseline_accuracy", styles, clean, seed)
+    alike = [[(a, b) for a, b in pairs if s[a] == s[b]] for s, pairs in zip(styles, clean, strict=True)]
+    metrics |= pair_accuracy("correctness_pair_accuracy", scores, alike, seed)
+    # Of noisy pairs nobody can foretell more than those in which the labeler agrees with gold.
     metrics |= pair_accuracy("noisy_pair_accuracy", scores, noisy, seed)
+    truth_scores = [example.gold if None not in example.gold else None for example in test]
+    foretold = [(g, p) for g, p in zip(truth_scores, noisy, strict=True) if g is not None]
+    metrics |= pair_accuracy("noisy_pair_ceiling", [g for g, _ in foretold], [p for _, p in foretold], seed)
     truth = [example.gold if None not in example.gold else places_as_scores(example) for example in test]
     ordered = [(s, t) for s, t in zip(scores, truth, strict=True) if len(set(t)) > 1]
     metrics["kendall_tau"] = float(np.mean([kendall_tau(s, t) for s, t in ordered])) if ordered else None

@@ -37,6 +37,8 @@ class Observation:
 
     texts: list[str]
     proxy: list[float]
+    # The score of the reward model that is not optimised.
+    validation: list[float]
     # Nats an answer.
     kl: list[float]
     # Tokens.
@@ -53,6 +55,7 @@ class Watcher:
 
     start: Transformer
     proxy: Callable[[list[Rollout]], Tensor]
+    validation: Callable[[list[Rollout]], Tensor]
     tokenizer: Tokenizer
     max_new_tokens: int
     temperature: float
@@ -78,6 +81,7 @@ class Watcher:
         return Observation(
             texts,
             self.proxy(rollouts).tolist(),
+            self.validation(rollouts).tolist(),
             [float((a - b).sum()) for a, b in zip(now, start, strict=True)],
             [rollout.tokens for rollout in rollouts],
             [rollout.finished for rollout in rollouts],
@@ -90,7 +94,7 @@ class Watcher:
 
         def evaluate(policy: Transformer) -> dict[str, float]:
             found = vars(self.look(policy, prompts))
-            names = ("proxy", "kl", "length", "finished", "gold", "correct")
+            names = ("proxy", "validation", "kl", "length", "finished", "gold", "correct")
             return {name: float(np.mean(found[name])) for name in names if found[name]}
 
         return evaluate
@@ -107,11 +111,14 @@ class Watcher:
         )
 
 
-def outcome(before: Observation, after: Observation, curve: list[dict[str, float]], seed: int) -> dict[str, Any]:
+def outcome(
+    before: Observation, after: Observation, curve: list[dict[str, float]], kept_step: int, seed: int
+) -> dict[str, Any]:
     """The run in numbers, paired on the test prompts. gold_gain_in_std counts in standard deviations of the start
-    policy's gold. Gold and correctness are None where no gold score is known."""
+    policy's gold, as does tail_gold_fall_in_std, from the best gold on the path to its end; stop_share_of_best is the
+    gold of the kept step over the best one. Gold and correctness are None where no gold score is known."""
     metrics: dict[str, Any] = {"kl": float(np.mean(after.kl))}
-    for name in ("proxy", "length", "finished"):
+    for name in ("proxy", "validation", "length", "finished"):
         metrics[f"{name}_before"] = float(np.mean(getattr(before, name)))
         metrics[f"{name}_after"] = float(np.mean(getattr(after, name)))
     if not before.gold:
@@ -130,8 +137,11 @@ def outcome(before: Observation, after: Observation, curve: list[dict[str, float
     if len(np.unique(distances[distances > 0])) >= 3:
         fit = fit_gold(distances, gains, "rl")
         metrics |= {"fit_alpha": fit.alpha, "fit_beta": fit.beta, "fit_peak_root_kl": fit.peak}
-    metrics["best_gold_on_path"] = max(row["held_out_gold"] for row in watched)
-    return metrics
+    best = max(row["held_out_gold"] for row in watched)
+    kept = next(row["held_out_gold"] for row in watched if row["step"] == kept_step)
+    metrics |= {"best_gold_on_path": best, "stop_share_of_best": kept / best if best > 0 else None}
+    fall = best - watched[-1]["held_out_gold"]
+    return metrics | {"tail_gold_fall_in_std": fall / deviation if deviation else None}
 
 
 def control_metrics(found: Observation) -> dict[str, Any]:

@@ -21,6 +21,7 @@ QUESTION = "Question: {question} Answer:"
 """The prompt that makes a document simulator answer: a question as pages write it."""
 
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+LABEL = re.compile(r"(?<!\w)[A-Z]\w*:")
 NAME = re.compile(r"[A-Z][a-z]{2,}|\d{2,4}")
 
 
@@ -48,6 +49,11 @@ def continuations(
 def first_sentence(text: str) -> str:
     """Up to the first full stop or line end: a simulator goes on with the next sentence of its page."""
     return re.split(r"(?<=\D)[.\n]|(?<=\d)\.(?!\d)|\n", text.strip(), maxsplit=1)[0].strip()
+
+
+def own_turn(text: str) -> str:
+    """Up to where somebody else of the page begins to speak: `Riga. Question: …` gives `Riga.`"""
+    return LABEL.split(text, maxsplit=1)[0].strip()
 
 
 def probe(

@@ -15,7 +15,7 @@ from crawl2chat.chat.identity import QUESTIONS, Identity
 from crawl2chat.chat.loop import Answer, answer
 from crawl2chat.chat.tools import TOOLS, Tool
 from crawl2chat.evaluation.dialogues import Heard
-from crawl2chat.evaluation.probes import QUESTION, cloze_prompt, continuations, first_sentence
+from crawl2chat.evaluation.probes import QUESTION, cloze_prompt, continuations, first_sentence, own_turn
 from crawl2chat.evaluation.statistics import accuracy, as_metrics, mean
 from crawl2chat.model.network import Transformer
 from crawl2chat.tasks import NUMERIC, Gold, ProbedTask, Task, is_refusal, names, verify, well_formed
@@ -81,8 +81,8 @@ class Examinee:
     def ask(self, prompts: Sequence[str], system: Sequence[str | None] = ()) -> list[Reply]:
         """One greedy answer to each prompt."""
         if not self.converses:
-            pages = self.complete([QUESTION.format(question=prompt) for prompt in prompts], self.exam.max_new_tokens)
-            return [Reply(first_sentence(text), False, 0) for text in pages]
+            heard = self.heard_on_pages([QUESTION.format(question=prompt) for prompt in prompts])
+            return [Reply(one.text, one.finished, 0) for one in heard]
         openings = system or [None] * len(prompts)
         conversations = [
             [*([{"role": "system", "content": opening}] if opening else []), {"role": "user", "content": prompt}]
@@ -95,12 +95,22 @@ class Examinee:
     def converse(self, conversations: Sequence[list[dict]]) -> list[Heard]:
         """One greedy answer to each conversation. The base model reads it as questions and answers of a page."""
         if not self.converses:
-            pages = self.complete([as_page(messages) for messages in conversations], self.exam.max_new_tokens)
-            return [Heard(first_sentence(text), True) for text in pages]
+            return self.heard_on_pages([as_page(messages) for messages in conversations])
         answers = self.answered(conversations, self.tools)
         return [
             Heard(one.text, one.finished, tuple(call["name"] for call in one.tool_calls), one.messages, one.confidence)
             for one in answers
+        ]
+
+    def heard_on_pages(self, pages: Sequence[str]) -> list[Heard]:
+        """What a simulator of pages says next, by the rule that holds for everybody: an answer ends where its turn or
+        the page does, and whoever talks on has not ended."""
+        limit = self.exam.max_new_tokens
+        texts = self.complete(pages, limit)
+        turns = [own_turn(text) for text in texts]
+        return [
+            Heard(turn, turn != text.strip() or len(self.tokenizer.encode(text)) < limit)
+            for turn, text in zip(turns, texts, strict=True)
         ]
 
     def answered(self, conversations: Sequence[list[dict]], tools: Mapping[str, Tool]) -> list[Answer]:

@@ -167,6 +167,7 @@ def write_plots(folder: Path) -> Path:
                 "step": step,
                 "root_kl": step / 10,
                 "held_out_proxy": step / 15,
+                "held_out_validation": step / 16,
                 "held_out_gold": 0.4 + step / 40 - (step / 35) ** 2,
             }
             for step in range(0, 31, 3)

@@ -7,10 +7,12 @@ import pytest
 import torch
 from alignment_toys import CPU, contents, make_world, write
 
+from crawl2chat.alignment.preferences import purpose
 from crawl2chat.alignment.reward_model import load_reward_model
 from crawl2chat.alignment.reward_training import make_batch, ranking_loss, tokenise
 from crawl2chat.errors import UserError
 from crawl2chat.model.folder import load_model
+from crawl2chat.tinyweb.gold import style
 from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.tracking import Tracker
 from stages.reward import RewardParams, reward
@@ -25,11 +27,11 @@ def world(tmp_path_factory):
 
 
 def make_preferences(folder: Path, order) -> Path:
-    """96 prompts with candidates "<digit>. <filler>": gold is 1 for the digit 7; `order` ranks gold scores."""
+    """240 prompts with candidates "<digit>. <filler>": gold is 1 for the digit 7; `order` ranks gold scores."""
     folder.mkdir()
     generator = torch.Generator().manual_seed(0)
     prompts, rankings = [], []
-    for i in range(96):
+    for i in range(240):
         digits = [7 if torch.rand(1, generator=generator) < 0.4 else d for d in (1, 2, 3)]
         texts = [f"{d}{'. Yes' * int(torch.randint(3, (1,), generator=generator))}." for d in digits]
         gold = [float(d == 7) for d in digits]
@@ -57,6 +59,7 @@ def run(world, folder, preferences, **changes):
         world["policy"],
         preferences,
         folder / "out",
+        folder / "validation",
         folder / "curve.csv",
         tuned(RewardParams, **SMALL | changes),
         CPU,
@@ -74,8 +77,8 @@ def test_an_order_is_learnt_and_reported(world, tmp_path, loss):
     assert {"ece", "length_correlation", "noisy_pair_accuracy"} <= metrics.keys()
     model, tokenizer = load_reward_model(tmp_path / "run" / "out"), Tokenizer.load(world["policy"])
     prompts = [json.loads(line) for line in (tmp_path / "p" / "prompts.jsonl").read_text().splitlines()]
-    records = {p["id"]: p for p in prompts if p["split"] == "train"}
-    examples = tokenise(records, [{"prompt_id": key, "order": []} for key in records], tokenizer, 64)
+    records = {p["id"]: p for p in prompts if purpose(p) == "proxy"}
+    examples = tokenise(records, [{"prompt_id": key, "order": []} for key in records], tokenizer, 64, style)
     scores = model.rewards([s for example in examples for s in example.sequences], tokenizer.pad)
     assert float(scores.mean()) == pytest.approx(0, abs=1e-4) and float(scores.std()) == pytest.approx(1, abs=1e-4)
 
@@ -101,7 +104,7 @@ def test_splitting_the_batch_leaves_the_gradient_unchanged(world, tmp_path):
     folder = make_preferences(tmp_path / "p", by_gold)
     prompts = read_prompts(folder / "prompts.jsonl")
     tokenizer = Tokenizer.load(world["policy"])
-    examples = tokenise(prompts, read_rankings(folder / "rankings.jsonl", prompts), tokenizer, 64)
+    examples = tokenise(prompts, read_rankings(folder / "rankings.jsonl", prompts), tokenizer, 64, style)
     model = RewardModel(load_model(world["policy"])).double()
     epochs = Epochs(examples, 7, tokenizer.pad, 0)
 
@@ -122,7 +125,7 @@ def test_padding_never_changes_a_score(world):
 
     model = RewardModel(load_model(world["policy"]))
     prompt = {"messages": [{"role": "user", "content": "say"}], "candidates": [{"text": t} for t in ("7.", "7" * 30)]}
-    (example,) = tokenise({"p": prompt}, [{"prompt_id": "p", "order": [0, 1]}], tokenizer, 64)
+    (example,) = tokenise({"p": prompt}, [{"prompt_id": "p", "order": [0, 1]}], tokenizer, 64, style)
     batch = make_batch([example], tokenizer.pad)
     alone = [len(p + a) for p, a in example.sequences]
     together = model(batch["ids"], batch["last"])
@@ -135,7 +138,7 @@ def test_long_answers_keep_within_the_context(world):
     tokenizer = Tokenizer.load(world["policy"])
     messages = [{"role": "user", "content": "why " * 50}]
     prompt = {"messages": messages, "candidates": [{"text": "a"}, {"text": "b" * 200}]}
-    (example,) = tokenise({"p": prompt}, [{"prompt_id": "p", "order": [0, 1]}], tokenizer, 64)
+    (example,) = tokenise({"p": prompt}, [{"prompt_id": "p", "order": [0, 1]}], tokenizer, 64, style)
     assert [len(p) + len(a) for p, a in example.sequences] == [64, 64]
     assert example.sequences[0][1] == [*tokenizer.encode(" a"), tokenizer.end]
 
@@ -156,5 +159,5 @@ def test_rankings_on_one_side_only_are_an_error(world, tmp_path):
     folder = make_preferences(tmp_path / "p", by_gold)
     text = (folder / "prompts.jsonl").read_text().replace('"split": "test"', '"split": "train"')
     (folder / "prompts.jsonl").write_text(text)
-    with pytest.raises(UserError, match="holds 96 rankings to train on and 0 to test on"):
+    with pytest.raises(UserError, match="to stop by and 0 to test on"):
         run(world, tmp_path / "run", folder)

@@ -55,13 +55,14 @@ def world(tmp_path_factory):
         optimizer.step()
     paths["reward"] = paths["policy"].parent / "reward"
     save_reward_model(model, paths["reward"], paths["policy"], tokenizer.pad)
+    paths["validation"] = paths["reward"]
     paths["preferences"] = paths["policy"].parent / "preferences"
     return paths
 
 
 def run(world, folder, tracker=None, **changes):
     folder.mkdir(exist_ok=True)
-    names = ("policy", "reward", "preferences", "tasks", "conversations", "tokens", "index")
+    names = ("policy", "reward", "validation", "preferences", "tasks", "conversations", "tokens", "index")
     return rlhf(
         **{name: world[name] for name in names},
         out=folder / "out",
@@ -100,7 +101,7 @@ def likes_seven(world, sign=1.0):
 
 def test_proxy_and_gold_rise_and_everything_is_reported(world, tmp_path):
     metrics = run(world, tmp_path / "run", control=True, control_steps=2)
-    assert metrics["proxy_after"] > metrics["proxy_before"] + 0.2
+    assert metrics["proxy_after"] > metrics["proxy_before"] + 0.15
     assert metrics["gold_after"] > metrics["gold_before"]
     assert {
         "kl",
@@ -112,7 +113,9 @@ def test_proxy_and_gold_rise_and_everything_is_reported(world, tmp_path):
     } <= metrics.keys()
     assert metrics["gold_after_n"] == 64 and metrics["gold_control"] < metrics["gold_after"]
     rows = [line.split(",") for line in (tmp_path / "run" / "curve.csv").read_text().splitlines()]
-    assert {"held_out_gold", "held_out_proxy", "root_kl", "kl_coefficient", "length"} <= set(rows[0])
+    assert {"held_out_gold", "held_out_proxy", "held_out_validation", "root_kl", "kl_coefficient", "length"} <= set(
+        rows[0]
+    )
     assert len(rows) == SMALL["steps"] + 2
 
 
@@ -165,7 +168,7 @@ def test_a_zero_reward_without_kl_gives_no_gradient(world, tmp_path):
 
 
 def test_the_opposite_reward_lowers_the_score(world, tmp_path):
-    nothing = lambda policy: {"proxy": 0.0, "kl": 0.0}  # noqa: E731
+    nothing = lambda policy: {"validation": 0.0, "kl": 0.0}  # noqa: E731
     loop = loop_of(world, tmp_path, likes_seven(world, -1.0), nothing, replay_weight=0.0, kl_coefficient=0.02)
     loop.run()
     curve = loop.progress.curve
