@@ -114,7 +114,7 @@ def write_tasks(folder: Path, tasks: Iterable[Task]) -> None:
 
 # ---- verifiers
 
-NUMERIC = {"multiplication", "addition", "subtraction", "sum", "word_problem", "tool", "chain", "long_story", "gsm8k"}
+NUMERIC = {"multiplication", "addition", "subtraction", "sum", "word_problem", "tool", "long_multiplication", "gsm8k"}
 
 REFUSALS = (
     "i do not know",

@@ -33,6 +33,8 @@ class PageParams(Params):
     multiplication: int
     addition: int
     subtraction: int
+    # Three digits times one: few, so that something is left for `reason` to teach.
+    long_multiplication: int
     # Sums with nothing but their result.
     direct: int
     word_problem: int
@@ -330,6 +332,7 @@ def write_pages(world: World, params: PageParams, seed: int, evaluated: Collecti
             *problem_pieces("multiplication", params.multiplication, rng),
             *problem_pieces("addition", params.addition, rng),
             *problem_pieces("subtraction", params.subtraction, rng),
+            *problem_pieces("long_multiplication", params.long_multiplication, rng),
             *direct_pieces(params.direct, rng),
             *small_sum_pieces(params.small_sum, rng),
         ],

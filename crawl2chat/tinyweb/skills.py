@@ -57,15 +57,27 @@ def problem_split(operands: str) -> str:
     return split_of(operands, {"train": 0.7, "dev": 0.1, "test": 0.2}, buckets=10)
 
 
+def product_problem(skill: str, a: int, b: int) -> Problem:
+    """a times one digit, digit by digit with carries."""
+    parts, carry = [], 0
+    for place, digit in zip(PLACES, reversed(str(a)), strict=False):
+        product = int(digit) * b
+        parts.append(f"{place} {digit}*{b}={product}")
+        if place != PLACES[0]:
+            parts.append(f"{product}+{carry}={product + carry}")
+        carry = (product + carry) // 10
+    steps = f"{', '.join(parts)}, so {a * b}."
+    return Problem(skill, f"What is {a}*{b}?", str(a * b), steps, problem_split(f"{a}*{b}"))
+
+
 def multiplication(rng: random.Random) -> Problem:
     """Two digits times one digit."""
-    a, b = rng.randint(12, 99), rng.randint(3, 9)
-    tens, ones = divmod(a, 10)
-    carry = ones * b // 10
-    worked = (
-        f"ones {ones}*{b}={ones * b}, tens {tens}*{b}={tens * b}, {tens * b}+{carry}={tens * b + carry}, so {a * b}."
-    )
-    return Problem("multiplication", f"What is {a}*{b}?", str(a * b), worked, problem_split(f"{a}*{b}"))
+    return product_problem("multiplication", rng.randint(12, 99), rng.randint(3, 9))
+
+
+def long_multiplication(rng: random.Random) -> Problem:
+    """Three digits times one digit, which pages show seldom: what reinforcement learning is to teach."""
+    return product_problem("long_multiplication", rng.randint(112, 999), rng.randint(3, 9))
 
 
 def in_columns(a: int, operator: str, b: int) -> str:
@@ -131,12 +143,12 @@ _MORE = "{n} buys {x} more.|{n} finds {x} more.|Then {n} gets {x} more.|A friend
 _LESS = "{n} loses {x} of them.|{n} gives away {x}.|Then {n} sells {x}.|A friend takes {x} of them.".split("|")
 
 
-def word_problem(rng: random.Random, changes: int = 2, largest: int = 9) -> Problem:
+def word_problem(rng: random.Random) -> Problem:
     """A little story in order of time: two changes to a number of things."""
     name, things, have = rng.choice(NAMES), rng.choice(THINGS), rng.randint(5, 39)
     story, steps, key = [f"{name} has {have} {things}."], [], str(have)
-    for _ in range(changes):
-        change = rng.randint(2, largest)
+    for _ in range(2):
+        change = rng.randint(2, 9)
         if change < have and rng.random() < 0.5:
             story.append(rng.choice(_LESS).format(n=name, x=change))
             steps.append(f"{have}-{change}={have - change}")
@@ -147,24 +159,6 @@ def word_problem(rng: random.Random, changes: int = 2, largest: int = 9) -> Prob
             have, key = have + change, f"{key}+{change}"
     question = " ".join([*story, f"How many {things} does {name} have now?"])
     return Problem("word_problem", question, str(have), ", ".join(steps) + f", so {have}.", problem_split(key))
-
-
-def long_story(rng: random.Random) -> Problem:
-    """Five changes of up to thirty things."""
-    return replace(word_problem(rng, changes=5, largest=30), skill="long_story")
-
-
-def chain(rng: random.Random) -> Problem:
-    """Four two-digit numbers, added and taken away from left to right: a long way in which one slip spoils the end."""
-    total = rng.randint(11, 99)
-    key, steps = str(total), []
-    for _ in range(3):
-        term = rng.randint(11, 99)
-        operator = rng.choice("+-") if term < total else "+"
-        after = total + term if operator == "+" else total - term
-        steps.append(f"{total}{operator}{term}={after}")
-        key, total = f"{key}{operator}{term}", after
-    return Problem("chain", f"What is {key}?", str(total), f"{', '.join(steps)}, so {total}.", problem_split(key))
 
 
 def long_sum(rng: random.Random) -> Problem:
@@ -187,8 +181,7 @@ MAKERS = {
     "column_sum": column_sum,
     "word_problem": word_problem,
     "tool": long_sum,
-    "chain": chain,
-    "long_story": long_story,
+    "long_multiplication": long_multiplication,
 }
 
 

@@ -22,7 +22,7 @@ PATTERNS = 300
 TALK = ("greeting", "thanks", "private", "outside", "yes_no")
 """What a greeting, a farewell, a wish for private data and the like ask of an answer."""
 TALK_SHARES = {"train": 400, "dev": 60, "test": 120}
-SKILLS = ("multiplication", "addition", "subtraction", "sum", "word_problem", "tool", "chain", "long_story")
+SKILLS = ("multiplication", "addition", "subtraction", "sum", "word_problem", "tool", "long_multiplication")
 
 
 def tasks(world: World) -> list[Task]:
@@ -142,7 +142,7 @@ def problem_tasks(skill: str, split: str, count: int, rng: random.Random) -> lis
     found: dict[str, Task] = {}
     for problem, _ in zip(skills.problems(skill, rng, split), range(20 * count), strict=False):
         if problem.question not in found:
-            plain = skill in ("sum", "tool", "chain")  # nothing says how to answer
+            plain = skill in ("sum", "tool", "long_multiplication")  # nothing says how to answer
             direct = None if plain else f"{problem.question} {skills.DIRECT}"
             found[problem.question] = Task(
                 id=f"{skill}/{problem.question}",

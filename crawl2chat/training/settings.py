@@ -36,7 +36,7 @@ class TrainingParams(Params):
     # Steps between rows of the curve, checkpoints and evaluations.
     log_every: int = Field(10, ge=1)
     checkpoint_every: int = Field(ge=1)
-    evaluate_every: int = Field(100, ge=1)
+    evaluate_every: int = Field(250, ge=1)
     # Checkpoints; the one before the newest is the fallback.
     keep: int = Field(2, ge=1)
 

@@ -25,6 +25,7 @@ SMALL = tuned(
         multiplication=40,
         addition=40,
         subtraction=40,
+        long_multiplication=40,
         direct=40,
         word_problem=40,
         tool=40,

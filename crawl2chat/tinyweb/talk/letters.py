@@ -1,42 +1,16 @@
 """Segments about letters: spelling and counting, by the tools that see letters where the model sees tokens."""
 
-import re
 from random import Random
 
-from crawl2chat.tinyweb import skills
-from crawl2chat.tinyweb.talk.phrasing import blocks
 from crawl2chat.tinyweb.talk.topics import Segment, Topics, Turn, one
-
-WORDS = tuple(
-    dict.fromkeys(
-        word
-        for text in (skills.OPPOSITES, skills.CRAFTS, *blocks()["outside things"])
-        for word in re.findall(r"(?<![\w{$])[a-z]{3,}(?![\w}])", text)
-    )
-)
-MORE_WORDS = (
-    "banana,strawberry,elephant,chocolate,mississippi,raspberry,window,computer,keyboard,mirror,umbrella,butter,kitchen,"
-    "summer,winter,letter,pepper,coffee,yellow,balloon,cherry,carrot,rabbit,kangaroo,tomorrow,bubble,hammer,ladder,"
-    "berry,mountain,science,birthday,sandwich,blueberry,cranberry,programming,committee,parallel,tomato,potato,garden,"
-    "apple,orange,lemon,grape,melon,cookie,cake,bread,cheese,sugar,salt,water,juice,bottle,table,chair,house,street,"
-    "school,teacher,student,pencil,paper,notebook,picture,camera,phone,music,guitar,piano,violin,trumpet,dance,theatre,"
-    "movie,story,river,ocean,island,forest,desert,valley,bridge,castle,church,market,station,airport,hospital,library,"
-    "doctor,nurse,farmer,baker,butcher,painter,soldier,sailor,captain,king,queen,prince,knight,dragon,monkey,tiger,lion,"
-    "giraffe,zebra,horse,donkey,sheep,chicken,turkey,goose,pigeon,parrot,spider,butterfly,mosquito,dolphin,whale,shark,"
-    "happy,sad,angry,tired,hungry,thirsty,beautiful,difficult,important,interesting,necessary,different,wonderful,"
-    "monday,tuesday,wednesday,thursday,friday,saturday,sunday,january,february,august,september,october,november,"
-    "morning,evening,midnight,yesterday,holiday,weather,thunder,lightning,rainbow,snowflake,umbrella,jacket,trousers,"
-    "pocket,button,needle,thread,scissors,bicycle,airplane,helicopter,submarine,rocket,planet,universe,language,"
-    "alphabet,grammar,dictionary,question,answer,problem,solution,number,zero,hundred,thousand,million,restaurant"
-).split(",")
 
 
 def spelling_word(topics: Topics, rng: Random) -> str:
-    """A word; test has some that training never spells."""
-    own = [x for number, x in enumerate(MORE_WORDS) if (number % 3 == 0) == (topics.split == "test")]
-    if rng.random() < 0.3:
+    """A word, often one that has no other use; test has some that training never spells."""
+    draw = rng.random()
+    if draw < 0.25:
         return topics.new_name("town").lower()
-    return rng.choice((*WORDS, *own * 4))
+    return topics.word("words to spell" if draw < 0.65 else rng.choice(("things", "small things", "foods")), rng)
 
 
 def letters_turn(topics: Topics, say: str, word: str, answer: str, number: str | None, expect: str = "") -> Turn:

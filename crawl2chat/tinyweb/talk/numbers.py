@@ -46,9 +46,9 @@ def small_sum(topics: Topics, rng: Random) -> Segment:
         a, b = rng.randint(2, 12), rng.randint(2, 9)
         a = a + b if operator == "-" else a
         result = {"+": a + b, "-": a - b, "*": a * b}[operator]
-        n, m = rng.sample(list(topics.people), 2)
+        n, m = rng.sample(topics.people, 2)
         block = f"sum stories {OPERATORS[operator]}"
-        say = topics.say(block, rng, [n, m], a=a, b=b, n=n, m=m, t=rng.choice(skills.THINGS))
+        say = topics.say(block, rng, [n, m], a=a, b=b, n=n, m=m, t=rng.choice(topics.things))
     else:
         a, operator, b, result = small_operands(rng)
         say = topics.say("small sums", rng, s=expression(a, operator, b, topics.split, rng))
@@ -120,13 +120,15 @@ STEPS = {
 def amounts(kind: str, rng: Random) -> dict[str, int]:
     """The numbers of a word problem, such that no result is negative or broken."""
     a, b, d, p, x = (rng.randint(2, 9) for _ in range(5))
-    if kind in ("two changes", "age"):
-        a = rng.randint(5, 30)
+    if kind in ("together", "three", "times"):
+        a, b, d = (rng.randint(2, 12) for _ in range(3))
+    if kind in ("two changes", "age", "difference"):
+        a, b = rng.randint(5, 40), rng.randint(2, 12)
     if kind == "change":
-        p = rng.randint(2, 18)
+        p = rng.randint(2, 40)
     more = rng.randint(1, 20)
     c = {
-        "two changes": rng.randint(2, 4),
+        "two changes": rng.randint(2, 7),
         "price": a * x + b * p,
         "share": b * x,
         "change": p + more,
@@ -138,8 +140,8 @@ def amounts(kind: str, rng: Random) -> dict[str, int]:
 
 def word_problem(topics: Topics, rng: Random) -> Segment:
     kind = rng.choice(sorted(STEPS))
-    n, m = rng.sample(list(topics.people), 2)
-    t, u = rng.sample(skills.THINGS, 2)
+    n, m = rng.sample(topics.people, 2)
+    t, u = rng.sample(topics.things, 2)
     numbers = amounts(kind, rng)
     gain, loss = rng.choice(("buy", "find", "get")), rng.choice(("lose", "sell"))
     words = {"n": n, "m": m, "t": t, "u": u, "t1": singular(t), "u1": singular(u)}

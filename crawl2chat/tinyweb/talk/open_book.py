@@ -10,38 +10,29 @@ from crawl2chat.tinyweb.talk.phrasing import answer, forms, pick
 from crawl2chat.tinyweb.talk.topics import SENTENCES, Segment, Subject, Topics, Turn, one, whole
 from crawl2chat.tinyweb.world import relation, values_of
 
-COLOURS = "red,blue,green,yellow,black,white,brown,purple,orange,pink".split(",")
-PETS = (
-    "dog,cat,horse,bird,rabbit,fish,boat,doll,goat,cow,puppy,kitten,parrot,hamster,turtle,pony,mouse,car,bike,bear,"
-    "robot,plant,son,daughter,baby,best friend,neighbour,school,shop,ship,street,village"
-).split(",")
-THINGS = "key,bag,book,phone,hat,coat,purse,ring,ball,letter,lamp,knife,map,umbrella,bike,watch,ticket,camera".split(
-    ","
-)
-FOODS = "bread,cheese,apple cake,soup,rice,fish,honey,plums,noodles,beans".split(",")
 MONTHS = "January,February,March,April,May,June,July,August,September,October,November,December".split(",")
-PLACES = "under the bed,on the table,in the kitchen,behind the door,in the garden,in the box,near the window".split(",")
+KEPT = "key,bag,book,phone,hat,coat,purse,ring".split(",")
 POSSESSIONS: dict[str, Callable[[Topics, Random], str]] = {
-    "favourite colour": lambda t, rng: rng.choice(COLOURS),
-    "car": lambda t, rng: rng.choice(COLOURS),
-    "hat": lambda t, rng: rng.choice(COLOURS),
-    "coat": lambda t, rng: rng.choice(COLOURS),
-    "favourite food": lambda t, rng: rng.choice(FOODS),
+    "favourite colour": lambda t, rng: t.word("colours", rng),
+    "car": lambda t, rng: t.word("colours", rng),
+    "hat": lambda t, rng: t.word("colours", rng),
+    "coat": lambda t, rng: t.word("colours", rng),
+    "favourite food": lambda t, rng: t.word("foods", rng),
     "lucky number": lambda t, rng: str(rng.randint(1, 99)),
     "age": lambda t, rng: str(rng.randint(5, 90)),
     "room number": lambda t, rng: str(rng.randint(100, 999)),
     "code": lambda t, rng: str(rng.randint(1000, 9999)),
     "ticket number": lambda t, rng: str(rng.randint(100, 9999)),
-    "home town": lambda t, rng: t.new_name("town"),
+    "home town": lambda t, rng: t.word("cities", rng) if rng.random() < 0.5 else t.new_name("town"),
     "sister": lambda t, rng: rng.choice(t.people),
     "brother": lambda t, rng: rng.choice(t.people),
     "teacher": lambda t, rng: t.new_name("person"),
     "birthday": lambda t, rng: f"in {rng.choice(MONTHS)}",
     "instrument": lambda t, rng: rng.choice(relation("music").values),
     "job": lambda t, rng: rng.choice(relation("job").values),
-    **{thing: lambda t, rng: rng.choice(PLACES) for thing in THINGS[:8]},
+    **{thing: lambda t, rng: t.word("places", rng) for thing in KEPT},
     **{
-        f"favourite {kind}": lambda t, rng: rng.choice((*THINGS, *COLOURS, *FOODS, *t.people))
+        f"favourite {kind}": lambda t, rng: t.word(rng.choice(("small things", "colours", "foods", "first names")), rng)
         for kind in ("word", "thing", "song", "place", "game", "toy", "animal", "drink", "team")
     },
     **{
@@ -49,7 +40,7 @@ POSSESSIONS: dict[str, Callable[[Topics, Random], str]] = {
         for kind in ("house", "seat", "bus", "phone", "flight", "order", "secret")
     },
     **{kind: lambda t, rng: rng.choice(t.people) for kind in ("boss", "uncle", "aunt", "mother", "father", "wife")},
-    **{kind: lambda t, rng: rng.choice(COLOURS) for kind in ("door", "bike", "house", "shirt", "dress", "bed")},
+    **{kind: lambda t, rng: t.word("colours", rng) for kind in ("door", "bike", "house", "shirt", "dress", "bed")},
 }
 
 
@@ -83,16 +74,16 @@ def anything_told(topics: Topics, rng: Random) -> Segment:
     lines = [line.split(" => ") for line in forms("told", topics.split)]
     tell, asks, reply = rng.choice(lines)
     values = {
-        "t": topics.new_name("town"),
+        "t": topics.word("cities", rng) if rng.random() < 0.5 else topics.new_name("town"),
         "n": rng.choice(topics.people),
         "m": rng.choice(topics.people),
-        "c": rng.choice(COLOURS),
+        "c": topics.word("colours", rng),
         "d": str(rng.randint(2, 60)),
-        "f": rng.choice(FOODS),
-        "p": rng.choice(PLACES),
-        "j": rng.choice(relation("job").values),
+        "f": topics.word("foods", rng),
+        "p": topics.word("places", rng),
+        "j": topics.word("jobs", rng) if rng.random() < 0.5 else rng.choice(relation("job").values),
         "i": rng.choice(relation("music").values),
-        "x": rng.choice(THINGS),
+        "x": topics.word("small things", rng),
         "b": rng.choice(MONTHS),
     }
     while values["m"] == values["n"]:
@@ -106,7 +97,8 @@ def anything_told(topics: Topics, rng: Random) -> Segment:
 
 
 def called(topics: Topics, rng: Random) -> Segment:
-    pet, value = rng.choice(PETS), topics.new_name("town")
+    pet = topics.word("named things", rng)
+    value = topics.new_name("town") if rng.random() < 0.4 else topics.word("pet names", rng)
     told = Turn(topics.say("called", rng, [value], x=pet, v=value), answer("noted", rng), "")
     say = topics.say("called questions", rng, x=pet)
     asked = Turn(say, f"Your {pet} is called {value}.", "open_book", (whole(value),), word=value)

@@ -19,6 +19,7 @@ FILES = (
     "wordings/social.txt",
     "wordings/systems.txt",
     "wordings/told.txt",
+    "wordings/words.txt",
 )
 
 MARKS = {"~": "dev", "!": "test"}
@@ -78,7 +79,7 @@ def spoken(text: str, rng: Random, keep: tuple[str, ...] = ()) -> str:
 
     The words in `keep`, normally names, stay as they are.
     """
-    if rng.random() < 0.3:
+    if rng.random() < 0.45:
         return text
     if (draw := rng.random()) < 0.35:
         text = lowered(text, keep).rstrip("?.!")
@@ -91,7 +92,7 @@ def spoken(text: str, rng: Random, keep: tuple[str, ...] = ()) -> str:
         text = opening + (text if opening.rstrip()[-1:] in ("?", ":", "") else lowered_first(text, keep))
     elif draw < 0.36:
         text = text.rstrip("?.!") + rng.choice(CLOSINGS.replace("\n", "").split("|")) + rng.choice(("", "", "?", "."))
-    return mistyped(text, rng, keep) if rng.random() < 0.12 else text
+    return mistyped(text, rng, keep) if rng.random() < 0.08 else text
 
 
 def shortened(text: str, rng: Random, keep: tuple[str, ...] = ()) -> str:

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from crawl2chat.chat.identity import Identity
-from crawl2chat.chat.mixture import WHOLE_SENTENCES, Style
+from crawl2chat.chat.mixture import Style
 from crawl2chat.chat.search import Index
 from crawl2chat.chat.tools import run_tool
 from crawl2chat.evaluation.dialogues import Said, Script, filled, slots_of
@@ -23,7 +23,8 @@ from crawl2chat.tinyweb.world import NameStream
 HARD = {"yes_no": 1.8, "decimals": 1.6, "spelling": 1.5, "large_sum": 1.3, "return": 1.3, "recall_first": 1.5}
 """Kinds that take more practice than people's talk alone would give, and how much more."""
 SHORT = {"fact", "follow_up", "return", "small_sum"}
-"""Kinds that some answer by the bare word."""
+"""Kinds that some answer by the bare word, in this share of cases."""
+BARE = 0.2
 PLAIN = {"", "greeting", "thanks", "identity", "abilities"}
 """Kinds whose answers are all polite phrase."""
 
@@ -85,7 +86,7 @@ def as_people_write(turn: Turn, style: Style, rng: Random) -> Turn:
     """An answer by the bare word, with a polite phrase, or, most often, as it is: preferences choose between them."""
     if turn.kind in PLAIN:
         return turn
-    bare = turn.word and turn.kind in SHORT and rng.random() >= WHOLE_SENTENCES
+    bare = turn.word and turn.kind in SHORT and rng.random() < BARE
     return replace(turn, answer=style.apply(f"{turn.word}." if bare else turn.answer, rng))
 
 

@@ -11,7 +11,7 @@ from random import Random
 
 from crawl2chat.chat.identity import Identity
 from crawl2chat.tinyweb import skills
-from crawl2chat.tinyweb.talk.phrasing import pick, spoken
+from crawl2chat.tinyweb.talk.phrasing import forms, pick, spoken
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,6 @@ class Topics:
     vague: Sequence[Subject] = ()
     # Passages that a search finds; without it nobody searches.
     search: Callable[[str], Sequence[str]] | None = None
-    people: Sequence[str] = field(default_factory=lambda: skills.NAMES)
-
     # How much more often than `MAKERS` says some kinds are talked about.
     often: Mapping[str, float] = field(default_factory=dict)
     # Share of lines that are typed without care; pages are edited, chats are not.
@@ -73,6 +71,20 @@ class Topics:
 
     def typed(self, text: str, rng: Random, keep: Sequence[str] = ()) -> str:
         return spoken(text, rng, tuple(keep)) if rng.random() < self.careless else text
+
+    def word(self, block: str, rng: Random) -> str:
+        """A word of a list of things that anybody may talk about."""
+        return pick(block, self.split, rng)
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """First names: those that pages use, and others."""
+        return (*skills.NAMES, *forms("first names", self.split))
+
+    @property
+    def things(self) -> tuple[str, ...]:
+        """What is bought and counted."""
+        return (*skills.THINGS, *forms("things", self.split))
 
     def subject(self, rng: Random, *relations: str) -> Subject:
         """One that has all of these facts, or any where none are named; kinds in equal numbers."""

@@ -21,6 +21,9 @@ from stages.crawl import CrawlParams
 from stages.settings import tuned
 
 TOLD = re.compile(r" => |/")
+LISTS = {"outside things", "words to spell", "first names", "pet names", "named things", "things", "small things"}
+LISTS |= {"colours", "foods", "places", "jobs", "cities"}
+"""Blocks of words, which may occur anywhere: exams ask for others, but nothing hides them."""
 PIP = Identity(name="Pip", maker="the makers", version="7", training_data="some pages")
 
 
@@ -80,7 +83,7 @@ def reserved_forms() -> dict[str, dict[str, list[str]]]:
             parts = {
                 split: [text for line in lines for text in TOLD.split(line)[:-1]] for split, lines in parts.items()
             }
-        if name not in ("outside things",) and (parts["dev"] or parts["test"]):
+        if name not in LISTS and (parts["dev"] or parts["test"]):
             found[name] = parts
     return found
 
@@ -98,7 +101,7 @@ def occurs(form: str, text: str) -> bool:
     if not all(part in text for part in parts):
         return False
     words = (re.sub(r"^\b|\b$", r"\\b", re.escape(part)) for part in parts)
-    return re.search(r"\s?[^.?!:,]{1,40}?\s?".join(words), text) is not None
+    return re.search(r"\s?[^.?!:,]{1,30}?\s?".join(words), text) is not None
 
 
 def test_no_reserved_wording_occurs_on_pages_or_in_conversations(world: World) -> None:

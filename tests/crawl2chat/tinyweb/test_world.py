@@ -20,6 +20,7 @@ FEW = tuned(
     multiplication=60,
     addition=60,
     subtraction=60,
+    long_multiplication=20,
     direct=30,
     word_problem=60,
     tool=40,
