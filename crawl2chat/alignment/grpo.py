@@ -38,6 +38,9 @@ from crawl2chat.training.ranks import rank_and_world, share_out
 class GRPOParams(PolicyParams):
     """The dials of the loop."""
 
+    # What earns a reward. Two are controls: form alone, right or wrong; and `shuffled`, the step's rewards for being
+    # right, dealt out anew among its answers.
+    reward: Literal["correct", "form", "shuffled"] = "correct"
     # Prompts of a step, and answers to each of them.
     prompts: int = Field(ge=1)
     samples: int = Field(ge=2)
@@ -74,7 +77,10 @@ class GRPO(PolicyLoop):
         rollouts = self.sample(chosen, p.samples, step)
         answered = [(int(chosen[i // p.samples]), rollout) for i, rollout in enumerate(rollouts)]
         judged = share_out(answered, lambda part: [self.reward(i, rollout) for i, rollout in part])
-        rewards = torch.tensor([each.reward for each in judged]).view(-1, p.samples)
+        rewards = torch.tensor([each.formatted if p.reward == "form" else each.reward for each in judged]).float()
+        if p.reward == "shuffled":
+            rewards = rewards[generator.permutation(len(rewards))]
+        rewards = rewards.view(-1, p.samples)
         if not rewards.isfinite().all():
             raise UserError(f"step {step}: a reward is not a finite number: check the verifier of this skill.")
         advantages = group_advantages(rewards, p.advantage).flatten()

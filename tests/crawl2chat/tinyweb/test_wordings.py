@@ -92,7 +92,8 @@ def expanded(form: str) -> list[str]:
     """All alternatives of a form."""
     choices = [match[1].split("|") for match in CHOICE.finditer(form)]
     pieces = CHOICE.sub("\0", form).split("\0")
-    return ["".join(a + b for a, b in zip(pieces, (*chosen, ""), strict=True)) for chosen in product(*choices)]
+    texts = ("".join(a + b for a, b in zip(pieces, (*chosen, ""), strict=True)) for chosen in product(*choices))
+    return [" ".join(text.split()) for text in texts]
 
 
 def occurs(form: str, text: str) -> bool:
