@@ -70,6 +70,7 @@ class Piece:
 NOBODY = Identity(name="", maker="", version="", training_data="")
 _NOT_ON_PAGES = {
     "look_up",
+    "unknown",
     "fact",
     "follow_up",
     "correction",
