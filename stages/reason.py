@@ -91,9 +91,9 @@ def reason(
 def measure(
     policy, tasks: Path, tokenizer, tools: dict, params: ReasonParams, seed: int, when: str, tracker: Tracker
 ) -> dict:
-    """Held-out answers, sampled as the policy is trained: how many are right, how many show their steps, and how many
-    of those that do are right (skill apart from form). The greedy answers' accuracy beside it, and that of the
-    neighbours."""
+    """Held-out answers, sampled as the policy is trained: how many are right, how many show their steps, how many of
+    those that do are right (skill apart from form), and how many called a tool. The greedy answers' accuracy beside it,
+    and that of the neighbours."""
     from crawl2chat.alignment.prompts import answer_tasks, spread_evenly
     from crawl2chat.evaluation.statistics import accuracy
     from crawl2chat.tasks import read_tasks
@@ -104,6 +104,7 @@ def measure(
     metrics = accuracy(f"accuracy_{when}", [each.correct for each in judged])
     metrics |= accuracy(f"format_{when}", [each.formatted for each in judged])
     metrics |= accuracy(f"accuracy_formatted_{when}", [each.correct for each in judged if each.formatted])
+    metrics |= accuracy(f"called_{when}", [rollout.tokens < len(rollout.answer) for rollout in rollouts])
     metrics[f"length_{when}"] = sum(rollout.tokens for rollout in rollouts) / len(rollouts)
     _, greedy = answer_tasks(policy, held_out, tokenizer, **size)
     metrics |= accuracy(f"greedy_accuracy_{when}", [each.correct for each in greedy])
