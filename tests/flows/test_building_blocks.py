@@ -28,7 +28,15 @@ def test_the_real_graph_has_every_stage_after_what_it_reads() -> None:
     order = list(upstream)
     assert set(order) == set(read_yaml(ROOT / "dvc.yaml")["stages"]) and order[0] == "crawl" and order[-1] == "report"
     assert all(order.index(dep) < order.index(stage) for stage, deps in upstream.items() for dep in deps)
-    assert upstream["rlhf"] == ("crawl", "tokenize", "conversations", "reason", "preferences", "reward")
+    assert upstream["rlhf"] == (
+        "crawl",
+        "index",
+        "tokenize",
+        "conversations",
+        "reason",
+        "preferences",
+        "reward",
+    )
 
 
 def test_a_part_of_the_graph_keeps_the_edges_within(toys: Path) -> None:

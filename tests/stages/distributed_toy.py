@@ -92,7 +92,7 @@ def reinforce(folder: Path, name: str, rank: int, **machine) -> None:
     """Both kinds of reinforcement learning on folder/world; outs, metrics and what was measured in
     folder/<name>-<stage>."""
     world = {path.name: path for path in (folder / "world").iterdir()}
-    common = {key: world[key] for key in ("tasks", "conversations", "tokens")}
+    common = {key: world[key] for key in ("tasks", "conversations", "tokens")} | {"index": world["search.sqlite"]}
     where = CPU.model_copy(update={"devices": "auto", **machine})
 
     def start(stage, params, **inputs) -> None:
@@ -113,7 +113,8 @@ def reinforce(folder: Path, name: str, rank: int, **machine) -> None:
         "control": True,
         "control_steps": 1,
     }
-    inputs = {"policy": world["policy"], "reward": world["reward"], "preferences": world["pairs"]}
+    inputs = {"policy": world["policy"], "reward": world["reward"], "validation": world["reward"]}
+    inputs |= {"preferences": world["pairs"]}
     start(rlhf, tuned(RLHFParams, **RL, **of_rlhf), **inputs)
 
 
