@@ -28,6 +28,8 @@ from stages.hashes import md5, outs_digest
 BATCH = 1000
 # Seconds between batches.
 FLUSH = 2.0
+# How the address of a store in a file begins.
+FILE_STORE = "sqlite:///"
 # The model's name in the registry.
 REGISTERED = "crawl2chat"
 
@@ -260,12 +262,26 @@ def open_client(uri: str, root: Path, name: str) -> tuple[Any, str]:
     (root / ".work").mkdir(exist_ok=True)
     # A fresh sqlite store breaks when two processes migrate it at the same time: one after the other here.
     with FileLock(root / ".work" / "mlflow.lock", timeout=60) if embedded else contextlib.nullcontext():
+        if uri.startswith(FILE_STORE):
+            make_store(Path(uri.removeprefix(FILE_STORE)))
         client = MlflowClient(uri)
         found = client.get_experiment_by_name(name)
         if found:
             return client, found.experiment_id
         folder = (root / "mlartifacts" / name).resolve().as_uri() if embedded else None
         return client, client.create_experiment(name, artifact_location=folder)
+
+
+def make_store(path: Path) -> None:
+    """A sqlite store with all its tables at `path`, unless there is one. It is made aside: MLflow cannot mend a store
+    whose tables were half made by a process that was killed, and every later run would go untracked."""
+    from mlflow import MlflowClient
+
+    if not path.exists():
+        aside = path.with_name(f"{path.name}.new")
+        aside.unlink(missing_ok=True)
+        MlflowClient(f"{FILE_STORE}{aside}").search_experiments(max_results=1)
+        aside.rename(path)
 
 
 def surroundings(root: Path) -> dict[str, str]:

@@ -15,7 +15,7 @@ import pytest
 
 from stages.files import read_yaml
 from stages.hashes import outs_digest
-from stages.mlflow_writer import flatten, link
+from stages.mlflow_writer import flatten, link, open_client
 
 SECOND = ["second", "--source", "data/first", "--out", "models/second", "--out-curve", "plots/second.csv"]
 ON = {"CRAWL2CHAT_TRACKING": "on"}
@@ -159,3 +159,30 @@ def test_two_stages_that_meet_at_a_fresh_store_both_keep_their_runs(toys: Path) 
     ]
     assert [process.wait() for process in pair] == [0, 0]
     assert [run.info.status for stage in ("first", "second") for run in runs_of(toys, stage)] == ["FINISHED"] * 2
+
+
+KILLED_WHILE_MIGRATING = """
+import os, signal, sys
+from pathlib import Path
+import alembic.command
+import mlflow
+from stages.mlflow_writer import open_client
+
+def migrate(config, revision):
+    config.attributes["connection"].exec_driver_sql("CREATE TABLE _alembic_tmp_experiments (id INTEGER)")
+    config.attributes["connection"].commit()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+alembic.command.upgrade = migrate
+open_client(f"sqlite:///{sys.argv[1]}/mlflow.db", Path(sys.argv[1]), "first")
+"""
+
+
+@pytest.mark.slow
+def test_a_store_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
+    """MLflow makes its tables by migrations, each of them saved: half of them are no store, nor the start of one."""
+    killed = subprocess.run([sys.executable, "-c", KILLED_WHILE_MIGRATING, str(tmp_path)])
+    assert killed.returncode == -signal.SIGKILL
+    _, experiment = open_client(f"sqlite:///{tmp_path}/mlflow.db", tmp_path, "first")
+    assert client_of(tmp_path).get_experiment(experiment).name == "first"
+    assert not list(tmp_path.glob("mlflow.db.*"))
