@@ -11,7 +11,7 @@ import inspect
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 
@@ -50,7 +50,8 @@ def read_machine(stage: str, root: Path, stages: list[str]) -> Machine:
 
 def tuned(model: type[Settings], profile: str | None = None, **changes: Any) -> Settings:
     """A parameter class with the values that the project's params.yaml has for it, those of a profile over them, and
-    `changes` over both: where tests and benchmarks start from."""
+    `changes` over both: where tests and benchmarks start from. What a stage leaves open by a null that `model` does not
+    know (pretrain's preset decides it) has the default of `model`."""
     params = read_yaml(PROJECT / PARAMS)
     merge(params, read_yaml(PROJECT / "profiles" / f"{profile}.yaml") if profile else {})
     for stage in read_yaml(PROJECT / "dvc.yaml")["stages"]:
@@ -58,7 +59,11 @@ def tuned(model: type[Settings], profile: str | None = None, **changes: Any) -> 
         kind = get_type_hints(function).get("params")
         section = section_for(model, kind, params[stage]) if kind else None
         if section is not None:
-            values = {key: section[key] for key in model.model_fields if key in section}
+            values = {
+                key: section[key]
+                for key, field in model.model_fields.items()
+                if key in section and (section[key] is not None or type(None) in get_args(field.annotation))
+            }
             nested = {key: value for key, value in changes.items() if is_section(model.model_fields[key].annotation)}
             merge(values, nested)
             return model.model_validate(values | {key: changes[key] for key in changes.keys() - nested.keys()})
