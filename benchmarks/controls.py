@@ -42,7 +42,7 @@ def outs(folder: Path, seed: int) -> dict[str, Any]:
 def reinforced(kind: str, folder: Path, seed: int) -> dict[str, Any]:
     """`reason` with another reward."""
     params = tuned(ReasonParams, reward=kind, neighbours=[])
-    return reason(sft=Path("models/sft"), **INPUTS, params=params, **outs(folder, seed))
+    return reason(sft=Path("models/sft"), base=Path("models/base"), **INPUTS, params=params, **outs(folder, seed))
 
 
 def shuffled_rankings(folder: Path, seed: int) -> dict[str, Any]:

@@ -78,7 +78,8 @@ def stages(inputs: Path) -> dict[str, Stage]:
     save_model(Transformer(base), inputs / "base", tokenizer)
     world = make_world(inputs / "world")
     pad = Tokenizer.load(world["policy"]).pad
-    save_reward_model(RewardModel(load_model(world["policy"]), 1), inputs / "reward", world["policy"], pad)
+    for seed, name in ((1, "reward"), (2, "reward_validation")):
+        save_reward_model(RewardModel(load_model(world["policy"]), seed), inputs / name, world["policy"], pad)
     preferences = inputs / "preferences"
     preferences.mkdir()
     prompts = [
@@ -114,6 +115,7 @@ def stages(inputs: Path) -> dict[str, Stage]:
         ),
         "reason": lambda folder: reason(
             world["policy"],
+            world["policy"],
             **rl,
             params=tuned(
                 ReasonParams, **RL, prompts=4, samples=4, neighbours=[], gate_prompts=4, gate_low=0.0, gate_high=1.0
@@ -123,7 +125,7 @@ def stages(inputs: Path) -> dict[str, Stage]:
         "rlhf": lambda folder: rlhf(
             world["policy"],
             inputs / "reward",
-            inputs / "reward",
+            inputs / "reward_validation",
             preferences,
             **rl,
             params=tuned(RLHFParams, **RL, episodes=8, kl_horizon=400.0, watched=8, evaluate_every=3),

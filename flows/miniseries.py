@@ -30,7 +30,7 @@ from crawl2chat import logs
 from crawl2chat.errors import UserError
 from flows import stage_process
 from flows.mlflow_links import PipelineRun
-from flows.overrides import nested, overlay, read_settings
+from flows.overrides import nested, overlay, read_settings, write_yaml
 from flows.stage_process import Result, last_run
 from flows.workspace import copy, make_repository
 from stages.files import read_yaml, write_json
@@ -91,13 +91,6 @@ def write_machine(root: Path, folder: Path) -> None:
     values = read_yaml(machine) if machine.exists() else {}
     other = set(stages) - {"pretrain"}
     write_yaml(folder / "machine.yaml", {key: value for key, value in values.items() if key not in other})
-
-
-def write_yaml(path: Path, content: dict[str, Any]) -> None:
-    from ruamel.yaml import YAML
-
-    with path.open("w", encoding="utf-8") as stream:
-        YAML().dump(content, stream)
 
 
 def read_run(folder: Path, depth: int) -> dict[str, Any]:

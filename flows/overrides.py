@@ -1,4 +1,4 @@
-"""Changes to params.yaml: a profile laid over it, or single values. Comments and order stay."""
+"""Changes to params.yaml: a profile laid over it, or single values; comments and order stay. Or a file made anew."""
 
 import difflib
 from pathlib import Path
@@ -24,6 +24,13 @@ def overlay(params: Path, changes: dict[str, Any]) -> None:
     merge(content, changes)
     with params.open("w", encoding="utf-8") as stream:
         yaml.dump(content, stream)
+
+
+def write_yaml(path: Path, content: dict[str, Any]) -> None:
+    from ruamel.yaml import YAML
+
+    with path.open("w", encoding="utf-8") as stream:
+        YAML().dump(content, stream)
 
 
 def nested(flat: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Stage evaluate: every model of the run on every task, each number with its interval.
 
-Reads the four models, tasks, probes and validation tokens; writes answers.jsonl, samples.jsonl and skills.csv for
-plots and the report. Nothing asked here was trained on: facts are split by entity, sums by operands.
+Reads the four models, tasks, probes and validation tokens; writes answers.jsonl, samples.jsonl, skills.csv, and of each
+model against the one before it, on the same questions, differences.csv. Nothing asked here was trained on: facts are
+split by entity, sums by operands.
 """
 
 import csv
@@ -57,7 +58,7 @@ def evaluate(
     from crawl2chat.evaluation import dialogues, suite
     from crawl2chat.evaluation.samples import free_samples
     from crawl2chat.evaluation.search_exam import examine_search
-    from crawl2chat.evaluation.statistics import arena
+    from crawl2chat.evaluation.statistics import arena, paired_differences
     from crawl2chat.jsonl import write_jsonl
     from crawl2chat.model.folder import load_model
     from crawl2chat.tasks import read_probes, read_tasks
@@ -120,6 +121,9 @@ def evaluate(
     write_jsonl(out / "talks.jsonl", talks)
     write_jsonl(out / "searches.jsonl", searches)
     _write_skills(out / "skills.csv", metrics)
+    differences = paired_differences(answers, list(metrics), seed)
+    _write_rows(out / "differences.csv", differences)
+    tracker.table("differences", differences)
     for name in ("sft", "chat"):
         _write_calibration(out / f"calibration_{name}.csv", [row for row in answers if row["model"] == name])
     tracker.table("samples", samples)
@@ -151,6 +155,13 @@ def _skill_rows(model: str, numbers: dict) -> list[dict]:
         | {key: numbers[f"{name}{key and '_' + key}"] for key in ("", "low", "high", "n")}
         for name in names
     ]
+
+
+def _write_rows(path: Path, rows: list[dict]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]) if rows else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _write_skills(path: Path, metrics: dict) -> None:

@@ -48,7 +48,14 @@ def reward(
     """Trains each on its half of the train prompts, normalises on their answers, judges on the test prompts."""
     from crawl2chat.alignment.preferences import purpose, read_prompts, read_rankings
     from crawl2chat.alignment.reward_model import RewardModel, save_reward_model
-    from crawl2chat.alignment.reward_training import Epochs, judge, ranking_loss, tokenise
+    from crawl2chat.alignment.reward_training import (
+        Epochs,
+        candidate_scores,
+        judge,
+        models_agree,
+        ranking_loss,
+        tokenise,
+    )
     from crawl2chat.model.folder import load_model
     from crawl2chat.tinyweb.gold import style
     from crawl2chat.tokens.tokenizer import Tokenizer
@@ -68,6 +75,7 @@ def reward(
         )
     own = partial(tokenise, prompts, tokenizer=tokenizer, style=style)
     metrics: dict[str, Any] = {}
+    scores = {}
     for name, folder, curve in (
         ("validation", out_validation, work / "validation.csv"),
         ("proxy", out, out_curve),
@@ -90,8 +98,9 @@ def reward(
             out_curve=curve,
         )
         model.normalise(model.raw_scores([s for example in train for s in example.sequences], tokenizer.pad))
-        save_reward_model(model, folder, policy, tokenizer.pad)
+        save_reward_model(model, folder, policy, tokenizer.pad, [one["prompt_id"] for one in parts[name]])
         found = {"train_rankings": len(train), "train_loss": outcome.train_loss}
         found |= judge(model, train, test, tokenizer.pad, seed)
+        scores[name] = candidate_scores(model, test, tokenizer.pad)
         metrics |= found if name == "proxy" else {"validation_pair_accuracy": found["pair_accuracy"]}
-    return metrics | {"test_rankings": len(parts["test"])}
+    return metrics | models_agree(scores["proxy"], scores["validation"], seed) | {"test_rankings": len(parts["test"])}

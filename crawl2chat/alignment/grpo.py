@@ -8,7 +8,7 @@ Sources: Shao et al. 2024 (GRPO), Liu et al. 2025 (Dr. GRPO), Yu et al. 2025 (DA
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -31,6 +31,7 @@ from crawl2chat.alignment.rollouts import (
     token_logprobs,
 )
 from crawl2chat.errors import UserError
+from crawl2chat.model.network import Transformer
 from crawl2chat.training.progress import Progress
 from crawl2chat.training.ranks import rank_and_world, share_out
 
@@ -54,30 +55,34 @@ class GRPOParams(PolicyParams):
     # To the start policy; k1 as a reward, k2 and k3 as a loss.
     kl: Literal["none", "k1", "k2", "k3"]
     kl_weight: float = Field(ge=0)
+    # Bounds k3 of a token, whose eˡ may explode where the policy left the start far behind; 0 for no bound (verl: 10).
+    kl_clamp: float = Field(0.0, ge=0)
 
 
 RewardFunction = Callable[[int, Rollout], Judged]  # (index of the prompt, answer)
+Answered = list[tuple[int, Rollout]]  # (index of the prompt, answer)
 
 
 @dataclass(kw_only=True, eq=False)
-class GRPO(PolicyLoop):
-    """Trains `policy` in place. A step: rollouts, their rewards, and epochs × minibatches of updates."""
+class GroupLoop(PolicyLoop):
+    """Learns from groups of answers, whatever rewards them. A step: rollouts, their rewards, and epochs × minibatches
+    of updates."""
 
     params: GRPOParams
-    reward: RewardFunction
+    reference: Transformer | None = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.reference = copy.deepcopy(self.policy).requires_grad_(False) if self.params.kl != "none" else None
-        self.prepare(self.policy, self.policy, Progress(), self.params.steps, eps=1e-8)
+    def rewarded(self, answered: Answered) -> tuple[Tensor, dict[str, float]]:
+        """Rewards (n,) of a step's answers, and what else the curve should say of them. Several processes share
+        them."""
+        raise NotImplementedError
 
-    def step(self, step: int) -> None:
+    def train_step(self, step: int) -> dict[str, float]:
+        """Learns from one step's answers; the row of the curve."""
         p = self.params
         generator = np.random.default_rng(derived_seed(self.seed, "prompts", step))
         chosen = generator.choice(len(self.prompts), min(p.prompts, len(self.prompts)), replace=False)
         rollouts = self.sample(chosen, p.samples, step)
-        answered = [(int(chosen[i // p.samples]), rollout) for i, rollout in enumerate(rollouts)]
-        judged = share_out(answered, lambda part: [self.reward(i, rollout) for i, rollout in part])
-        rewards = torch.tensor([each.formatted if p.reward == "form" else each.reward for each in judged]).float()
+        rewards, facts = self.rewarded([(int(chosen[i // p.samples]), each) for i, each in enumerate(rollouts)])
         if p.reward == "shuffled":
             rewards = rewards[generator.permutation(len(rewards))]
         rewards = rewards.view(-1, p.samples)
@@ -90,15 +95,13 @@ class GRPO(PolicyLoop):
         if self.reference is None:
             used = [i for i in used if varied[i // p.samples]]
         row = {
-            "step": step,
             "reward": float(rewards.mean()),
-            "accuracy": float(np.mean([each.correct for each in judged])),
-            "format": float(np.mean([each.formatted for each in judged])),
+            **facts,
             "length": float(np.mean([rollout.tokens for rollout in rollouts])),
             "finished": float(np.mean([rollout.finished for rollout in rollouts])),
             "zero_variance": float(1 - varied.float().mean()),
         }
-        self.log(row | self.learn([rollouts[i] for i in used], advantages[used], len(rollouts), step))
+        return row | self.learn([rollouts[i] for i in used], advantages[used], len(rollouts), step)
 
     def learn(self, rollouts: list[Rollout], advantages: Tensor, sequences: int, step: int) -> dict[str, float]:
         """The step's updates, each with a global denominator and its share of replay; the means of their statistics.
@@ -133,7 +136,7 @@ class GRPO(PolicyLoop):
             if self.reference is not None:
                 with torch.no_grad():
                     start = token_logprobs(self.reference, answer_hidden(self.reference, batch), batch, p.temperature)
-                kl = kl_estimate(logprobs, start, p.kl)
+                kl = kl_estimate(logprobs, start, p.kl, p.kl_clamp)
                 if p.kl == "k1":  # its own gradient is zero on average: it belongs into the reward, from each token on
                     a = a - p.kl_weight * kl.detach().flip(1).cumsum(1).flip(1)
             loss, statistics = policy_loss(logprobs, before, a, weights, p.clip_low, p.clip_high, p.dual_clip)
@@ -149,3 +152,25 @@ class GRPO(PolicyLoop):
             now = [row[: len(rollout.answer)] for row, rollout in zip(logprobs.detach().cpu(), sampled, strict=True)]
             sums["rollout_difference"] += rollout_difference(sampled, now) * count
         return {key: value / max(1, tokens) for key, value in sums.items()}
+
+
+@dataclass(kw_only=True, eq=False)
+class GRPO(GroupLoop):
+    """Trains `policy` in place on rewards that a verifier gives."""
+
+    reward: RewardFunction
+
+    def __post_init__(self) -> None:
+        self.reference = copy.deepcopy(self.policy).requires_grad_(False) if self.params.kl != "none" else None
+        self.prepare(self.policy, self.policy, Progress(), self.params.steps, eps=1e-8)
+
+    def step(self, step: int) -> None:
+        self.log({"step": step} | self.train_step(step))
+
+    def rewarded(self, answered: Answered) -> tuple[Tensor, dict[str, float]]:
+        judged = share_out(answered, lambda part: [self.reward(i, rollout) for i, rollout in part])
+        form = self.params.reward == "form"
+        return torch.tensor([each.formatted if form else each.reward for each in judged]).float(), {
+            "accuracy": float(np.mean([each.correct for each in judged])),
+            "format": float(np.mean([each.formatted for each in judged])),
+        }

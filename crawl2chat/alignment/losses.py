@@ -16,11 +16,12 @@ KLEstimator = Literal["k1", "k2", "k3"]
 Denominator = Literal["constant", "token", "sequence"]
 
 
-def kl_estimate(logprobs: Tensor, reference: Tensor, kind: KLEstimator = "k3") -> Tensor:
+def kl_estimate(logprobs: Tensor, reference: Tensor, kind: KLEstimator = "k3", clamp: float = 0.0) -> Tensor:
     """KL(policy ‖ reference) per token, from tokens the policy sampled; any shape.
 
     With l = reference − logprobs: k1 = −l (unbiased, may be negative), k2 = l²/2, k3 = (eˡ − 1) − l (unbiased,
     never negative; by expm1, because eˡ − 1 loses all digits where the two policies nearly agree).
+    A `clamp` c > 0 keeps k3 within c, without gradient beyond it; verl takes 10, most others none.
     Source: Schulman 2020, "Approximating KL divergence".
     """
     log_ratio = reference - logprobs
@@ -28,7 +29,8 @@ def kl_estimate(logprobs: Tensor, reference: Tensor, kind: KLEstimator = "k3") -
         return -log_ratio
     if kind == "k2":
         return log_ratio.square() / 2
-    return torch.expm1(log_ratio) - log_ratio
+    k3 = torch.expm1(log_ratio) - log_ratio
+    return k3.clamp(max=clamp) if clamp else k3
 
 
 def token_weights(mask: Tensor, kind: Denominator, sequences: int, tokens: int, longest: int) -> Tensor:

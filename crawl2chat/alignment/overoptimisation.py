@@ -1,7 +1,7 @@
 """How a gold score rises and falls while a proxy of it is optimised.
 
 In: d = √KL(policy ‖ start) and gold scores (numpy arrays), or N scored samples of a prompt. Out: fitted α, β, the
-peak d*; and unbiased estimates of best-of-n, the rival that needs no training (no stage runs it), and of pass@k.
+peak d*; and unbiased estimates of best-of-n, the rival that needs no training, and of pass@k.
 Source: Gao et al. 2022, "Scaling laws for reward model overoptimization".
 """
 

@@ -1,7 +1,7 @@
 """What both kinds of reinforcement learning add to the shared loop: minibatches of a step's rollouts, and updates that
 mix their gradient with replay and add up what several processes found."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,16 @@ from torch import nn
 
 from crawl2chat.alignment.replay import Replay, ReplayParams
 from crawl2chat.alignment.rollouts import Batch, Rollout, batches, derived_seed, sample
-from crawl2chat.chat.tools import Tool
+from crawl2chat.chat.tools import FAILED, Tool
+from crawl2chat.errors import UserError
 from crawl2chat.model.network import Transformer
 from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.training.loop import Loop
 from crawl2chat.training.progress import Progress
 from crawl2chat.training.ranks import total_gradients, total_numbers
+
+MANY_CALLS = 20
+"""Calls in a step from which on it is the tool and not the policy's spelling that failed, where none worked."""
 
 
 class PolicyParams(ReplayParams):
@@ -53,6 +57,8 @@ class PolicyLoop(Loop):
     params: Any
     seed: int
     tools: Mapping[str, Tool] | None = None
+    # Where an answer ends, if not with its turn (prompts.py: `Harness`).
+    finish: Callable[[Rollout], Rollout] | None = None
 
     def prepare(self, model: nn.Module, trained: nn.Module, progress: Progress, steps: int, eps: float) -> None:
         """Sets what the shared loop wants: AdamW for `trained`, which is `model` or a part of it."""
@@ -67,8 +73,9 @@ class PolicyLoop(Loop):
         return learning_rate(self.progress.step, peak, self.params.warmup, self.params.steps)
 
     def sample(self, chosen: Sequence[int], count: int, step: int) -> list[Rollout]:
-        """The step's rollouts: `count` answers to each of the chosen prompts."""
-        return sample(
+        """The step's rollouts: `count` answers to each of the chosen prompts. Raises UserError where tools were called
+        and not one of them worked."""
+        rollouts = sample(
             self.policy,
             [self.prompts[i] for i in chosen],
             count,
@@ -78,6 +85,13 @@ class PolicyLoop(Loop):
             temperature=self.params.temperature,
             tools=self.tools,
         )
+        results = [result for rollout in rollouts for result in rollout.results]
+        if len(results) >= MANY_CALLS and all(result.startswith(FAILED) for result in results):
+            raise UserError(
+                f"step {step}: all {len(results)} calls of tools failed, the first with {results[0]!r}: repair the "
+                "tool, or the policy learns to do without it."
+            )
+        return list(map(self.finish, rollouts)) if self.finish else rollouts
 
     def batches(self, rollouts: Sequence[Rollout], rows: Sequence[int]) -> Iterator[tuple[Batch, list[int]]]:
         """These rows of the rollouts in batches on the policy's device, each with its own rows."""

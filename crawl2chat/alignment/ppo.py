@@ -1,13 +1,11 @@
 """Proximal policy optimisation against a learned reward, held near the start policy by a KL penalty.
 
 In: a policy, prompts, a reward function over rollouts, replay, and an evaluation that is called every few steps. Out:
-the curve and the best weights by a rule that sees only a validation reward and the KL. Several processes share
-sampling, rewards and gradients; advantages are whitened over the whole step. Sources: Ziegler et al. 2019, Ouyang et
-al. 2022, "The N implementation details of RLHF with PPO" (2023).
+the curve and the best weights (watched_loop.py). Several processes share sampling, rewards and gradients; advantages
+are whitened over the whole step. Sources: Ziegler et al. 2019, Ouyang et al. 2022, "The N implementation details of
+RLHF with PPO" (2023); Yuan et al. 2025 (VC-PPO: a value head that learns before the policy does).
 """
 
-import copy
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +16,6 @@ from torch.nn.utils.rnn import pad_sequence
 
 from crawl2chat.alignment.advantages import gae, whiten
 from crawl2chat.alignment.losses import AdaptiveKL, policy_loss, token_weights, value_loss
-from crawl2chat.alignment.policy_loop import PolicyLoop, PolicyParams
 from crawl2chat.alignment.rollouts import (
     Batch,
     Rollout,
@@ -31,19 +28,15 @@ from crawl2chat.alignment.rollouts import (
     token_entropies,
     token_logprobs,
 )
+from crawl2chat.alignment.watched_loop import Scores, WatchedLoop, WatchedParams, WatchedProgress, earned
 from crawl2chat.errors import UserError
 from crawl2chat.model.network import Transformer
-from crawl2chat.training.progress import Progress
-from crawl2chat.training.ranks import rank_and_world, total
+from crawl2chat.training.ranks import rank_and_world, total, total_gradients, total_numbers
 
 
-class PPOParams(PolicyParams):
+class PPOParams(WatchedParams):
     """The dials of the loop."""
 
-    # Answers a step, each to its own prompt.
-    episodes: int = Field(ge=2)
-    warmup: int = Field(3, ge=0)
-    temperature: float = Field(1.0, gt=0)
     gamma: float = Field(1.0, gt=0, le=1)
     gae_lambda: float = Field(ge=0, le=1)
     clip: float = Field(gt=0)
@@ -55,21 +48,17 @@ class PPOParams(PolicyParams):
     kl_target: float = Field(gt=0)
     # Episodes; a small fraction of the run's, or the coefficient never moves.
     kl_horizon: float = Field(gt=0)
-    # Instead of the proxy, for an answer that does not end.
-    missing_end_reward: float
-    evaluate_every: int = Field(ge=1)
-    # Further from the start policy no checkpoint is chosen.
-    kl_limit: float = Field(gt=0)
+    # First steps in which only the value head learns.
+    value_warmup: int = Field(0, ge=0)
+    # Rewards with mean 0 and deviation 1 over the answers of the first step (Ziegler et al. 2019), in place of the
+    # reward model's own scale, which is that of the answers that were ranked.
+    normalise_reward: bool = False
 
     @model_validator(mode="after")
     def coefficient_stays_positive(self) -> "PPOParams":
         if self.episodes / self.kl_horizon >= 5:
             raise ValueError(f"kl_horizon {self.kl_horizon} must exceed a fifth of episodes ({self.episodes})")
         return self
-
-
-Scores = Callable[[list[Rollout]], Tensor]  # proxy rewards (n,)
-Evaluation = Callable[[Transformer], dict[str, float]]  # must hold "validation" and "kl"
 
 
 class ActorCritic(nn.Module):
@@ -102,69 +91,47 @@ class Experience:
 
 
 @dataclass
-class PPOProgress(Progress):
-    """Adds the KL coefficient and what the best weights were chosen by."""
+class PPOProgress(WatchedProgress):
+    """Adds the KL coefficient, and the zero and unit of rewards."""
 
     coefficient: float = 0.0
-    best: float | None = None
-    best_step: int = 0
+    reward_mean: float = 0.0
+    reward_deviation: float = 1.0
 
 
 @dataclass(kw_only=True, eq=False)
-class PPO(PolicyLoop):
-    """Trains `policy` in place and leaves it with the best weights. A step: an evaluation where it is due, then
-    experience, and epochs × minibatches of updates.
-
-    The row of step s holds what was measured *before* its update; a last row measures the end. Best is the highest
-    score of the validation reward model, which is never optimised, on held-out prompts and within kl_limit; the start
-    policy, with KL 0, always qualifies. `keep_last` leaves the last weights instead, for a run without a reward to
-    choose by.
-    """
+class PPO(WatchedLoop):
+    """A step: experience, and epochs × minibatches of updates."""
 
     params: PPOParams
     progress: PPOProgress = field(init=False)
     scores: Scores
-    evaluate: Evaluation
-    keep_last: bool = False
 
     def __post_init__(self) -> None:
-        self.reference = copy.deepcopy(self.policy).requires_grad_(False)
         self.actor = ActorCritic(self.policy).to(next(self.policy.parameters()).device)
-        self.best = copy.deepcopy(self.reference)
-        kept = nn.ModuleDict({"actor": self.actor, "best": self.best})
-        progress = PPOProgress(coefficient=self.params.kl_coefficient)
-        self.prepare(kept, self.actor, progress, self.params.steps + 1, eps=1e-5)
+        self.watch(self.actor, PPOProgress(coefficient=self.params.kl_coefficient), eps=1e-5)
 
-    def run(self) -> None:
-        super().run()
-        self.policy.load_state_dict(self.best.state_dict())
-
-    def step(self, step: int) -> None:
-        p, row = self.params, {"step": step}
-        if step % p.evaluate_every == 0 or step == p.steps:
-            row |= self.held_out(step)
-        if step < p.steps:
-            experience, measured = self.collect(step)
-            row |= measured | self.learn(experience, step)
-        self.log(row)
-
-    def held_out(self, step: int) -> dict[str, float]:
-        """Evaluates the policy, and keeps its weights where they are the best so far."""
-        progress, found = self.progress, self.evaluate(self.policy)
-        better = progress.best is None or found["validation"] > progress.best
-        if self.keep_last or better and (step == 0 or found["kl"] <= self.params.kl_limit):
-            progress.best, progress.best_step = found["validation"], step
-            self.best.load_state_dict(self.policy.state_dict())
-        row = {f"held_out_{key}": value for key, value in found.items()}
-        return row | {"root_kl": max(found["kl"], 0.0) ** 0.5}
+    def train_step(self, step: int) -> dict[str, float]:
+        experience, measured = self.collect(step)
+        return measured | self.learn(experience, step)
 
     def learn(self, experience: Experience, step: int) -> dict[str, float]:
         """Epochs × minibatches of clipped updates; returns the mean of their statistics."""
-        found = [
-            self.learn_from(self.gradient(experience, rows), number)
-            for number, rows in self.minibatches(len(experience.rollouts), step)
-        ]
+        found = []
+        for number, rows in self.minibatches(len(experience.rollouts), step):
+            if step < self.params.value_warmup:
+                found.append(self.learn_values(experience, rows))
+            else:
+                found.append(self.learn_from(self.gradient(experience, rows), number))
         return {key: sum(each[key] / len(found) for each in found) for key in found[0]}
+
+    def learn_values(self, experience: Experience, rows: list[int]) -> dict[str, float]:
+        """An update of the value head alone: the policy stays what it is."""
+        statistics = self.gradient(experience, rows)
+        for weight in self.policy.parameters():
+            weight.grad = None
+        total_gradients(self.model.parameters())
+        return total_numbers(statistics) | {"gradient_norm": float(self.update())}
 
     @torch.no_grad()
     def collect(self, step: int) -> tuple[Experience, dict[str, float]]:
@@ -177,8 +144,10 @@ class PPO(PolicyLoop):
         if not proxy.isfinite().all():
             wrong = float(proxy[~proxy.isfinite()][0])
             raise UserError(f"step {step}: the reward is {wrong}, not a number: train the reward model again.")
-        finished = torch.tensor([rollout.finished for rollout in rollouts])
-        earned = torch.where(finished, proxy, torch.full_like(proxy, p.missing_end_reward))
+        if p.normalise_reward and step == 0:
+            self.progress.reward_mean = float(proxy.mean())
+            self.progress.reward_deviation = max(float(proxy.std()), 1e-6)
+        scaled = (proxy - self.progress.reward_mean) / self.progress.reward_deviation
 
         mask = pad_sequence([torch.tensor(rollout.sampled) for rollout in rollouts], batch_first=True)
         logprobs, values, entropy = (total(part) for part in self.forward(rollouts, mask))
@@ -188,7 +157,7 @@ class PPO(PolicyLoop):
         divergence = (logprobs - start) * mask
         rewards = -kl.coefficient * divergence
         last = (mask * torch.arange(1, mask.shape[1] + 1)).argmax(dim=1)  # of the sampled tokens
-        rewards[torch.arange(len(rollouts)), last] += earned
+        rewards[torch.arange(len(rollouts)), last] += earned(scaled, rollouts, p.missing_end_reward)
         advantages = gae(rewards, values, mask, p.gamma, p.gae_lambda)
         returns = advantages + values  # before whitening
         measured = float(divergence.sum(1).mean())
@@ -198,7 +167,7 @@ class PPO(PolicyLoop):
             "kl": measured,
             "kl_coefficient": kl.coefficient,
             "length": float(mask.sum(1).float().mean()),
-            "finished": float(finished.float().mean()),
+            "finished": float(np.mean([one.finished for one in rollouts])),
             "entropy": float(entropy) / int(mask.sum()),
             "value_error": float(((returns - values).square() * mask).sum() / mask.sum()),
             "rollout_difference": rollout_difference(rollouts, of_answers),

@@ -19,7 +19,7 @@ import numpy as np
 from crawl2chat.errors import UserError
 from crawl2chat.jsonl import numbered_rows
 from crawl2chat.splits import split_of
-from crawl2chat.tasks import parse_task
+from crawl2chat.tasks import Task, parse_task
 
 Order = list[int | list[int]]
 Pair = tuple[int, int]  # (better, worse)
@@ -123,6 +123,12 @@ def check_ranking(record: dict, prompts: dict[str, dict], where: str) -> None:
     prompt = prompts.get(record.get("prompt_id"))
     if prompt is None:
         raise UserError(f"{where}: prompt_id {record.get('prompt_id')!r} is not among the prompts.")
+    task = prompt.get("task")
+    if isinstance(task, Task) and task.split == "test":
+        raise UserError(
+            f"{where}: prompt {record['prompt_id']!r} is the task {task.id!r} of the test split, which the exam asks: "
+            "leave it out, or the exam measures what was trained."
+        )
     order, count = record.get("order"), len(prompt["candidates"])
     if not isinstance(order, list):
         raise UserError(f"{where}: 'order' must be a list of candidate numbers, best first, found {order!r}.")

@@ -2,7 +2,7 @@
 
 In: scores of candidates and how people ordered them. Out: scalars. All pairs of a ranking stand in one batch element
 and share its weight, so that a prompt with many candidates counts no more than one with few. Sources: Ouyang et al.
-2022, Plackett 1975, Eisenstein et al. 2023 (centering).
+2022, Plackett 1975, Eisenstein et al. 2023 (centering), Rafailov et al. 2023 (DPO, which needs no reward model).
 """
 
 from torch import Tensor
@@ -26,3 +26,9 @@ def plackett_luce(scores: Tensor) -> Tensor:
 def centering(scores: Tensor, better: Tensor, worse: Tensor, weights: Tensor) -> Tensor:
     """Σ w (s_better + s_worse)²: keeps scores near zero, which differences alone leave undetermined."""
     return (weights * (scores[better] + scores[worse]).square()).sum()
+
+
+def dpo(margins: Tensor, reference_margins: Tensor, weights: Tensor, beta: float) -> Tensor:
+    """−Σ w log σ(β (Δ − Δ_ref)), Δ = log π(better) − log π(worse) of whole answers. margins, reference_margins,
+    weights (P,); β is the strength of the KL penalty that the loss stands for."""
+    return -(weights * logsigmoid(beta * (margins - reference_margins))).sum()

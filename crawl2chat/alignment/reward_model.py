@@ -5,6 +5,7 @@ reference policy's answers have mean 0 and standard deviation 1. On disk: Huggin
 `Qwen3ForSequenceClassification` layout, with the two numbers in config.json. Source: Stiennon et al. 2020.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,8 +67,11 @@ class RewardModel(nn.Module):
         self.mean, self.deviation = float(scores.mean()), max(float(scores.std()), 1e-6)
 
 
-def save_reward_model(model: RewardModel, folder: Path, tokenizer_folder: Path, pad: int) -> None:
-    """Writes the folder; Hugging Face finds the last real token by pad_token_id."""
+def save_reward_model(
+    model: RewardModel, folder: Path, tokenizer_folder: Path, pad: int, prompt_ids: Sequence[str] = ()
+) -> None:
+    """Writes the folder; Hugging Face finds the last real token by pad_token_id. A hash of the prompts whose rankings
+    were learnt from stands in config.json."""
     save_model(model.language_model, folder, tokenizer_folder)
     path = folder / "config.json"
     config = json.loads(path.read_text())
@@ -80,11 +84,25 @@ def save_reward_model(model: RewardModel, folder: Path, tokenizer_folder: Path, 
         "reward_mean": model.mean,
         "reward_std": model.deviation,
     }
+    if prompt_ids:
+        config["rankings"] = hashlib.sha256("\n".join(sorted(prompt_ids)).encode()).hexdigest()
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     weights = load_weights(folder)
     weights.pop("lm_head.weight", None)
     weights["score.weight"] = model.score.weight.detach().float().cpu().contiguous()
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def apart(proxy: Path, validation: Path) -> None:
+    """Raises UserError where the reward model that decides when to stop knows no more than the one that is optimised:
+    the same weights, or the same rankings to learn from."""
+    first, second = (json.loads((folder / "config.json").read_text()).get("rankings") for folder in (proxy, validation))
+    same_weights = (proxy / "model.safetensors").read_bytes() == (validation / "model.safetensors").read_bytes()
+    if same_weights or (first is not None and first == second):
+        raise UserError(
+            f"{validation} learnt from the same rankings as {proxy} and would never say stop: train it on rankings of "
+            "other prompts (`python -m stages reward` does)."
+        )
 
 
 def load_reward_model(folder: Path, device: str | torch.device = "cpu") -> RewardModel:

@@ -157,6 +157,11 @@ def candidate_scores(model: RewardModel, examples: Sequence[Ranked], pad: int) -
     return found
 
 
+def models_agree(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]], seed: int) -> dict[str, Any]:
+    """Share of held-out pairs that two reward models, trained apart, order alike; intervals as for accuracy."""
+    return pair_accuracy("models_agree", first, [gold_pairs(scores) for scores in second], seed)
+
+
 def labelled_pairs(example: Ranked) -> list[Pair]:
     return pairs(example.order) if None in example.gold else []
 

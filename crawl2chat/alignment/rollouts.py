@@ -44,6 +44,8 @@ class Rollout(Text):
     finished: bool
     # What the tools found that the answer may cite.
     sources: tuple[Source, ...] = ()
+    # What every tool that it called gave back.
+    results: tuple[str, ...] = ()
 
     @property
     def tokens(self) -> int:
@@ -128,6 +130,7 @@ def as_rollout(answer: Answer, room: int) -> Rollout:
         answer.logprobs[:room],
         answer.finished and len(answer.ids) <= room,
         tuple(answer.sources),
+        tuple(call["result"] for call in answer.tool_calls),
     )
 
 
@@ -193,6 +196,24 @@ def token_entropies(model: Transformer, hidden: Tensor, temperature: float = 1.0
         logs = torch.log_softmax(model.logits(part) / temperature, dim=-1)
         parts.append(-(logs.exp() * logs).sum(-1))
     return torch.cat(parts)
+
+
+@torch.no_grad()
+def entropies(model: Transformer, rollouts: Sequence[Rollout], pad: int, temperature: float = 1.0) -> list[float]:
+    """Mean entropy in nats of the distributions that each answer's tokens were drawn from, under `model`. Several
+    processes share them."""
+    device = next(model.parameters()).device
+
+    def part(sequences: Sequence[Text]) -> list[float]:
+        found = [0.0] * len(sequences)
+        for batch in batches(sequences, pad, device):
+            table = spread(token_entropies(model, answer_hidden(model, batch), temperature), batch.mask)
+            means = table.sum(1) / batch.mask.sum(1).clamp_min(1)
+            for row, value in zip(batch.rows, means.tolist(), strict=True):
+                found[row] = value
+        return found
+
+    return share_out(rollouts, part)
 
 
 def spread(values: Tensor, mask: Tensor) -> Tensor:

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from crawl2chat.alignment.overoptimisation import fit_gold
+from crawl2chat.alignment.overoptimisation import best_of_n, best_of_n_kl, fit_gold
 from crawl2chat.alignment.prompts import judge
-from crawl2chat.alignment.rollouts import Rollout, sample, score
+from crawl2chat.alignment.rollouts import Rollout, entropies, sample, score
+from crawl2chat.alignment.transcripts import stock_phrase
 from crawl2chat.chat.tools import Tool
 from crawl2chat.evaluation.statistics import accuracy, as_metrics, mean, paired_difference
 from crawl2chat.model.network import Transformer
@@ -44,6 +45,8 @@ class Observation:
     # Tokens.
     length: list[int]
     finished: list[bool]
+    # Nats a token, of the policy's own distribution.
+    entropy: list[float]
     # Of prompts with a task; gold is empty where there is no gold score.
     gold: list[float]
     correct: list[bool]
@@ -65,16 +68,7 @@ class Watcher:
 
     def look(self, policy: Transformer, prompts: Sequence[Prompt]) -> Observation:
         """One answer to each prompt, sampled as in training: gold judges what the policy does, not its mode."""
-        rollouts = sample(
-            policy,
-            [prompt.ids for prompt in prompts],
-            1,
-            self.tokenizer,
-            max_new_tokens=self.max_new_tokens,
-            seed=self.seed,
-            temperature=self.temperature,
-            tools=self.tools,
-        )
+        rollouts = self.answers(policy, prompts, self.temperature)
         now, start = (score(model, rollouts, self.tokenizer.pad, self.temperature) for model in (policy, self.start))
         texts = [rollout.text(self.tokenizer) for rollout in rollouts]
         tasks = [(p.task, text, one) for p, text, one in zip(prompts, texts, rollouts, strict=True) if p.task]
@@ -85,19 +79,80 @@ class Watcher:
             [float((a - b).sum()) for a, b in zip(now, start, strict=True)],
             [rollout.tokens for rollout in rollouts],
             [rollout.finished for rollout in rollouts],
+            entropies(policy, rollouts, self.tokenizer.pad, self.temperature),
             [self.gold(task, text) for task, text, _ in tasks] if self.gold else [],
             [judge(task, rollout, self.tokenizer).correct for task, _, rollout in tasks],
         )
 
-    def summary(self, prompts: Sequence[Prompt]) -> Callable[[Transformer], dict[str, float]]:
-        """The evaluation that PPO calls on its way."""
+    def answers(
+        self, policy: Transformer, prompts: Sequence[Prompt], temperature: float, count: int = 1
+    ) -> list[Rollout]:
+        return sample(
+            policy,
+            [prompt.ids for prompt in prompts],
+            count,
+            self.tokenizer,
+            max_new_tokens=self.max_new_tokens,
+            seed=self.seed,
+            temperature=temperature,
+            tools=self.tools,
+        )
+
+    def greedy(self, policy: Transformer, prompts: Sequence[Prompt]) -> list[bool]:
+        """Whether the likeliest answers are right: sampled ones get better by mere sharpening."""
+        with_task = [prompt for prompt in prompts if prompt.task]
+        rollouts = self.answers(policy, with_task, 0.0) if with_task else []
+        return [
+            judge(p.task, one, self.tokenizer).correct for p, one in zip(with_task, rollouts, strict=True) if p.task
+        ]
+
+    def summary(self, prompts: Sequence[Prompt], tracker: Tracker) -> Callable[[Transformer], dict[str, float]]:
+        """The evaluation that training calls on its way. What the reward model liked best goes to the tracker."""
 
         def evaluate(policy: Transformer) -> dict[str, float]:
-            found = vars(self.look(policy, prompts))
-            names = ("proxy", "validation", "kl", "length", "finished", "gold", "correct")
-            return {name: float(np.mean(found[name])) for name in names if found[name]}
+            seen = self.look(policy, prompts)
+            tracker.table("liked", self.liked(prompts, seen))
+            found = vars(seen)
+            names = ("proxy", "validation", "kl", "length", "finished", "entropy", "gold", "correct")
+            means = {name: float(np.mean(found[name])) for name in names if found[name]}
+            return means | {"disagreement": disagreement(seen.proxy, seen.validation)}
 
         return evaluate
+
+    def liked(self, prompts: Sequence[Prompt], seen: Observation, count: int = 5) -> list[dict[str, Any]]:
+        """The answers that the optimised reward model scores highest, with what the other one and gold say of them."""
+        with_gold = [place for place, prompt in enumerate(prompts) if prompt.task] if seen.gold else []
+        gold = dict(zip(with_gold, seen.gold, strict=True))
+        return [
+            {
+                "root_kl": round(max(float(np.mean(seen.kl)), 0.0) ** 0.5, 3),
+                "prompt": self.tokenizer.decode(prompts[place].ids),
+                "answer": seen.texts[place],
+                "proxy": round(seen.proxy[place], 3),
+                "validation": round(seen.validation[place], 3),
+                "gold": gold.get(place),
+            }
+            for place in np.argsort(seen.proxy, kind="stable")[::-1][:count].tolist()
+        ]
+
+    def best_of_n(self, prompts: Sequence[Prompt], samples: int) -> list[dict[str, float]]:
+        """What the start policy's best of n by proxy is worth in gold, n = 1, 2, 4 … samples: the rival that needs no
+        training. Unbiased, from all samples; root_kl is that of the upper bound, so the true curve lies left of it."""
+        with_task = [prompt for prompt in prompts if prompt.task]
+        rollouts = self.answers(self.start, with_task, self.temperature, samples)
+        proxy = self.proxy(rollouts).tolist()
+        tasks = [prompt.task for prompt in with_task for _ in range(samples)]
+        gold = [self.gold(t, r.text(self.tokenizer)) for t, r in zip(tasks, rollouts, strict=True) if t and self.gold]
+        groups = [slice(i, i + samples) for i in range(0, len(gold), samples)]
+        return [
+            {
+                "n": n,
+                "root_kl": best_of_n_kl(n) ** 0.5,
+                "held_out_gold": float(np.mean([best_of_n(proxy[each], gold[each], n) for each in groups])),
+                "held_out_proxy": float(np.mean([best_of_n(proxy[each], proxy[each], n) for each in groups])),
+            }
+            for n in (2**power for power in range(samples.bit_length()))
+        ]
 
     def show(self, prompts: Sequence[Prompt], before: Observation, after: Observation, tracker: Tracker) -> None:
         """A table of the first answers, side by side."""
@@ -111,6 +166,12 @@ class Watcher:
         )
 
 
+def disagreement(first: Sequence[float], second: Sequence[float]) -> float:
+    """Mean |difference| of two reward models' scores of the same answers, each in its own standard deviations of the
+    start policy. Where they part, at least one is wrong (Coste et al. 2023)."""
+    return float(np.mean(np.abs(np.asarray(first) - np.asarray(second))))
+
+
 def outcome(
     before: Observation, after: Observation, curve: list[dict[str, float]], kept_step: int, seed: int
 ) -> dict[str, Any]:
@@ -118,9 +179,11 @@ def outcome(
     policy's gold, as does tail_gold_fall_in_std, from the best gold on the path to its end; stop_share_of_best is the
     gold of the kept step over the best one. Gold and correctness are None where no gold score is known."""
     metrics: dict[str, Any] = {"kl": float(np.mean(after.kl))}
-    for name in ("proxy", "validation", "length", "finished"):
-        metrics[f"{name}_before"] = float(np.mean(getattr(before, name)))
-        metrics[f"{name}_after"] = float(np.mean(getattr(after, name)))
+    for when, seen in (("before", before), ("after", after)):
+        for name in ("proxy", "validation", "length", "finished", "entropy"):
+            metrics[f"{name}_{when}"] = float(np.mean(getattr(seen, name)))
+        metrics[f"disagreement_{when}"] = disagreement(seen.proxy, seen.validation)
+        metrics[f"stock_phrase_share_{when}"] = stock_phrase(seen.texts)[1]
     if not before.gold:
         return metrics | dict.fromkeys(("gold_before", "gold_after", "correct_before", "correct_after"))
     metrics |= as_metrics("gold_before", mean(before.gold, seed)) | as_metrics("gold_after", mean(after.gold, seed))
@@ -144,8 +207,9 @@ def outcome(
     return metrics | {"tail_gold_fall_in_std": fall / deviation if deviation else None}
 
 
-def control_metrics(found: Observation) -> dict[str, Any]:
-    """What the same run with reward 0 reached."""
+def control_metrics(found: Observation, after: Observation, seed: int) -> dict[str, Any]:
+    """What the same run with reward 0 reached, and by how much the run with a reward is better, on the same prompts."""
     if not found.gold:
         return {"gold_control": None, "correct_control": None}
-    return as_metrics("gold_control", mean(found.gold)) | accuracy("correct_control", found.correct)
+    metrics = as_metrics("gold_control", mean(found.gold)) | accuracy("correct_control", found.correct)
+    return metrics | as_metrics("gold_over_control", paired_difference(found.gold, after.gold, seed))

@@ -8,6 +8,7 @@ iteration; Kendall 1938; Guo et al. 2017 (expected calibration error).
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import NormalDist
 from typing import Any
 
@@ -82,6 +83,36 @@ def paired_difference(before: ArrayLike, after: ArrayLike, seed: int = 0, resamp
     if a.shape != b.shape:
         raise ValueError(f"paired scores must be of the same items: found {a.size} before and {b.size} after")
     return mean(b - a, seed, resamples)
+
+
+def paired_differences(
+    rows: Sequence[dict[str, Any]], models: Sequence[str], seed: int = 0
+) -> list[dict[str, str | float | int]]:
+    """How each model differs from the one before it, on the questions that both answered: one row for each pair of
+    neighbours, kind of question and score (`correct`, `gold`), and one over all kinds.
+
+    rows: {model, kind, id, correct, gold}. Intervals draw questions, as `paired_difference`; a difference whose
+    interval holds 0 is none that these questions show.
+    """
+    by_model: dict[str, dict[tuple[str, str], dict[str, Any]]] = {model: {} for model in models}
+    for row in rows:
+        if row["model"] in by_model:
+            by_model[row["model"]][row["kind"], row["id"]] = row
+    found: list[dict[str, str | float | int]] = []
+    for before, after in pairwise(models):
+        common = [key for key in by_model[before] if key in by_model[after]]
+        kinds = [(kind, [key for key in common if key[0] == kind]) for kind in dict.fromkeys(key[0] for key in common)]
+        for kind, keys in [*kinds, ("all", common)]:
+            for score in ("correct", "gold") if keys else ():
+                old, new = ([float(by_model[model][key][score]) for key in keys] for model in (before, after))
+                gap = paired_difference(old, new, seed)
+                numbers = {"difference": gap.value, "low": gap.low, "high": gap.high}
+                found.append(
+                    {"before": before, "after": after, "kind": kind, "score": score}
+                    | {name: round(value, 4) for name, value in numbers.items()}
+                    | {"n": gap.n}
+                )
+    return found
 
 
 def bradley_terry(wins: ArrayLike, prior: float = 0.5, iterations: int = 10_000) -> np.ndarray:

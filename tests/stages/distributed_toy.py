@@ -84,7 +84,9 @@ def world_of(folder: Path) -> dict[str, Path]:
     paths = make_world(folder / "world")
     paths["reward"] = folder / "world/reward"
     pad = Tokenizer.load(paths["policy"]).pad
-    save_reward_model(RewardModel(load_model(paths["policy"]), 1), paths["reward"], paths["policy"], pad)
+    paths["reward_validation"] = folder / "world/reward_validation"
+    for seed, name in ((1, "reward"), (2, "reward_validation")):
+        save_reward_model(RewardModel(load_model(paths["policy"]), seed), paths[name], paths["policy"], pad)
     return paths
 
 
@@ -104,7 +106,7 @@ def reinforce(folder: Path, name: str, rank: int, **machine) -> None:
 
     of_reason = {"prompts": 5, "samples": 5, "kl": "k3", "neighbours": []}
     of_reason |= {"gate_prompts": 6, "gate_low": 0.0, "gate_high": 1.0}
-    start(reason, tuned(ReasonParams, **RL, **of_reason), sft=world["policy"])
+    start(reason, tuned(ReasonParams, **RL, **of_reason), sft=world["policy"], base=world["policy"])
     of_rlhf = {
         "episodes": 13,
         "kl_horizon": 100.0,
@@ -113,7 +115,7 @@ def reinforce(folder: Path, name: str, rank: int, **machine) -> None:
         "control": True,
         "control_steps": 1,
     }
-    inputs = {"policy": world["policy"], "reward": world["reward"], "validation": world["reward"]}
+    inputs = {"policy": world["policy"], "reward": world["reward"], "validation": world["reward_validation"]}
     inputs |= {"preferences": world["pairs"]}
     start(rlhf, tuned(RLHFParams, **RL, **of_rlhf), **inputs)
 

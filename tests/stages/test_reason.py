@@ -7,7 +7,8 @@ import torch
 from alignment_toys import CPU, KillAt, Killed, contents, make_replay, make_world
 
 from crawl2chat.alignment.grpo import GRPO, GRPOParams, Judged
-from crawl2chat.alignment.prompts import prompt_ids
+from crawl2chat.alignment.prompts import PAGE, judge, prompt_ids
+from crawl2chat.alignment.rollouts import Rollout
 from crawl2chat.errors import UserError
 from crawl2chat.model.folder import load_model
 from crawl2chat.tasks import read_tasks
@@ -41,7 +42,11 @@ def world(tmp_path_factory):
 
 def run(world, folder, params=SMALL, tracker=None):
     folder.mkdir(exist_ok=True)
-    inputs = {"sft": world["policy"], **{name: world[name] for name in ("tasks", "conversations", "tokens", "index")}}
+    inputs = {
+        "sft": world["policy"],
+        "base": world["policy"],
+        **{name: world[name] for name in ("tasks", "conversations", "tokens", "index")},
+    }
     outs = {"out": folder / "out", "out_curve": folder / "curve.csv"}
     own = {"machine": CPU, "seed": 1, "tracker": tracker or Tracker(), "work": folder / "work"}
     return reason(**inputs, **outs, params=tuned(ReasonParams, **params), **own)
@@ -56,7 +61,10 @@ def loop(world, reward, steps=8, **changes):
     params = tuned(GRPOParams, **kept | {"steps": steps, "replay_weight": 0.0, "save_every": 1000} | changes)
     prompts = [prompt_ids(task, tokenizer) for task in tasks]
     replay = make_replay(world, tokenizer, conversations=0, windows=0)
-    judge = lambda i, rollout: Judged(reward(rollout.text(tokenizer)), False, False)  # noqa: E731
+
+    def judged(i, rollout):
+        return Judged(reward(rollout.text(tokenizer)), False, False)
+
     work = world["policy"].parent / uuid4().hex
     loop = GRPO(
         fabric=start_fabric(CPU),
@@ -68,7 +76,7 @@ def loop(world, reward, steps=8, **changes):
         replay=replay,
         params=params,
         seed=1,
-        reward=judge,
+        reward=judged,
     )
     loop.run()
     return before, policy, loop.progress.curve
@@ -83,6 +91,11 @@ def test_accuracy_rises_and_everything_is_reported(world, tmp_path):
     assert metrics["sampled_accuracy_after"] > metrics["sampled_accuracy_before"] + 0.15
     assert metrics["accuracy_after_n"] == 64 and 0 <= metrics["accuracy_after_low"] <= metrics["accuracy_after"]
     assert {"format_before", "format_after", "pass_at_8_before", "addition_after"} <= metrics.keys()
+    assert metrics["accuracy_gain_low"] > 0 and metrics["accuracy_gain_n"] == 64
+    assert metrics["entropy_after"] < metrics["entropy_before"]
+    assert {"self_correction_after", "backtracking_after", "recheck_after"} <= metrics.keys()
+    passed = [metrics[f"held_out_pass_at_{k}_before"] for k in (1, 2, 4, 8)]
+    assert passed == sorted(passed) and passed[0] == pytest.approx(metrics["accuracy_before"], abs=0.15)
     head = (tmp_path / "run" / "curve.csv").read_text().splitlines()[0].split(",")
     assert {"reward", "length", "entropy", "format", "zero_variance", "rollout_difference"} <= set(head)
 
@@ -148,6 +161,33 @@ def test_a_failing_verifier_is_named(world, tmp_path, monkeypatch):
 def test_a_reward_that_is_no_number_stops_the_run(world):
     with pytest.raises(UserError, match="step 0: a reward is not a finite number"):
         loop(world, lambda text: float("nan"))
+
+
+def test_a_base_model_is_asked_as_a_page_asks_and_answers_end_with_the_turn(world):
+    """R1-Zero's template: no conversation, an answer ends where somebody else speaks or the page ends."""
+    tokenizer = Tokenizer.load(world["policy"])
+    task = read_tasks(world["tasks"], ["addition"], ["train"])[0]
+    ids = PAGE.prompt(task, tokenizer)
+    assert ids[0] == tokenizer.bos and tokenizer.decode(ids[1:]) == f"Question: {task.prompt} Answer:"
+
+    def finish(text, *more):
+        answer = tokenizer.encode(text) + list(more)
+        rollout = Rollout(ids, answer, [True] * len(answer), [-1.0] * len(answer), False)
+        return PAGE.finish(rollout, tokenizer)
+
+    next_question = finish(" 7. Question: say ab Answer: 8.")
+    assert next_question.text(tokenizer) == "7. Question:" and next_question.finished
+    assert len(next_question.sampled) == len(next_question.logprobs) == len(next_question.answer)
+    assert judge(task, next_question, tokenizer).correct
+    assert finish(" 7.", tokenizer.bos).finished
+    assert not finish(" 7. And so on").finished
+
+
+def test_a_base_model_learns_without_a_conversation(world, tmp_path):
+    few = SMALL | {"init": "base", "steps": 2, "neighbours": [], "gate_low": 0.0, "gate_high": 1.0}
+    without = world | {"conversations": tmp_path / "none"}  # nothing of it is read
+    metrics = run(without, tmp_path / "run", few)
+    assert metrics["steps"] == 2 and (tmp_path / "run" / "out" / "model.safetensors").is_file()
 
 
 def test_an_unknown_skill_names_those_there_are(world, tmp_path):

@@ -1,12 +1,15 @@
 """PPO on a toy: the proxy rises, controls hold, and a killed run ends with the same bytes."""
 
+import csv
 import json
+import math
+from dataclasses import replace
 
 import pytest
 import torch
-from alignment_toys import CPU, KillAt, Killed, contents, make_replay, make_world
+from alignment_toys import CPU, KillAt, Killed, contents, make_replay, make_world, write
 
-from crawl2chat.alignment import ppo
+from crawl2chat.alignment import policy_loop, ppo
 from crawl2chat.alignment.prompts import prompt_ids
 from crawl2chat.alignment.reward_model import RewardModel, save_reward_model
 from crawl2chat.errors import UserError
@@ -40,10 +43,18 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """With a reward model that likes the digit 7, fitted to the ten one-digit answers."""
+    """With two reward models that like the digit 7, fitted to the ten one-digit answers."""
     paths = make_world(tmp_path_factory.mktemp("rlhf"))
+    for seed, name in ((1, "reward"), (2, "validation")):
+        paths[name] = paths["policy"].parent / name
+        fit_reward_model(paths, paths[name], seed)
+    paths["preferences"] = paths["policy"].parent / "preferences"
+    return paths
+
+
+def fit_reward_model(paths, folder, seed):
     tokenizer = Tokenizer.load(paths["policy"])
-    model = RewardModel(load_model(paths["policy"]), seed=1)
+    model = RewardModel(load_model(paths["policy"]), seed=seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     prompt = prompt_ids(read_tasks(paths["tasks"], ["addition"], ["train"])[0], tokenizer)
     answers = [[*tokenizer.encode(f" {digit}."), tokenizer.end] for digit in range(10)]
@@ -53,11 +64,7 @@ def world(tmp_path_factory):
         optimizer.zero_grad()
         (model(ids, torch.full((10,), ids.shape[1] - 1)) - wanted).square().mean().backward()
         optimizer.step()
-    paths["reward"] = paths["policy"].parent / "reward"
-    save_reward_model(model, paths["reward"], paths["policy"], tokenizer.pad)
-    paths["validation"] = paths["reward"]
-    paths["preferences"] = paths["policy"].parent / "preferences"
-    return paths
+    save_reward_model(model, folder, paths["policy"], tokenizer.pad)
 
 
 def run(world, folder, tracker=None, **changes):
@@ -110,6 +117,12 @@ def test_proxy_and_gold_rise_and_everything_is_reported(world, tmp_path):
         "correct_after",
         "length_after",
         "gold_control",
+        "gold_over_control_low",
+        "greedy_correct_before",
+        "greedy_correct_after_n",
+        "entropy_after",
+        "disagreement_after",
+        "stock_phrase_share_after",
     } <= metrics.keys()
     assert metrics["gold_after_n"] == 64 and metrics["gold_control"] < metrics["gold_after"]
     rows = [line.split(",") for line in (tmp_path / "run" / "curve.csv").read_text().splitlines()]
@@ -117,6 +130,22 @@ def test_proxy_and_gold_rise_and_everything_is_reported(world, tmp_path):
         rows[0]
     )
     assert len(rows) == SMALL["steps"] + 2
+
+
+def test_what_the_reward_model_liked_is_shown_along_the_way(world, tmp_path):
+    class Tables(Tracker):
+        def __init__(self):
+            self.rows = []
+
+        def table(self, name, rows):
+            self.rows += [(name, row) for row in rows]
+
+    tracker = Tables()
+    run(world, tmp_path / "run", tracker, steps=2, evaluate_every=1, watched=8, test=8)
+    liked = [row for name, row in tracker.rows if name == "liked"]
+    assert len(liked) == 3 * 5 and {row["root_kl"] for row in liked} > {0.0}
+    first = liked[:5]
+    assert [row["proxy"] for row in first] == sorted((row["proxy"] for row in first), reverse=True)
 
 
 def test_killed_and_run_again_gives_the_same_bytes(world, tmp_path):
@@ -220,6 +249,90 @@ def test_prompts_without_tasks_have_no_gold(world, tmp_path):
     (world["preferences"] / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     metrics = run(world, tmp_path / "run", prompts="preferences", steps=2)
     assert metrics["gold_before"] is None and metrics["proxy_after"] is not None
+
+
+def rank_digits(world, count=60):
+    """Rankings that put 7 first, of prompts of the toy."""
+    world["preferences"].mkdir(exist_ok=True)
+    tasks = read_tasks(world["tasks"], ["addition"], ["train"])[:count]
+    texts = [{"text": text, "finished": True} for text in ("7.", "1.", "2.")]
+    prompts = [
+        {"id": task.id, "messages": [{"role": "user", "content": task.prompt}], "candidates": texts, "split": "train"}
+        for task in tasks
+    ]
+    rankings = [{"prompt_id": task.id, "order": [0, [1, 2]]} for task in tasks]
+    write(world["preferences"] / "prompts.jsonl", prompts)
+    write(world["preferences"] / "rankings.jsonl", rankings)
+
+
+@pytest.mark.parametrize("method", ["grpo", "best_of_n", "dpo"])
+def test_every_method_teaches_what_the_rankings_like(world, tmp_path, method):
+    rank_digits(world)
+    rate = {"learning_rate": 1e-3} if method == "dpo" else {}
+    metrics = run(world, tmp_path / "run", method=method, samples=6, steps=10, kl_limit=100.0, **rate)
+    assert metrics["correct_gain_low"] > 0.05 and metrics["kept_step"] > 0
+    assert metrics["fit_alpha"] > 0
+
+
+def test_dpo_starts_where_the_reference_is(world, tmp_path):
+    rank_digits(world)
+    run(world, tmp_path / "run", method="dpo", steps=2, watched=8, test=8)
+    with (tmp_path / "run" / "curve.csv").open() as file:
+        first = next(csv.DictReader(file))
+    assert float(first["dpo_loss"]) == pytest.approx(math.log(2), abs=1e-4)
+    assert float(first["margin"]) == pytest.approx(0, abs=1e-4)
+
+
+def test_with_nothing_to_choose_by_grpo_leaves_the_policy_alone(world, tmp_path):
+    """A reward model that scores every answer alike."""
+    flat = tmp_path / "flat"
+    model = RewardModel(load_model(world["policy"]))
+    torch.nn.init.zeros_(model.score.weight)
+    save_reward_model(model, flat, world["policy"], Tokenizer.load(world["policy"]).pad)
+    few = {"steps": 2, "watched": 8, "test": 8, "missing_end_reward": 0.0, "replay_weight": 0.0}
+    metrics = run(world | {"reward": flat}, tmp_path / "run", method="grpo", **few)
+    assert metrics["kl"] == 0 and metrics["proxy_after"] == 0
+
+
+def test_a_value_head_may_learn_before_the_policy_does(world, tmp_path):
+    nothing = lambda policy: {"validation": 0.0, "kl": 0.0}  # noqa: E731
+    loop = loop_of(world, tmp_path, likes_seven(world), nothing, steps=3, value_warmup=2, kl_coefficient=0.0)
+    for step in range(2):
+        loop.step(step)
+    assert all(torch.equal(a, b) for a, b in zip(loop.policy.parameters(), loop.reference.parameters(), strict=True))
+    assert loop.actor.value.bias.abs().max() > 0
+    loop.step(2)
+    assert not all(
+        torch.equal(a, b) for a, b in zip(loop.policy.parameters(), loop.reference.parameters(), strict=True)
+    )
+
+
+def test_rewards_may_be_measured_by_the_policys_own_answers(world, tmp_path):
+    scores = likes_seven(world)
+    loop = loop_of(world, tmp_path, lambda rollouts: 100 + 10 * scores(rollouts), normalise_reward=True)
+    loop.collect(0)
+    assert 100 < loop.progress.reward_mean < 110 and 1 < loop.progress.reward_deviation < 6
+    before = loop.progress.reward_mean
+    loop.collect(1)
+    assert loop.progress.reward_mean == before
+
+
+def test_a_second_reward_model_from_the_same_rankings_is_refused(world, tmp_path):
+    with pytest.raises(UserError, match="learnt from the same rankings"):
+        run(world | {"validation": world["reward"]}, tmp_path / "run")
+
+
+def test_a_tool_that_always_fails_stops_the_run(world, tmp_path, monkeypatch):
+    """A policy that calls in every answer would learn from results that say nothing."""
+    loop = loop_of(world, tmp_path, likes_seven(world))
+    real = policy_loop.sample
+
+    def calling(*args, **kwargs):
+        return [replace(one, results=("error: no network",)) for one in real(*args, **kwargs)]
+
+    monkeypatch.setattr(policy_loop, "sample", calling)
+    with pytest.raises(UserError, match="step 4: all 48 calls of tools failed, the first with 'error: no network'"):
+        loop.collect(4)
 
 
 def test_a_horizon_that_would_turn_the_coefficient_negative_is_refused():

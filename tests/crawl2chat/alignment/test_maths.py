@@ -196,3 +196,35 @@ def test_best_of_n_equals_the_mean_over_all_subsets():
 def test_pass_at_k():
     assert overoptimisation.pass_at_k(3, 8, 8) == 1 and overoptimisation.pass_at_k(0, 8, 8) == 0
     assert overoptimisation.pass_at_k(3, 8, 1) == pytest.approx(3 / 8)
+
+
+def test_dpo_by_hand():
+    """−log σ(.1 · (.5 − .1)) = log(1 + e^−.04), and log 2 where policy and reference agree."""
+    one = torch.ones(1, dtype=F64)
+    assert float(ranking_losses.dpo(0.5 * one, 0.1 * one, one, 0.1)) == pytest.approx(math.log1p(math.exp(-0.04)))
+    margins = torch.tensor([0.3, -2.0], dtype=F64)
+    weights = torch.full((2,), 0.5, dtype=F64)
+    assert float(ranking_losses.dpo(margins, margins, weights, 0.1)) == pytest.approx(math.log(2))
+
+
+def test_the_gradient_of_dpo_is_that_of_the_paper():
+    """−β σ(β (Δ_ref − Δ)) on the better answer's log-probability."""
+    margin = torch.tensor([1.5], dtype=F64, requires_grad=True)
+    ranking_losses.dpo(margin, torch.tensor([0.5], dtype=F64), torch.ones(1, dtype=F64), 0.2).backward()
+    assert float(margin.grad) == pytest.approx(-0.2 / (1 + math.exp(0.2)))
+
+
+def test_a_clamp_bounds_k3_and_its_gradient():
+    far = torch.tensor([-30.0, -0.1], dtype=F64, requires_grad=True)
+    k3 = losses.kl_estimate(far, torch.zeros(2, dtype=F64), "k3", clamp=10.0)
+    k3.sum().backward()
+    assert k3.tolist() == pytest.approx([10.0, math.expm1(0.1) - 0.1])
+    assert far.grad.tolist() == pytest.approx([0.0, 1 - math.exp(0.1)])
+
+
+def test_the_best_of_n_divergence_is_an_upper_bound():
+    """Of two equally likely answers the better one is the best of two in 3 of 4 cases: .1308 nats, below the bound."""
+    assert overoptimisation.best_of_n_kl(2) == pytest.approx(math.log(2) - 0.5)
+    chosen = [0.25, 0.75]  # the worse and the better of two, best of 2
+    exact = sum(p * math.log(p / 0.5) for p in chosen)
+    assert exact == pytest.approx(0.1308, abs=1e-4) and exact < overoptimisation.best_of_n_kl(2)

@@ -98,3 +98,22 @@ def test_calibration_error_is_the_weighted_gap() -> None:
     assert statistics.calibration_error([0.95] * 10, [1] * 9 + [0]) == pytest.approx(0.05)
     assert statistics.calibration_error([0.0, 1.0], [0, 1]) == 0
     assert statistics.calibration_error([0.25] * 4 + [0.75] * 4, [1, 0, 0, 0, 1, 1, 1, 1]) == pytest.approx(0.125)
+
+
+def test_each_model_is_compared_with_the_one_before_on_the_same_questions():
+    def row(model, kind, number, correct):
+        return {"model": model, "kind": kind, "id": str(number), "correct": correct, "gold": 2.0 * correct}
+
+    rows = [row("sft", "sum", i, i < 10) for i in range(40)] + [row("sft", "talk", 0, True)]
+    rows += [row("chat", "sum", i, i < 30) for i in range(40)] + [row("chat", "fact", 0, True)]
+    found = {(one["kind"], one["score"]): one for one in statistics.paired_differences(rows, ["sft", "chat"], seed=1)}
+    assert set(found) == {(kind, score) for kind in ("sum", "all") for score in ("correct", "gold")}
+    gain = found["sum", "correct"]
+    assert gain["difference"] == 0.5 and gain["n"] == 40
+    assert 0.3 < gain["low"] < 0.5 < gain["high"] < 0.7
+    assert found["sum", "gold"]["difference"] == 1.0
+
+
+def test_equal_answers_differ_by_nothing():
+    rows = [{"model": m, "kind": "sum", "id": str(i), "correct": i % 2, "gold": i} for m in "ab" for i in range(9)]
+    assert all(one["low"] == one["high"] == 0 for one in statistics.paired_differences(rows, ["a", "b"]))
