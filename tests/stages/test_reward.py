@@ -18,6 +18,7 @@ from crawl2chat.tracking import Tracker
 from stages.reward import RewardParams, reward
 from stages.settings import tuned
 
+OUTS = ("out", "validation")
 SMALL = {"epochs": 5, "adamw_lr": 3e-3, "checkpoint_every": 4}
 
 
@@ -75,6 +76,9 @@ def test_an_order_is_learnt_and_reported(world, tmp_path, loss):
     assert metrics["pair_accuracy_low"] > 0.9 > metrics["length_baseline_accuracy"]
     assert metrics["pair_accuracy_n"] > 30 and metrics["kendall_tau"] > 0.6
     assert {"ece", "length_correlation", "noisy_pair_accuracy"} <= metrics.keys()
+    assert metrics["models_agree"] > 0.9 and metrics["models_agree_n"] > 30
+    known_from = [json.loads((tmp_path / "run" / name / "config.json").read_text())["rankings"] for name in OUTS]
+    assert known_from[0] != known_from[1]
     model, tokenizer = load_reward_model(tmp_path / "run" / "out"), Tokenizer.load(world["policy"])
     prompts = [json.loads(line) for line in (tmp_path / "p" / "prompts.jsonl").read_text().splitlines()]
     records = {p["id"]: p for p in prompts if purpose(p) == "proxy"}

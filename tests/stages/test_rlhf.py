@@ -274,6 +274,20 @@ def test_every_method_teaches_what_the_rankings_like(world, tmp_path, method):
     assert metrics["fit_alpha"] > 0
 
 
+def test_best_of_n_without_training_is_better_by_gold_the_more_it_chooses_from(world):
+    from stages.rlhf import prompt_sets, watcher_of
+
+    params, tokenizer = tuned(RLHFParams, **SMALL), Tokenizer.load(world["policy"])
+    _, watched, _ = prompt_sets(world["preferences"], world["tasks"], tokenizer, 64, params, 1)
+    start = load_model(world["policy"])
+    watcher = watcher_of(start, world["reward"], world["validation"], tokenizer, {}, params, 1)
+    path = watcher.best_of_n(watched, 8)
+    assert [row["n"] for row in path] == [1, 2, 4, 8] and path[0]["root_kl"] == 0
+    assert path[-1]["held_out_gold"] > path[0]["held_out_gold"] + 0.2
+    proxies = [row["held_out_proxy"] for row in path]
+    assert proxies == sorted(proxies)
+
+
 def test_dpo_starts_where_the_reference_is(world, tmp_path):
     rank_digits(world)
     run(world, tmp_path / "run", method="dpo", steps=2, watched=8, test=8)

@@ -128,3 +128,11 @@ def test_the_ranker_names_a_missing_file(tmp_path, capsys):
     with pytest.raises(SystemExit):
         rank.main([str(tmp_path / "none.jsonl"), str(tmp_path / "out.jsonl")])
     assert "none.jsonl does not exist" in capsys.readouterr().err
+
+
+def test_a_ranking_of_a_question_of_the_exam_is_refused(tmp_path):
+    task = {"id": "sum-7", "skill": "sum", "split": "test", "prompt": "2+2?", "answer": "4"}
+    prompts = preferences.read_prompts(write(tmp_path / "prompts.jsonl", PROMPT | {"task": task}))
+    rankings = write(tmp_path / "rankings.jsonl", {"prompt_id": "p1", "order": [0, 1]})
+    with pytest.raises(UserError, match="rankings.jsonl:1: prompt 'p1' is the task 'sum-7' of the test split"):
+        preferences.read_rankings(rankings, prompts)
