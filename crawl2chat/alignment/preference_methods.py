@@ -37,7 +37,7 @@ class WatchedGRPOParams(GRPOParams, WatchedParams):
 
 
 @dataclass(kw_only=True, eq=False)
-class RewardModelGRPO(WatchedLoop, GroupLoop):
+class RewardModelGRPO(GroupLoop, WatchedLoop):
     """GRPO whose rewards are a reward model's scores."""
 
     params: WatchedGRPOParams
