@@ -106,9 +106,10 @@ def rlhf(
     metrics |= {"kept_step": loop.progress.best_step, "steps": params.steps}
     if params.control:
         without = load_model(policy, fabric.device)
-        zero = params.model_copy(update={"steps": params.control_steps})
+        # Whatever the method: with reward 0 PPO is replay and the KL penalty, which is what the control asks about.
+        zero = params.model_copy(update={"steps": params.control_steps, "method": "ppo"})
         control = method_of(zero)(
-            **common,
+            **{key: value for key, value in common.items() if key != "pairs"},
             policy=without,
             tracker=Tracker(),
             work=work / "control",
