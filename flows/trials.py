@@ -81,7 +81,7 @@ def link_inputs(root: Path, folder: Path, stages: list[str]) -> None:
     with open_project(folder) as repo:
         entries = {stage.name: stage for stage in repo.index.stages}
         own = [Path(out.def_path) for stage in stages for out in entries[stage].outs]
-        read = {Path(dep.def_path) for stage in stages for dep in entries[stage].deps if "://" not in dep.def_path}
+        read = {Path(dep.def_path) for stage in stages for dep in entries[stage].deps if is_inside(dep.def_path)}
         makers = {Path(out.def_path): stage.name for stage in repo.index.stages for out in stage.outs}
     for path in sorted(read):
         target, around = folder / path, (path, *path.parents)
@@ -95,6 +95,11 @@ def link_inputs(root: Path, folder: Path, stages: list[str]) -> None:
         remove(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.symlink_to((root / path).resolve())
+
+
+def is_inside(path: str) -> bool:
+    """Whether a path of dvc.yaml lies in the project's folder."""
+    return "://" not in path and not Path(path).is_absolute() and ".." not in Path(path).parts
 
 
 def open_project(root: Path) -> Any:
