@@ -125,14 +125,13 @@ def test_a_failure_names_variant_seed_and_stage(project: Path) -> None:
 def test_what_cannot_work_is_told_before_anything_starts(
     toys: Path, arguments: list[str], sentence: str, monkeypatch, capsys
 ) -> None:
-    import importlib
     import types
 
     from flows.sweep import main
 
     module = types.ModuleType("stages.third")
     exec(NOISY, module.__dict__)
-    monkeypatch.setattr(importlib, "import_module", {"stages.third": module}.__getitem__)
+    monkeypatch.setitem(sys.modules, "stages.third", module)
     (toys / "metrics").mkdir()
     (toys / "metrics/third.json").write_text('{"score": 1.0, "nested": {"loss": 2.0}}')
     assert main([*arguments, "--root", str(toys)]) == 1
