@@ -113,16 +113,19 @@ def series(root: Path, depths: list[int], settings: dict[str, Any], run: Runner)
     trials = [trial(root, depth, settings) for depth in depths]
     with PipelineRun(root, "pretrain", "miniseries") as parent:
         results = run_trials(parent, trials, 1, run)
-        done = [result.outcome != "Failed" for result in results]
-        finished = zip(depths[: sum(done)], trials, results, strict=False)
-        rows = [read_run(one.folder, depth) | {"state": result.outcome} for depth, one, result in finished]
+        finished = zip(depths, trials, results, strict=True)
+        rows = [
+            read_run(one.folder, depth) | {"state": result.outcome}
+            for depth, one, result in finished
+            if result.outcome != "Failed"
+        ]
         if len(rows) > 1:
             law = study(root, rows)
             note(parent, root, law)
             print(terminal(rows, law))
         parent.end(failure(results))
-    if not all(done):
-        raise UserError(failure(results))
+    if failed := failure(results):
+        raise UserError(failed)
     return rows
 
 

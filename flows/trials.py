@@ -12,6 +12,7 @@ import json
 import logging
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -151,16 +152,27 @@ def run_as_task(trial: Trial, env: dict[str, str]) -> Result:
 
 
 def run_trials(parent: PipelineRun, trials: list[Trial], jobs: int, run: Runner = run_stages) -> list[Result]:
-    """Run trials, `jobs` at a time, below a run in MLflow; what became of each, in their order."""
+    """Run trials, `jobs` at a time, below a run in MLflow; what became of each, in their order. After a failure no
+    other is started: mended and called again, it goes on."""
     stage_process.allow()
     env = stage_process.environment(
         MLFLOW_TRACKING_URI=tracking_uri(parent.root),
         CRAWL2CHAT_FLOW_RUN=str(flow_run.id or ""),
         CRAWL2CHAT_PIPELINE_RUN=parent.run_id or "",
     )
+    failed = threading.Event()
+
+    def unless_failed(trial: Trial) -> Result:
+        if failed.is_set():
+            return Result("Failed", f"{trial.name} was not run, as another failed")
+        result = run(trial, env)
+        if result.outcome == "Failed":
+            failed.set()
+        return result
+
     with ThreadPoolExecutor(jobs) as pool:
         # The context tells Prefect which flow a task belongs to.
-        futures = [pool.submit(contextvars.copy_context().run, run, trial, env) for trial in trials]
+        futures = [pool.submit(contextvars.copy_context().run, unless_failed, trial) for trial in trials]
         try:
             return [future.result() for future in futures]
         except BaseException:  # cancelled: the stages live in other process groups and would go on
