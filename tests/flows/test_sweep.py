@@ -49,7 +49,7 @@ def sweep(root: Path, *arguments: str) -> tuple[int, str]:
         env=os.environ | {"PATH": path},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     return done.returncode, done.stdout + done.stderr
 
