@@ -20,6 +20,24 @@ EXPERIMENT = "pipeline"
 logger = logging.getLogger(__name__)
 
 
+def reader(root: Path) -> Any:
+    """A client that looks things up in the project's store; UserError where there is none, or it does not answer."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    uri = tracking_uri(root)
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+        raise UserError(f"{root} has no MLflow store yet; run the pipeline, or set MLFLOW_TRACKING_URI.")
+    from mlflow import MlflowClient
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    client = MlflowClient(uri)
+    try:
+        client.search_experiments(max_results=1)
+    except Exception as error:
+        raise UserError(f"MLflow at {uri} does not answer ({type(error).__name__}).") from None
+    return client
+
+
 class PipelineRun:
     """A run in the experiment `pipeline`, or another, parent of its stages' runs. MLflow's failures are warnings."""
 
@@ -94,21 +112,3 @@ class PipelineRun:
         except Exception as error:
             logger.warning(f"MLflow did not store or find something ({type(error).__name__}).")
             return None
-
-
-def reader(root: Path) -> Any:
-    """A client that looks things up in the project's store; UserError where there is none, or it does not answer."""
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    uri = tracking_uri(root)
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
-        raise UserError(f"{root} has no MLflow store yet; run the pipeline, or set MLFLOW_TRACKING_URI.")
-    from mlflow import MlflowClient
-
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    client = MlflowClient(uri)
-    try:
-        client.search_experiments(max_results=1)
-    except Exception as error:
-        raise UserError(f"MLflow at {uri} does not answer ({type(error).__name__}).") from None
-    return client
