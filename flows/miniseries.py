@@ -2,12 +2,9 @@
 
     python -m flows.miniseries [--depths 1,2,3,4] [--root workspaces/real] [--set pretrain.tokens_per_parameter=2]
 
-In: data/tokens and models/tokenizer of the project, or of a workspace. Out: sweeps/miniseries/ with a folder for each
-depth, runs.csv, law.json and index.html. All but the largest depth predict the largest, all together predict the next.
-
-Each depth is a DVC project of one stage in a folder of its own. So a finished depth is not run again, a killed one goes
-on from its checkpoint, and models/base stays as it is. DVC's experiments would need committed code, and would put each
-depth's model in the place of the project's. In MLflow each depth is a run of the experiment `pretrain`.
+In: data/tokens and models/tokenizer of the project, or of a workspace. Out: sweeps/miniseries/ with a trial for each
+depth (flows/trials.py), runs.csv, law.json and index.html. All but the largest depth predict the largest, all together
+predict the next. In MLflow each depth is a run of the experiment `pretrain`.
 """
 
 # A deployment's entry point has to be a flow, so Prefect is imported at the top here as in flows/pipeline.py.
@@ -17,28 +14,34 @@ import json
 import logging
 import math
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, get_run_logger, task
+from prefect import flow
 from prefect.artifacts import create_table_artifact
-from prefect.runtime import flow_run
-from prefect.states import Completed, Failed, State
+from prefect.states import Completed, State
 
 from crawl2chat import logs
 from crawl2chat.errors import UserError
-from flows import stage_process
 from flows.mlflow_links import PipelineRun
-from flows.overrides import nested, overlay, read_settings, write_yaml
-from flows.stage_process import Result, last_run
-from flows.workspace import copy, make_repository
+from flows.overrides import read_settings
+from flows.stage_process import last_run
+from flows.sweep import numbers
+from flows.trials import (
+    Runner,
+    Trial,
+    check_settings,
+    failure,
+    obey_signals,
+    prepare,
+    run_as_task,
+    run_stages,
+    run_trials,
+    with_server,
+)
 from stages.files import read_yaml, write_json
-from stages.mlflow_tracker import tracking_uri
 
 PLACE = Path("sweeps") / "miniseries"
-# What every depth reads, and the stage that makes it.
-INPUTS = {"data/tokens": "tokenize", "models/tokenizer": "tokenizer"}
 AXES = {"flops": "compute, FLOPs", "parameters": "parameters", "train_tokens": "training tokens"}
 # What the depth decides, unless it is set on the command line; what params.yaml says of it is for another model.
 DECIDED = (
@@ -48,49 +51,18 @@ DECIDED = (
 # Passes over the same text that are nearly worth as many over fresh text (Muennighoff et al. 2023).
 REPEATS = 4
 
-# (depth, folder, environment) → what became of the depth.
-Runner = Callable[[int, Path, dict[str, str]], Result]
-
 logger = logging.getLogger(__name__)
 
 
 # ---- one depth
 
 
-def prepare(root: Path, depth: int, settings: dict[str, Any]) -> Path:
-    """The folder of one depth, a project of the stage `pretrain` alone; its parameters are checked."""
-    from stages.pretrain import PretrainParams
-    from stages.settings import validate
-
-    folder = root / PLACE / f"depth-{depth}"
-    folder.mkdir(parents=True, exist_ok=True)
-    copy(root, folder, ("crawl2chat", "stages", ".dvcignore"))
-    write_yaml(folder / "dvc.yaml", {"stages": {"pretrain": read_yaml(root / "dvc.yaml")["stages"]["pretrain"]}})
-    params = read_yaml(root / "params.yaml")
-    own = {"preset": "tiny", "init_from": "inputs/model"} | dict.fromkeys(DECIDED)
-    write_yaml(folder / "params.yaml", {"seed": params["seed"], "pretrain": (params["pretrain"] or {}) | own})
-    overlay(folder / "params.yaml", nested(settings))
-    overlay(folder / "params.yaml", {"pretrain": {"depth": depth}})
-    validate("pretrain", PretrainParams, read_yaml(folder / "params.yaml")["pretrain"])
-    for name in INPUTS:  # links: DVC hashes what is behind them
-        link = folder / name
-        link.parent.mkdir(exist_ok=True)
-        link.unlink(missing_ok=True)
-        link.symlink_to((root / name).resolve(), target_is_directory=True)
-    start = folder / "inputs" / "model"
-    start.mkdir(parents=True, exist_ok=True)
-    (start / "README.md").write_text("A miniseries starts from fresh weights.\n")
-    write_machine(root, folder)
-    make_repository(root, folder)
-    return folder
-
-
-def write_machine(root: Path, folder: Path) -> None:
-    """machine.yaml without the sections of stages that the folder does not have."""
-    machine, stages = root / "machine.yaml", read_yaml(root / "dvc.yaml")["stages"]
-    values = read_yaml(machine) if machine.exists() else {}
-    other = set(stages) - {"pretrain"}
-    write_yaml(folder / "machine.yaml", {key: value for key, value in values.items() if key not in other})
+def trial(root: Path, depth: int, settings: dict[str, Any]) -> Trial:
+    """The trial of one depth, from fresh weights; its parameters are checked."""
+    given = {"pretrain.preset": "tiny", "pretrain.init_from": "inputs/model"}
+    given |= {f"pretrain.{key}": None for key in DECIDED} | settings | {"pretrain.depth": depth}
+    check_settings(root, given)
+    return Trial(f"depth {depth}", prepare(root, root / PLACE / f"depth-{depth}", ["pretrain"], given), ["pretrain"])
 
 
 def read_run(folder: Path, depth: int) -> dict[str, Any]:
@@ -136,18 +108,25 @@ def plan(folder: Path, depth: int) -> dict[str, Any]:
 # ---- all depths
 
 
-def sweep(
-    root: Path, depths: list[int], settings: dict[str, Any], run: Runner, env: dict[str, str]
-) -> tuple[list[dict[str, Any]], str]:
-    """Run every depth, the smallest first; the rows of those that finished, and the failure of the next one, or ""."""
-    rows = []
-    for depth in depths:
-        folder = prepare(root, depth, settings)
-        result = run(depth, folder, env)
-        if result.outcome == "Failed":
-            return rows, f"depth {depth}: {result.reason}"
-        rows.append(read_run(folder, depth) | {"state": result.outcome})
-    return rows, ""
+def series(root: Path, depths: list[int], settings: dict[str, Any], run: Runner) -> list[dict[str, Any]]:
+    """Run every depth, the smallest first, and tell the law; a row for each depth. UserError where one failed."""
+    trials = [trial(root, depth, settings) for depth in depths]
+    with PipelineRun(root, "pretrain", "miniseries") as parent:
+        results = run_trials(parent, trials, 1, run)
+        finished = zip(depths, trials, results, strict=True)
+        rows = [
+            read_run(one.folder, depth) | {"state": result.outcome}
+            for depth, one, result in finished
+            if result.outcome != "Failed"
+        ]
+        if len(rows) > 1:
+            law = study(root, rows)
+            note(parent, root, law)
+            print(terminal(rows, law))
+        parent.end(failure(results))
+    if failed := failure(results):
+        raise UserError(failed)
+    return rows
 
 
 def study(root: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -273,14 +252,6 @@ def terminal(rows: list[dict[str, Any]], results: dict[str, Any]) -> str:
 # ---- the flow
 
 
-@task(task_run_name="depth {depth}", cache_policy=None, persist_result=False)
-def run_depth(depth: int, folder: Path, env: dict[str, str]) -> State:
-    """One depth."""
-    result = stage_process.run_stage(folder, "pretrain", force=False, log=get_run_logger().info, env=env)
-    kind = Failed if result.outcome == "Failed" else Completed
-    return kind(name=result.outcome, message=result.reason)
-
-
 @flow(name="miniseries", log_prints=True)
 def miniseries(depths: list[int], overrides: dict[str, Any] | None = None, root: Path | None = None) -> State:
     """Pretrain at several depths and fit a scaling law.
@@ -290,57 +261,28 @@ def miniseries(depths: list[int], overrides: dict[str, Any] | None = None, root:
         overrides: values for params.yaml, such as {"pretrain.tokens_per_parameter": 2}.
         root: the project or a workspace; the current folder when empty.
     """
-    root, depths = (root or Path.cwd()).resolve(), sorted(set(depths))
-    check(root, depths)
-    stage_process.allow()
-
-    def run(depth: int, folder: Path, env: dict[str, str]) -> Result:
-        state = run_depth(depth, folder, env, return_state=True)
-        return Result(state.name, state.message or "")
-
-    with PipelineRun(root, "pretrain", "miniseries") as parent:
-        env = stage_process.environment(
-            MLFLOW_TRACKING_URI=tracking_uri(root),
-            CRAWL2CHAT_FLOW_RUN=str(flow_run.id or ""),
-            CRAWL2CHAT_PIPELINE_RUN=parent.run_id or "",
-        )
-        try:
-            rows, failure = sweep(root, depths, overrides or {}, run, env)
-        except BaseException:  # cancelled: the stage lives in another process group and would go on
-            stage_process.stop_all()
-            raise
-        results = study(root, rows) if len(rows) > 1 else None
-        note(parent, root, results, failure)
-    if rows:
-        create_table_artifact(rows, key="miniseries", description="The runs of the miniseries")
-    if results:
-        print(terminal(rows, results))
-    return Failed(message=failure) if failure else Completed(message=f"{len(rows)} depths")
+    check(depths)
+    rows = series((root or Path.cwd()).resolve(), sorted(set(depths)), overrides or {}, run_as_task)
+    create_table_artifact(rows, key="miniseries", description="The runs of the miniseries")
+    return Completed(message=f"{len(rows)} depths")
 
 
-def note(parent: PipelineRun, root: Path, results: dict[str, Any] | None, failure: str) -> None:
+def note(parent: PipelineRun, root: Path, results: dict[str, Any]) -> None:
     """The law and its files in the run above those of the depths."""
     if not parent.run_id:
         return
-    if results:
-        for name in ("index.html", "runs.csv", "law.json"):
-            parent.attempt(lambda name=name: parent.client.log_artifact(parent.run_id, str(root / PLACE / name)))
-        law = results["laws"]["flops"] | {"tried.error": results.get("tried", {}).get("error")}
-        for key, value in law.items():
-            if value is not None:
-                parent.attempt(
-                    lambda key=key, value=value: parent.client.log_metric(parent.run_id, f"law.{key}", value)
-                )
-    parent.attempt(lambda: parent.client.set_terminated(parent.run_id, "FAILED" if failure else "FINISHED"))
+    for name in ("index.html", "runs.csv", "law.json"):
+        parent.attempt(lambda name=name: parent.client.log_artifact(parent.run_id, str(root / PLACE / name)))
+    law = results["laws"]["flops"] | {"tried.error": results.get("tried", {}).get("error")}
+    for key, value in law.items():
+        if value is not None:
+            parent.attempt(lambda key=key, value=value: parent.client.log_metric(parent.run_id, f"law.{key}", value))
 
 
-def check(root: Path, depths: list[int]) -> None:
-    """UserError when there is nothing to train on, or no series."""
-    if len(depths) < 2 or depths[0] < 1:
+def check(depths: list[int]) -> None:
+    """UserError when the depths make no series."""
+    if len(set(depths)) < 2 or min(depths) < 1:
         raise UserError("a miniseries needs two depths or more, each of at least 1, such as --depths 1,2,3,4.")
-    for name, stage in INPUTS.items():
-        if not (root / name).exists():
-            raise UserError(f"{name} is not there; run `dvc repro {stage}` first, which makes it.")
 
 
 def main(arguments: list[str]) -> int:
@@ -353,24 +295,17 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="values for params.yaml")
     options = parser.parse_args(arguments)
     logs.configure()
+    obey_signals()
     try:
-        depths = read_depths(options.depths)
-        check(options.root, depths)
-        state = miniseries(depths, read_settings(options.set), options.root, return_state=True)
-        if not state.is_completed():
-            raise UserError(f"{state.message.removesuffix('.')}.")
+        depths, settings, root = numbers(options.depths), read_settings(options.set), options.root.resolve()
+        check(depths)
+        for depth in depths:  # before any server is asked
+            trial(root, depth, settings)
+        miniseries(depths, settings, root) if with_server() else series(root, depths, settings, run_stages)
     except UserError as error:
         logger.error(error)
         return 1
     return 0
-
-
-def read_depths(text: str) -> list[int]:
-    """ "1,2,4" → [1, 2, 4]"""
-    try:
-        return sorted({int(part) for part in text.split(",")})
-    except ValueError:
-        raise UserError(f"{text!r} is no list of depths; write numbers such as 1,2,3,4.") from None
 
 
 if __name__ == "__main__":

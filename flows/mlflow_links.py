@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from crawl2chat.errors import UserError
 from flows.stage_process import Result, lock_entry
 from stages.hashes import outs_digest
 from stages.mlflow_tracker import tracking_uri
@@ -17,6 +18,24 @@ from stages.mlflow_tracker import tracking_uri
 EXPERIMENT = "pipeline"
 
 logger = logging.getLogger(__name__)
+
+
+def reader(root: Path) -> Any:
+    """A client that looks things up in the project's store; UserError where there is none, or it does not answer."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    uri = tracking_uri(root)
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+        raise UserError(f"{root} has no MLflow store yet; run the pipeline, or set MLFLOW_TRACKING_URI.")
+    from mlflow import MlflowClient
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    client = MlflowClient(uri)
+    try:
+        client.search_experiments(max_results=1)
+    except Exception as error:
+        raise UserError(f"MLflow at {uri} does not answer ({type(error).__name__}).") from None
+    return client
 
 
 class PipelineRun:
@@ -66,7 +85,7 @@ class PipelineRun:
             )
             for row in rows:
                 self.attempt(lambda row=row: self.client.set_tag(self.run_id, f"stage.{row['stage']}", json.dumps(row)))
-            self.attempt(lambda: self.client.set_terminated(self.run_id, "FAILED" if failed else "FINISHED"))
+        self.end("a stage" if failed else "")
         return rows
 
     def find(self, stage: str) -> str | None:
@@ -81,6 +100,11 @@ class PipelineRun:
             [experiment.experiment_id], f"tags.`dvc.outs` = '{digest}'", order_by=["start_time DESC"], max_results=1
         )
         return runs[0].info.run_id if runs else None
+
+    def end(self, failure: str) -> None:
+        """Close the run; it has failed when there is a sentence about a failure."""
+        if self.run_id:
+            self.attempt(lambda: self.client.set_terminated(self.run_id, "FAILED" if failure else "FINISHED"))
 
     def attempt(self, action: Any) -> Any:
         try:

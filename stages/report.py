@@ -14,11 +14,13 @@ from crawl2chat import charts
 from crawl2chat.curation.report import chapter as curation
 from crawl2chat.curation.report.inputs import BYTES_PER_TOKEN
 from crawl2chat.jsonl import read_jsonl
+from crawl2chat.lineage import draw
 from crawl2chat.page import clip, environment
 from crawl2chat.parameters import Params
 from crawl2chat.splits import position
 from crawl2chat.tracking import Tracker
 from stages.files import read_yaml
+from stages.lineage import read_steps
 
 MODELS = {"base": "base", "sft": "assistant", "reasoner": "reasoner", "chat": "chat"}
 # The exam's rows are grouped by the beginnings of their names: knowledge, honesty, sums, tools, self, text, others.
@@ -68,6 +70,7 @@ def report(metrics: Path, plots: Path, lock: Path, out: Path, params: ReportPara
             questions=questions(plots / "evaluate" / "answers.jsonl", params),
             bill=bill(numbers.get("pretrain", {}), tracker),
             lineage=lineage(lock),
+            way=way(lock),
             stages=STAGES,
         )
     )
@@ -216,6 +219,12 @@ def lineage(lock: Path) -> list[dict[str, Any]]:
         }
         for stage, entry in kept.items()
     ]
+
+
+def way(lock: Path) -> str:
+    """The hand-overs between the stages as a picture, without the report's own; empty without a run."""
+    steps = [step for step in read_steps(lock) if step.name != "report"]
+    return draw(steps) if steps else ""
 
 
 # ---- charts

@@ -100,6 +100,7 @@ def curate(crawl: Path, out: Path, workers: int = 1) -> dict[str, dict[str, Any]
         **{f"removed_{stage}": removed / stage for stage in metrics},
         truth=truth,
         scores=out / "deduplicate.json",
+        reference=out / "none",
         out=out / "report",
         params=tuned(ReportParams),
         tracker=Tracker(),

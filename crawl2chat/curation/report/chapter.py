@@ -24,6 +24,7 @@ def chapter_values(tables: dict[str, list[Row]], figures: dict[str, str], bytes_
         "waterfall": in_tokens(tables.get("waterfall", []), bytes_per_token),
         "figures": figures,
         "names": NAMES,
+        "drift": tables.get("drift", []),
         "bytes_per_token": bytes_per_token,
         "clusters": grouped("duplicate_clusters", "cluster", "size"),
         "dropped": grouped("dropped_samples", "block", "reason"),

@@ -16,6 +16,8 @@ BYTES_PER_TOKEN = 4.0
 class ReportParams(Params):
     """How much the report of curation shows."""
 
+    # An earlier corpus to compare with; may hold none.
+    reference: str
     # Dropped documents of each reason, copies of each cluster.
     samples: NonNegativeInt
     # Of the biggest clusters of duplicates, with text.
