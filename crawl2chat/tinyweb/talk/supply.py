@@ -20,7 +20,18 @@ from crawl2chat.tinyweb.talk.kinds import available
 from crawl2chat.tinyweb.talk.topics import SENTENCES, Subject, Topics, Turn
 from crawl2chat.tinyweb.world import NameStream
 
-HARD = {"yes_no": 1.8, "decimals": 1.6, "spelling": 1.5, "large_sum": 1.3, "return": 1.3, "recall_first": 1.5}
+HARD = {
+    "yes_no": 2.2,
+    "decimals": 2.2,
+    "spelling": 1.5,
+    "large_sum": 1.6,
+    "return": 1.3,
+    "recall_first": 1.5,
+    "open_book": 1.5,
+    "word_problem": 1.6,
+    "identity": 1.3,
+    "follow_up": 1.2,
+}
 """Kinds that take more practice than people's talk alone would give, and how much more."""
 SHORT = {"fact", "follow_up", "return", "small_sum"}
 """Kinds that some answer by the bare word, in this share of cases."""
