@@ -303,7 +303,7 @@ def test_with_nothing_to_choose_by_grpo_leaves_the_policy_alone(world, tmp_path)
     model = RewardModel(load_model(world["policy"]))
     torch.nn.init.zeros_(model.score.weight)
     save_reward_model(model, flat, world["policy"], Tokenizer.load(world["policy"]).pad)
-    few = {"steps": 2, "watched": 8, "test": 8, "missing_end_reward": 0.0, "replay_weight": 0.0}
+    few = {"steps": 2, "watched": 8, "test": 8, "missing_end_reward": 0.0, "replay_weight": 0.0, "kl_coefficient": 0.0}
     metrics = run(world | {"reward": flat}, tmp_path / "run", method="grpo", **few)
     assert metrics["kl"] == 0 and metrics["proxy_after"] == 0
 
