@@ -234,7 +234,7 @@ def test_the_machine_makes_no_stage_stale_and_no_checkpoint_foreign(toys: Path, 
     done = command(toys, "dvc", "status", "first")
     assert "up to date" in done.stdout
     calls = [
-        runner.Call("first", print, {}, {}, None, 1, machine, frozenset())
+        runner.Call("first", print, {}, {}, {}, None, 1, machine, frozenset())
         for machine in (Machine(), Machine(workers=3))
     ]
     assert len({runner.fingerprint(call, {}) for call in calls}) == 1
