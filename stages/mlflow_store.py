@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from crawl2chat.secrets import redacted, without_secrets
+from stages.mlflow_views import share_view
 
 # MLflow's own limits: parameters and tags in one request, characters of a parameter.
 AT_ONCE, LONGEST = 100, 6000
@@ -57,10 +58,11 @@ def open_client(uri: str, name: str) -> tuple[Any, str]:
     with lock_of(uri):
         client = MlflowClient(uri)
         found = client.get_experiment_by_name(name)
-        if found:
-            return client, found.experiment_id
-        location = (folder / "mlartifacts" / name).as_uri() if folder else None
-        return client, client.create_experiment(name, artifact_location=location)
+        if not found:
+            location = (folder / "mlartifacts" / name).as_uri() if folder else None
+            found = client.get_experiment(client.create_experiment(name, artifact_location=location))
+        share_view(client, found)
+    return client, found.experiment_id
 
 
 def log_params(client: Any, run_id: str, values: dict[str, Any]) -> None:

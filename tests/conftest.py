@@ -129,6 +129,7 @@ def toys(tmp_path: Path) -> Path:
         "mlflow_runs.py",
         "mlflow_store.py",
         "mlflow_tracker.py",
+        "mlflow_views.py",
         "mlflow_writer.py",
         "settings.py",
     }
