@@ -56,6 +56,8 @@ def open_client(uri: str, name: str) -> tuple[Any, str]:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     folder = store_folder(uri)
     with lock_of(uri):
+        if folder:
+            make_store(Path(uri.removeprefix(SQLITE)))
         client = MlflowClient(uri)
         found = client.get_experiment_by_name(name)
         if not found:
@@ -63,6 +65,18 @@ def open_client(uri: str, name: str) -> tuple[Any, str]:
             found = client.get_experiment(client.create_experiment(name, artifact_location=location))
         share_view(client, found)
     return client, found.experiment_id
+
+
+def make_store(path: Path) -> None:
+    """A sqlite store with all its tables at `path`, unless there is one. It is made aside: MLflow cannot mend a store
+    whose tables were half made by a process that was killed, and every later run would go untracked."""
+    from mlflow import MlflowClient
+
+    if not path.exists():
+        aside = path.with_name(f"{path.name}.new")
+        aside.unlink(missing_ok=True)
+        MlflowClient(f"{SQLITE}{aside}").search_experiments(max_results=1)
+        aside.rename(path)
 
 
 def log_params(client: Any, run_id: str, values: dict[str, Any]) -> None:

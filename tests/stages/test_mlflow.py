@@ -1,6 +1,7 @@
 """Tracking with a real sqlite store: what a run holds, that models are not copied, and that failure costs a warning
 only."""
 
+import json
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -18,6 +20,7 @@ from stages.hashes import outs_digest
 from stages.mlflow_names import COMMON, in_charts, in_curves
 from stages.mlflow_runs import HOST, PROCESS, mark_gone, process_id, surroundings
 from stages.mlflow_store import flatten, log_params, open_client, project_of, set_tags, tracking_uri
+from stages.mlflow_views import KIND, TAG, comparison_link, experiment_link, latest_comparison, run_link
 from stages.mlflow_writer import link
 
 SECOND = ["second", "--source", "data/first", "--out", "models/second", "--out-curve", "plots/second.csv"]
@@ -306,3 +309,23 @@ def test_a_store_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
     _, experiment = open_client(f"sqlite:///{tmp_path}/mlflow.db", "first")
     assert client_of(tmp_path).get_experiment(experiment).name == "first"
     assert not list(tmp_path.glob("mlflow.db.new*"))
+
+
+def test_links_open_runs_and_not_traces() -> None:
+    address = "http://127.0.0.1:5000"
+    assert experiment_link(address, "3").endswith("/#/experiments/3/runs?viewStateShareKey=columns&" + KIND)
+    assert run_link(address, "3", "ab") == f"{address}/#/experiments/3/runs/ab?{KIND}"
+    link = comparison_link(address, ["3", "3"], ["ab", "cd"])
+    assert unquote(link) == f'{address}/#/compare-runs?runs=["ab","cd"]&experiments=["3"]&{KIND}'
+
+
+def test_an_experiment_has_a_view_with_the_columns_that_matter_and_the_last_runs_are_compared(tmp_path: Path) -> None:
+    client, experiment = open_client(f"sqlite:///{tmp_path}/mlflow.db", "second")
+    state = json.loads(client.get_experiment(experiment).tags[TAG])
+    assert "metrics.`bpb`" in state["selectedColumns"]
+    assert latest_comparison(client, "", "second") == ""
+    runs = [client.create_run(experiment, start_time=start).info.run_id for start in (1, 2, 3)]
+    for run in runs:
+        client.set_terminated(run)
+    link = unquote(latest_comparison(client, "", "second"))
+    assert runs[2] in link and runs[1] in link and runs[0] not in link
