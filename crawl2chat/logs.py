@@ -1,7 +1,8 @@
 """What the project says while it works: one logger for each floor, plain messages on the terminal.
 
 In: records of the loggers `crawl2chat`, `stages` and `flows`, which every module below gets by `getLogger(__name__)`.
-Out: INFO as the plain message on standard output; from WARNING on `warning: …` and `error: …` on standard error.
+Out: INFO as the plain message on standard output; from WARNING on `warning: …` and `error: …` on standard error, with
+secrets shown as `***`.
 """
 
 import logging
@@ -9,6 +10,7 @@ import os
 import sys
 
 from crawl2chat.errors import UserError
+from crawl2chat.secrets import redacted
 
 ROOTS = ("crawl2chat", "stages", "flows")
 VARIABLE = "CRAWL2CHAT_LOG_LEVEL"
@@ -19,7 +21,8 @@ class Terminal(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         severe = record.levelno >= logging.WARNING
-        text = f"{record.levelname.lower()}: {self.format(record)}" if severe else self.format(record)
+        text = redacted(self.format(record))
+        text = f"{record.levelname.lower()}: {text}" if severe else text
         print(text, file=sys.stderr if severe else sys.stdout, flush=True)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from crawl2chat.errors import UserError
 from flows.stage_process import Result, lock_entry
 from stages.hashes import outs_digest
-from stages.mlflow_tracker import tracking_uri
+from stages.mlflow_store import tracking_uri
 
 EXPERIMENT = "pipeline"
 
@@ -53,9 +53,10 @@ class PipelineRun:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         uri = tracking_uri(self.root)
         try:
-            from stages.mlflow_writer import open_client, surroundings
+            from stages.mlflow_runs import surroundings
+            from stages.mlflow_store import open_client
 
-            self.client, experiment = open_client(uri, self.root, self.experiment)
+            self.client, experiment = open_client(uri, self.experiment)
             self.run_id = self.client.create_run(
                 experiment, run_name=self.name, tags=surroundings(self.root)
             ).info.run_id

@@ -31,7 +31,7 @@ from flows.overrides import nested, overlay
 from flows.stage_process import Result, last_run
 from flows.workspace import CODE, copy, link_machine, make_repository
 from stages.files import read_yaml, remove
-from stages.mlflow_tracker import tracking_uri
+from stages.mlflow_store import tracking_uri
 from stages.settings import merge, validate
 
 logger = logging.getLogger(__name__)

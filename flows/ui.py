@@ -18,7 +18,7 @@ from pathlib import Path
 from crawl2chat import logs
 from crawl2chat.errors import UserError
 from flows.stage_process import environment
-from stages.mlflow_tracker import tracking_uri
+from stages.mlflow_store import tracking_uri
 
 HOST = "127.0.0.1"
 # Seconds for a server to come up.

@@ -9,6 +9,8 @@ QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DVC_NO_ANALYTICS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    # Otherwise a bar for every table that is logged.
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 # OpenMP's threads spin while they wait for each other, which costs ten times the work where another process wants the
 # same cores. Sleeping instead must be asked for before torch is imported, whoever imports it first.

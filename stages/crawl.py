@@ -9,6 +9,8 @@ from crawl2chat.tinyweb.pages import PageParams
 from crawl2chat.tinyweb.site import WebParams
 from crawl2chat.tinyweb.world import WorldParams
 
+HEADLINE = {"crawl": {"documents": "pages"}}
+
 
 class CrawlParams(Params):
     """Section `crawl` of params.yaml."""

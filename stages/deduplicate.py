@@ -15,6 +15,8 @@ from crawl2chat.machine import Machine
 from crawl2chat.parameters import Params, Share
 from crawl2chat.tracking import Tracker
 
+HEADLINE = {"deduplicate": {"documents": "documents", "precision": "duplicate_precision", "recall": "duplicate_recall"}}
+
 
 class DeduplicateParams(Params):
     """Section `deduplicate` of params.yaml."""

@@ -23,6 +23,7 @@ SURROUNDINGS = {
     "crawl2chat/logs.py",
     "crawl2chat/machine.py",
     "crawl2chat/parameters.py",
+    "crawl2chat/secrets.py",
     "crawl2chat/tracking.py",
 }
 MARK = "# code, by `python -m stages.deps --write`"

@@ -19,6 +19,20 @@ from crawl2chat.tracking import Tracker
 
 logger = logging.getLogger(__name__)
 
+# What stands at the top of a run about each model.
+EXAM = {
+    "bpb": "val_bpb",
+    "accuracy": "fact",
+    "refusals": "refusal_unknown",
+    "arithmetic": "arithmetic_steps",
+    "talk": "conversation",
+    "gold": "gold",
+}
+HEADLINE = {
+    f"evaluate_{model}": {name: f"{model}.{key}" for name, key in EXAM.items()}
+    for model in ("base", "sft", "reasoner", "chat")
+}
+
 
 class EvaluateParams(Params):
     # Questions of each skill at most.

@@ -14,6 +14,8 @@ from crawl2chat.machine import Machine
 from crawl2chat.parameters import Params
 from crawl2chat.tracking import Tracker
 
+HEADLINE = {"extract": {"documents": "documents", "f1": "f1"}}
+
 
 class ExtractParams(Params):
     """Section `extract` of params.yaml."""

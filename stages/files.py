@@ -12,16 +12,22 @@ from crawl2chat.errors import UserError
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML 1.2 file, as DVC reads it (so 3e-4 is a number)."""
+    try:
+        return parse_yaml(path.read_text(encoding="utf-8"), path.name)
+    except FileNotFoundError:
+        raise UserError(f"{path.name} is not in {path.parent}; run from the project's root.") from None
+
+
+def parse_yaml(text: str, name: str) -> dict[str, Any]:
+    """The YAML 1.2 text of what is called `name`."""
     from ruamel.yaml import YAML, YAMLError
 
     try:
-        return YAML(typ="safe").load(path.read_text(encoding="utf-8")) or {}
-    except FileNotFoundError:
-        raise UserError(f"{path.name} is not in {path.parent}; run from the project's root.") from None
+        return YAML(typ="safe").load(text) or {}
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path.name} is not valid YAML{where}: {getattr(error, 'problem', error)}.") from None
+        raise UserError(f"{name} is not valid YAML{where}: {getattr(error, 'problem', error)}.") from None
 
 
 def check_or_write(path: Path, text: str, arguments: list[str]) -> int:

@@ -19,6 +19,8 @@ from crawl2chat.machine import Machine
 from crawl2chat.parameters import Params
 from crawl2chat.tracking import Tracker
 
+HEADLINE = {"filter": {"documents": "documents", "precision": "precision", "recall": "recall"}}
+
 
 class FilterParams(Params):
     """Section `filter` of params.yaml; the blocks run in this order."""

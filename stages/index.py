@@ -7,6 +7,8 @@ from pydantic import PositiveInt
 
 from crawl2chat.parameters import Params
 
+HEADLINE = {"index": {"documents": "pages", "recall": "found"}}
+
 
 class IndexParams(Params):
     """Section `index` of params.yaml."""

@@ -16,16 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from crawl2chat.tracking import Tracker
+from stages.mlflow_store import tracking_uri
 
 # Seconds a finished stage waits for MLflow to take the last events.
-PATIENCE = 60
+PATIENCE = 120
 
 logger = logging.getLogger(__name__)
-
-
-def tracking_uri(root: Path) -> str:
-    """MLFLOW_TRACKING_URI, or the embedded store in the project's folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root.resolve()}/mlflow.db"
 
 
 class RunTracker(Tracker):
@@ -40,8 +36,8 @@ class RunTracker(Tracker):
     def facts(self, values: dict[str, Any]) -> None:
         self.kept_facts |= values
 
-    def finish(self, metrics: dict[str, Any], outs: list[str]) -> None:
-        """The stage has succeeded and its outs are in place."""
+    def finish(self, metrics: dict[str, Any], rows: dict[str, dict[str, Any]], outs: list[str]) -> None:
+        """The stage has succeeded and its outs are in place. `rows`: its headline (stages/headline.py)."""
 
     def fail(self, reason: str) -> None:
         """The stage ended with an error."""
@@ -50,7 +46,15 @@ class RunTracker(Tracker):
 class MlflowTracker(RunTracker):
     """One MLflow run: opened now, closed by `finish` or `fail`."""
 
-    def __init__(self, root: Path, stage: str, params: dict[str, Any], inputs: dict[str, str], work: Path) -> None:
+    def __init__(
+        self,
+        root: Path,
+        stage: str,
+        params: dict[str, Any],
+        machine: dict[str, Any],
+        inputs: dict[str, str],
+        work: Path,
+    ) -> None:
         """`inputs`: DVC hash of every dependency by path. `work` keeps the run's id: a resumed stage goes on in it."""
         super().__init__()
         self.writer = subprocess.Popen(
@@ -62,7 +66,15 @@ class MlflowTracker(RunTracker):
         )
         self.warned = False
         self.send(
-            "start", uri=tracking_uri(root), root=str(root), stage=stage, params=params, inputs=inputs, work=str(work)
+            "start",
+            uri=tracking_uri(root),
+            root=str(root),
+            stage=stage,
+            params=params,
+            machine=machine,
+            inputs=inputs,
+            work=str(work),
+            process=os.getpid(),
         )
 
     def send(self, kind: str, **event: Any) -> None:
@@ -96,8 +108,8 @@ class MlflowTracker(RunTracker):
     def model(self, name: str, path: Path, metrics: dict[str, float] | None = None, step: int | None = None) -> None:
         self.send("model", name=name, path=str(path), metrics=metrics or {}, step=step or 0)
 
-    def finish(self, metrics: dict[str, Any], outs: list[str]) -> None:
-        self.close("finish", metrics=metrics | self.kept_facts, outs=outs)
+    def finish(self, metrics: dict[str, Any], rows: dict[str, dict[str, Any]], outs: list[str]) -> None:
+        self.close("finish", metrics=metrics, rows=rows, facts=self.kept_facts, outs=outs)
 
     def fail(self, reason: str) -> None:
         self.close("fail", reason=reason)

@@ -2,7 +2,8 @@
 
 In: JSON lines from stages/mlflow_tracker.py on standard input. Out: the run with parameters, metrics in batches,
 datasets by digest, tables, models; its id on standard output. Models are hard-linked into the artifact folder, never
-copied. Nothing here may stop a stage: what fails is one warning on standard error.
+copied. The run begins and ends with the stage, however long MLflow takes. Nothing here may stop a stage: what fails is
+one warning on standard error.
 """
 
 import contextlib
@@ -11,9 +12,7 @@ import logging
 import math
 import os
 import queue
-import re
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -22,14 +21,17 @@ from pathlib import Path
 from typing import Any
 
 from crawl2chat import logs
+from crawl2chat.secrets import redacted
 from stages.hashes import md5, outs_digest
+from stages.headline import path_of
+from stages.mlflow_names import FINAL, in_curves, of_a_stage
+from stages.mlflow_runs import Parent, changed_inputs, is_code, mark_gone, run_name, surroundings
+from stages.mlflow_store import flatten, is_number, log_params, open_client, set_tags
 
 # Metrics in one request: MLflow's own limit.
 BATCH = 1000
 # Seconds between batches.
 FLUSH = 2.0
-# How the address of a store in a file begins.
-FILE_STORE = "sqlite:///"
 # The model's name in the registry.
 REGISTERED = "crawl2chat"
 
@@ -70,7 +72,7 @@ def main() -> None:
 
 
 def first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200] if str(error).strip() else ''}"
+    return redacted(f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200] if str(error).strip() else ''}")
 
 
 def incoming() -> Iterator[dict[str, Any]]:
@@ -88,7 +90,7 @@ def incoming() -> Iterator[dict[str, Any]]:
     while last not in ("finish", "fail", "killed"):
         try:
             line = lines.get(timeout=FLUSH)
-            event = json.loads(line) if line else {"kind": "killed"}
+            event = json.loads(line) if line else {"kind": "killed", "time": int(time.time() * 1000)}
         except queue.Empty:
             event = {"kind": "idle"}
         last = event["kind"]
@@ -99,19 +101,25 @@ class Writer:
     """An open MLflow run."""
 
     def __init__(self, start: dict[str, Any]) -> None:
-        from mlflow.entities import RunTag
-
         self.stage, self.root, self.inputs = start["stage"], Path(start["root"]), start["inputs"]
-        self.client, self.experiment = open_client(start["uri"], self.root, self.stage)
-        remembered = Path(start["work"]) / "mlflow_run"
-        self.run_id = self.open(remembered)
-        tags = {f"dvc.dep.{path}": digest for path, digest in self.inputs.items()} | surroundings(self.root)
-        self.client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+        self.client, self.experiment = open_client(start["uri"], self.stage)
+        mark_gone(self.client)
+        self.parent = Parent(self.client, start["uri"], self.root, start["time"])
+        self.run_id = self.open(Path(start["work"]) / "mlflow_run", start["time"])
+        data = {path: digest for path, digest in self.inputs.items() if not is_code(path)}
+        code = {path: digest for path, digest in self.inputs.items() if is_code(path)}
+        tags = {f"dvc.dep.{path}": digest for path, digest in data.items()} | {"dvc.code": outs_digest(code)}
+        tags |= {f"machine.{key}": str(value) for key, value in flatten(start["machine"]).items()}
+        tags |= surroundings(self.root, f"stages/{self.stage}.py", start["process"])
+        if self.parent.run_id:
+            tags |= {"pipeline.run": self.parent.run_id, "mlflow.parentRunId": self.parent.run_id}
+        set_tags(self.client, self.run_id, tags)
         self.client.log_inputs(self.run_id, self.datasets())
         self.pending: list[Any] = []
+        self.last_step = 0
         self.monitor: Any = None
         self.uri, self.opened = start["uri"], time.monotonic()
-        self.take({"kind": "params", "values": start["params"]})
+        log_params(self.client, self.run_id, start["params"])
 
     def datasets(self) -> list[Any]:
         """The data the stage reads, by name and DVC's hash: no byte of it is read here."""
@@ -127,13 +135,14 @@ class Writer:
         tags = [InputTag("mlflow.data.context", self.stage)]
         return [DatasetInput(dataset._to_mlflow_entity(), tags) for dataset in found]
 
-    def open(self, remembered: Path) -> str:
+    def open(self, remembered: Path, started: int) -> str:
         """A new run, or the one in which this very work was interrupted."""
         with contextlib.suppress(Exception):
             run_id = remembered.read_text().strip()
             self.client.update_run(run_id, status="RUNNING")
             return run_id
-        run_id = self.client.create_run(self.experiment, run_name=self.stage).info.run_id
+        name = run_name(self.root, self.stage, changed_inputs(self.root, [self.stage], self.inputs))
+        run_id = self.client.create_run(self.experiment, run_name=name, start_time=started).info.run_id
         remembered.write_text(run_id)
         return run_id
 
@@ -163,16 +172,17 @@ class Writer:
         """Nothing new: the flush has been done."""
 
     def on_params(self, event: dict[str, Any]) -> None:
-        from mlflow.entities import Param
-
-        values = flatten(event["values"])
-        self.client.log_batch(self.run_id, params=[Param(key, str(value)[:6000]) for key, value in values.items()])
+        log_params(self.client, self.run_id, event["values"])
 
     def on_metrics(self, event: dict[str, Any]) -> None:
+        self.last_step = max(self.last_step, event["step"])
+        self.add({in_curves(name): value for name, value in event["values"].items()}, event["time"], event["step"])
+
+    def add(self, numbers: dict[str, float], now: int, step: int) -> None:
+        """Numbers for the next batch; those that are none are left out."""
         from mlflow.entities import Metric
 
-        finite = {name: value for name, value in event["values"].items() if math.isfinite(value)}
-        self.pending += [Metric(name, value, event["time"], event["step"]) for name, value in finite.items()]
+        self.pending += [Metric(key, value, now, step) for key, value in numbers.items() if math.isfinite(value)]
 
     def on_table(self, event: dict[str, Any]) -> None:
         columns = {name: [row.get(name) for row in event["rows"]] for name in event["rows"][0]}
@@ -198,23 +208,24 @@ class Writer:
         return model.model_id
 
     def on_finish(self, event: dict[str, Any]) -> None:
-        """Final numbers, hashes of the outs, the models among them, and success."""
-        from mlflow.entities import RunTag
-
-        numbers = {f"final/{key}": value for key, value in flatten(event["metrics"]).items() if is_number(value)}
-        self.on_metrics({"values": numbers, "time": event["time"], "step": 0})
+        """The headline, all other numbers as a file, hashes of the outs, the models among them, and success."""
+        self.add(of_a_stage(event["rows"]), event["time"], self.last_step)
+        facts = flatten(event["facts"])
+        self.add({f"took/{key}": value for key, value in facts.items() if is_number(value)}, event["time"], 0)
         self.flush()
+        self.client.log_dict(self.run_id, event["metrics"], "metrics.json")
         hashes = {path: md5(self.root / path) for path in event["outs"]}
         tags = {f"dvc.out.{path}": digest for path, digest in hashes.items()} | {"dvc.outs": outs_digest(hashes)}
-        self.client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        tags |= {f"machine.{key}": value for key, value in facts.items() if isinstance(value, str)}
+        set_tags(self.client, self.run_id, tags)
         for path, digest in hashes.items():
             if (self.root / path / "config.json").exists():
-                model_id = self.log_model(Path(path).name, self.root / path, {}, 0, digest)
+                model_id = self.log_model(Path(path).name, self.root / path, of_a_stage(event["rows"]), 0, digest)
                 if self.stage == "export":
                     self.register(model_id, self.root / path, digest)
             elif path.startswith(("report", "plots")):
                 self.on_artifact({"path": str(self.root / path), "folder": ""})
-        self.end("FINISHED")
+        self.end("FINISHED", event)
 
     def register(self, model_id: str, folder: Path, digest: str) -> None:
         """A version of the final model in the registry: challenger, and champion where there is none yet."""
@@ -228,82 +239,31 @@ class Writer:
             source=f"models:/{model_id}",
             run_id=self.run_id,
             model_id=model_id,
-            tags={"dvc.md5": digest},
+            tags={"dvc.md5": digest} | self.evaluation(),
             description=card.read_text(encoding="utf-8") if card.exists() else None,
         )
         self.client.set_registered_model_alias(REGISTERED, "challenger", version.version)
         if "champion" not in self.client.get_registered_model(REGISTERED).aliases:
             self.client.set_registered_model_alias(REGISTERED, "champion", version.version)
 
+    def evaluation(self) -> dict[str, str]:
+        """What the exam says about the chat model, as tags of its version."""
+        path = self.root / path_of(FINAL)
+        numbers = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return {f"evaluation.{name}": str(value) for name, value in numbers.items()}
+
     def on_fail(self, event: dict[str, Any]) -> None:
-        self.client.set_tag(self.run_id, "error", event["reason"][:5000])
-        self.end("FAILED")
+        set_tags(self.client, self.run_id, {"error": event["reason"]})
+        self.end("FAILED", event)
 
     def on_killed(self, event: dict[str, Any]) -> None:
-        self.end("KILLED")
+        self.end("KILLED", event)
 
-    def end(self, status: str) -> None:
+    def end(self, status: str, event: dict[str, Any]) -> None:
         if self.monitor:
             self.monitor.finish()
-        self.client.set_terminated(self.run_id, status)
-
-
-def open_client(uri: str, root: Path, name: str) -> tuple[Any, str]:
-    """A client of the store at `uri`, and the id of the experiment `name`, made if need be.
-
-    The embedded store keeps its artifacts in the project's folder.
-    """
-    from filelock import FileLock
-    from mlflow import MlflowClient
-
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    embedded = uri.startswith("sqlite")
-    (root / ".work").mkdir(exist_ok=True)
-    # A fresh sqlite store breaks when two processes migrate it at the same time: one after the other here.
-    with FileLock(root / ".work" / "mlflow.lock", timeout=60) if embedded else contextlib.nullcontext():
-        if uri.startswith(FILE_STORE):
-            make_store(Path(uri.removeprefix(FILE_STORE)))
-        client = MlflowClient(uri)
-        found = client.get_experiment_by_name(name)
-        if found:
-            return client, found.experiment_id
-        folder = (root / "mlartifacts" / name).resolve().as_uri() if embedded else None
-        return client, client.create_experiment(name, artifact_location=folder)
-
-
-def make_store(path: Path) -> None:
-    """A sqlite store with all its tables at `path`, unless there is one. It is made aside: MLflow cannot mend a store
-    whose tables were half made by a process that was killed, and every later run would go untracked."""
-    from mlflow import MlflowClient
-
-    if not path.exists():
-        aside = path.with_name(f"{path.name}.new")
-        aside.unlink(missing_ok=True)
-        MlflowClient(f"{FILE_STORE}{aside}").search_experiments(max_results=1)
-        aside.rename(path)
-
-
-def surroundings(root: Path) -> dict[str, str]:
-    """Tags to filter by: which code ran, and in which run of the pipeline."""
-
-    def git(*arguments: str) -> str:
-        try:
-            done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=10)
-        except (OSError, subprocess.TimeoutExpired):
-            return ""
-        return done.stdout.strip() if done.returncode == 0 else ""
-
-    commit = git("rev-parse", "HEAD")
-    # dvc.lock and metrics/ change while the pipeline runs: they do not make the code dirty.
-    dirty = git("status", "--porcelain", "--untracked-files=no", "--", ":!dvc.lock", ":!metrics", ":!plots")
-    tags = {"git.commit": commit, "mlflow.source.git.commit": commit, "git.dirty": str(bool(dirty)).lower()}
-    tags |= {
-        "pipeline.run": os.environ.get("CRAWL2CHAT_PIPELINE_RUN", ""),
-        "mlflow.parentRunId": os.environ.get("CRAWL2CHAT_PIPELINE_RUN", ""),
-        "prefect.flow_run": os.environ.get("CRAWL2CHAT_FLOW_RUN", ""),
-    }
-    return {key: value for key, value in tags.items() if value}
+        self.client.set_terminated(self.run_id, status, end_time=event["time"])
+        self.parent.note(self.stage, status, event.get("rows", {}), event["time"])
 
 
 def link(source: Path, location: str) -> None:
@@ -321,19 +281,6 @@ def link(source: Path, location: str) -> None:
             place.hardlink_to(file)
         except OSError:  # another disk, or one without hard links
             place.symlink_to(file.resolve())
-
-
-def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b+c": 1}} → {"a.b_c": 1}; MLflow refuses names with other characters, and with them the whole batch."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        name = prefix + re.sub(r"[^\w\-. :/]", "_", str(key), flags=re.ASCII)
-        flat |= flatten(value, f"{name}.") if isinstance(value, dict) else {name: value}
-    return flat
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from crawl2chat.machine import Machine
 from crawl2chat.parameters import Params
 from crawl2chat.tracking import Tracker
 
+HEADLINE = {"preferences": {"gold": "gold_mean"}}
+
 
 class PreferencesParams(Params):
     """Section `preferences` of params.yaml."""

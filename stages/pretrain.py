@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+HEADLINE = {"pretrain": {"tokens": "train_tokens", "val_loss": "val_loss", "bpb": "val_bpb"}}
+
+
 class PretrainParams(TrainingParams):
     """Shape of the model, and what to look at while it learns. What is None follows from `init_from`, `depth` or
     `preset`, in this order (crawl2chat/model/presets.py)."""

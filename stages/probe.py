@@ -25,6 +25,9 @@ MANY = 10**9
 MENTIONS = ((1, 2), (3, 6), (7, 15), (16, 40), (41, MANY))
 
 
+HEADLINE = {"probe": {"accuracy": "known_fraction"}}
+
+
 class ProbeParams(Params):
     # Answers drawn per question.
     samples: int = Field(ge=1)

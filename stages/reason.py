@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+HEADLINE = {"reason": {"accuracy": "accuracy_after"}}
+
 
 class ReasonParams(GRPOParams):
     """The loop's dials and what it is used on."""

@@ -17,6 +17,8 @@ from crawl2chat.machine import Machine
 from crawl2chat.tracking import Tracker
 from crawl2chat.training.settings import TrainingParams
 
+HEADLINE = {"reward": {"accuracy": "pair_accuracy"}}
+
 
 class RewardParams(TrainingParams):
     """The shared training dials and the loss. A batch row is one ranking."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from crawl2chat.model.network import Transformer
     from crawl2chat.tokens.tokenizer import Tokenizer
 
+HEADLINE = {"rlhf": {"accuracy": "correct_after", "gold": "gold_after", "reward": "proxy_after", "kl": "kl"}}
+
 
 class RLHFParams(PPOParams, BestOfNParams, DPOParams):
     """The dials of all methods, and what they are used on. GRPO takes `samples` answers a prompt, `clip`, and

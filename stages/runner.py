@@ -1,9 +1,12 @@
 """Runs one stage: turns a command line of dvc.yaml and a section of params.yaml into one function call.
 
 In: `<stage> --<argument> <path> …`; params.yaml, dvc.yaml and perhaps machine.yaml in the current folder. Out: the
-stage's outs and `metrics/<stage>.json`, whole or not at all: the function writes aside, the runner syncs to disk and
-renames. A killed stage finds its checkpoints again in `.work/<stage>/<hash of parameters and inputs>/`, and nobody
-else's.
+stage's outs, `metrics/<stage>.json` and its rows of `metrics/headline/`, whole or not at all: the function writes
+aside, the runner syncs to disk and renames. A killed stage finds its checkpoints again in
+`.work/<stage>/<hash of parameters and inputs>/`, and nobody else's.
+
+DVC records the parameters and the code that it finds after the command. So the runner compares both with what it read
+before, and publishes nothing when they have changed underneath.
 
 A stage on several devices runs as several processes (torchrun, srun, Lightning's launcher), each through here. The one
 of rank 0 does all that others see: it prints, tracks and publishes; what the others write goes to a folder that is
@@ -12,6 +15,7 @@ thrown away.
 
 import argparse
 import contextlib
+import errno
 import hashlib
 import importlib
 import inspect
@@ -34,6 +38,7 @@ from crawl2chat.errors import UserError
 from crawl2chat.machine import Machine
 from crawl2chat.parameters import Params
 from crawl2chat.tracking import Tracker
+from stages import headline
 from stages.files import discard, publish, read_yaml, write_json
 from stages.hashes import dependency_hashes
 from stages.mlflow_tracker import MlflowTracker, RunTracker
@@ -48,11 +53,29 @@ def main(arguments: list[str]) -> int:
     try:
         logs.configure(quiet=not first)
         run(arguments, Path.cwd())
-    except UserError as error:
+    except (UserError, OSError) as error:
+        sentence = str(error) if isinstance(error, UserError) else remedy(error)
+        if not sentence:
+            raise
         if first:
-            logger.error(error)
+            logger.error(sentence)
         return 1
     return 0
+
+
+def remedy(error: OSError) -> str:
+    """What a user can do about a disk that takes nothing more; empty for any other error."""
+    place = f" ({error.filename})" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"the disk is full{place}: make room (`dvc gc --workspace`, old runs in .work/), then `dvc repro` goes on "
+            "from the last checkpoint."
+        )
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return (
+            f"the folder cannot be written{place}: give yourself the right to, or work in another copy of the project."
+        )
+    return ""
 
 
 @dataclass(frozen=True)
@@ -63,6 +86,8 @@ class Call:
     function: Callable[..., dict[str, Any]]
     inputs: dict[str, Path]
     outs: dict[str, Path]
+    # As it stands in params.yaml.
+    section: dict[str, Any]
     params: Params | None
     seed: int
     machine: Machine
@@ -80,7 +105,7 @@ def run(arguments: list[str], root: Path) -> dict[str, Any]:
                 f"{call.stage}: --{name.replace('_', '-')} {path} does not exist; "
                 f"run `dvc repro {call.stage}`, which makes it first, or name an existing path."
             )
-    deps = dependency_hashes(root, call.stage, read_yaml(root / "dvc.yaml"), list(call.inputs.values()))
+    deps = hashes_now(call, root)
     work = root / ".work" / call.stage / fingerprint(call, deps)
     if rank_of(os.environ) != 0:
         return run_worker_rank(call, root, work)
@@ -89,12 +114,14 @@ def run(arguments: list[str], root: Path) -> dict[str, Any]:
     aside.mkdir(parents=True)
     tracker = open_tracker(call, root, deps, work)
     try:
-        metrics = perform(call, root, aside, work, tracker)
+        metrics, written = invoke(call, root, aside, work, tracker)
+        check_unchanged(call, root, deps)
+        rows = put_in_place(call, root, metrics, written)
     except BaseException as error:
         tracker.fail(f"{type(error).__name__}: {error}")
         raise
-    outs = [*call.outs.values(), Path("metrics") / f"{call.stage}.json"]
-    tracker.finish(metrics, [str(path) for path in outs])
+    outs = [*call.outs.values(), Path("metrics") / f"{call.stage}.json", *map(headline.path_of, rows)]
+    tracker.finish(metrics, rows, [str(path) for path in outs])
     discard(work)
     seconds = time.perf_counter() - started
     remember(root, call.stage, seconds, tracker)
@@ -102,16 +129,38 @@ def run(arguments: list[str], root: Path) -> dict[str, Any]:
     return metrics
 
 
-def perform(call: Call, root: Path, aside: Path, work: Path, tracker: Tracker) -> dict[str, Any]:
-    """Call the stage's function with outs aside, then put outs and metrics in their places."""
-    metrics, written = invoke(call, root, aside, work, tracker)
+def hashes_now(call: Call, root: Path) -> dict[str, str]:
+    return dependency_hashes(root, call.stage, read_yaml(root / "dvc.yaml"), list(call.inputs.values()))
+
+
+def check_unchanged(call: Call, root: Path, before: dict[str, str]) -> None:
+    """UserError when parameters, code or inputs are not any more what the stage began with."""
+    section, seed = read_parameters(call.stage, root, stage_names(root))
+    keys = sorted({*section, *call.section})
+    changed = [f"{call.stage}.{key}" for key in keys if section.get(key) != call.section.get(key)]
+    changed += ["seed"] if seed != call.seed else []
+    after = hashes_now(call, root)
+    changed += sorted(path for path in {*before, *after} if before.get(path) != after.get(path))
+    if changed:
+        more = f" and {len(changed) - 4} more" if len(changed) > 4 else ""
+        raise UserError(
+            f"{call.stage}: {', '.join(changed[:4])}{more} changed while the stage ran: its result fits neither state "
+            f"and is not published; run `dvc repro {call.stage}` again."
+        )
+
+
+def put_in_place(call: Call, root: Path, metrics: dict[str, Any], written: dict[str, Path]) -> headline.Rows:
+    """Outs, metrics and the stage's rows of the headline, each in its place; returns the rows."""
     missing = [name for name, path in written.items() if not path.exists()]
     if missing:
         raise RuntimeError(f"stage {call.stage} returned without writing {', '.join(missing)}")
     for name, path in call.outs.items():
         publish(written[name], root / path)
     write_json(root / "metrics" / f"{call.stage}.json", metrics)
-    return metrics
+    rows = headline.rows_of(call.stage, metrics)
+    for row, numbers in rows.items():
+        write_json(root / headline.path_of(row), numbers)
+    return rows
 
 
 def invoke(call: Call, root: Path, aside: Path, work: Path, tracker: Tracker) -> tuple[dict[str, Any], dict[str, Path]]:
@@ -151,7 +200,7 @@ def open_tracker(call: Call, root: Path, deps: dict[str, str], work: Path) -> Ru
     if os.environ.get("CRAWL2CHAT_TRACKING") == "off":
         return RunTracker()
     machine = call.machine.model_dump(mode="json", exclude_defaults=True)
-    return MlflowTracker(root, call.stage, {"seed": call.seed, **dumped(call), "machine": machine}, deps, work)
+    return MlflowTracker(root, call.stage, {"seed": call.seed, **dumped(call)}, machine, deps, work)
 
 
 def fingerprint(call: Call, deps: dict[str, str]) -> str:
@@ -183,7 +232,7 @@ def parse(arguments: list[str], root: Path) -> Call:
     params = validate(stage, hints["params"], section) if "params" in wants else None
     outs = {name: path for name, path in paths.items() if name == "out" or name.startswith("out_")}
     inputs = {name: path for name, path in paths.items() if name not in outs}
-    return Call(stage, function, inputs, outs, params, seed, read_machine(stage, root, known), wants)
+    return Call(stage, function, inputs, outs, section, params, seed, read_machine(stage, root, known), wants)
 
 
 def stage_names(root: Path) -> list[str]:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from crawl2chat.errors import UserError
 from crawl2chat.machine import Machine
 from crawl2chat.parameters import Params
+from crawl2chat.secrets import secret_keys
 from stages.files import read_yaml
 
 PARAMS, MACHINE = "params.yaml", "machine.yaml"
@@ -36,7 +37,14 @@ def read_parameters(stage: str, root: Path, stages: list[str]) -> tuple[dict[str
     seed = everything.get("seed")
     if not isinstance(seed, int) or isinstance(seed, bool):
         raise UserError(f"{PARAMS}: seed must be a whole number, not {seed!r}.")
-    return section_of(PARAMS, stage, everything[stage]), seed
+    section = section_of(PARAMS, stage, everything[stage])
+    if secrets := secret_keys(section, f"{stage}."):
+        raise UserError(
+            f"{PARAMS}: {secrets[0]} is a secret and would be kept in dvc.lock; take it out, and give it in the "
+            "environment or in a file of your own as the provider's tools expect it (AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY; ~/.config/fsspec)."
+        )
+    return section, seed
 
 
 def read_machine(stage: str, root: Path, stages: list[str]) -> Machine:

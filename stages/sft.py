@@ -15,6 +15,9 @@ from crawl2chat.training.settings import TrainingParams
 logger = logging.getLogger(__name__)
 
 
+HEADLINE = {"sft": {"tokens": "supervised_tokens", "val_loss": "val_loss", "bpb": "text_bpb"}}
+
+
 class SftParams(TrainingParams):
     """Training dials with fine-tuning's defaults, and the mixture."""
 

@@ -8,6 +8,8 @@ from pydantic import Field
 from crawl2chat.errors import UserError
 from crawl2chat.parameters import Params
 
+HEADLINE = {"tokenize": {"documents": "documents", "tokens": "train_tokens"}}
+
 
 class TokenizeParams(Params):
     """Section `tokenize` of params.yaml."""

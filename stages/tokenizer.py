@@ -13,6 +13,8 @@ from crawl2chat.parameters import Params
 from crawl2chat.tokens.training import LARGEST, SMALLEST
 from crawl2chat.tracking import Tracker
 
+HEADLINE = {"tokenizer": {"bytes_per_token": "bytes_per_token"}}
+
 
 class TokenizerParams(Params):
     """Section `tokenizer` of params.yaml."""

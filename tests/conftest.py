@@ -43,6 +43,8 @@ from crawl2chat.tracking import Tracker
 class Rates(Params):
     learning: float = 3e-4
 
+HEADLINE = {"second": {"accuracy": "steps"}}
+
 class SecondParams(Params):
     steps: int = 3
     pause: float = 0.0
@@ -89,9 +91,8 @@ stages:
     cmd: python -m stages second --source data/first --out models/second --out-curve plots/second.csv
     deps: [stages/second.py, data/first]
     params: [seed, second]
-    outs: [models/second]
-    plots: [plots/second.csv: {cache: false}]
-    metrics: [metrics/second.json: {cache: false}]
+    outs: [models/second, plots/second.csv: {cache: false}, metrics/second.json: {cache: false}]
+    metrics: [metrics/headline/second.json: {cache: false}]
   third:
     cmd: python -m stages third --source models/second --out data/third
     deps: [stages/third.py, models/second]
@@ -123,7 +124,12 @@ def toys(tmp_path: Path) -> Path:
         "runner.py",
         "files.py",
         "hashes.py",
+        "headline.py",
+        "mlflow_names.py",
+        "mlflow_runs.py",
+        "mlflow_store.py",
         "mlflow_tracker.py",
+        "mlflow_views.py",
         "mlflow_writer.py",
         "settings.py",
     }

@@ -15,6 +15,12 @@ from stages.files import read_yaml
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = read_yaml(ROOT / "dvc.yaml")["stages"]
+ALL_OUTS = [
+    path
+    for entry in PIPELINE.values()
+    for item in entry["outs"]
+    for path in ([item] if isinstance(item, str) else item)
+]
 # Each floor, and the floors that it may import from.
 FLOORS = {"flows": ("stages", "crawl2chat"), "stages": ("crawl2chat",), "crawl2chat": ()}
 
@@ -196,6 +202,24 @@ def test_dvc_walks_the_whole_graph(command, tmp_path: Path) -> None:
     done = command(tmp_path, "dvc", "repro", "--dry", "--allow-missing")
     assert done.returncode == 0, done.stderr
     assert re.findall(r"Running stage '(\w+)'", done.stdout) == list(PIPELINE)
+
+
+def test_every_plot_has_axes_a_title_and_a_template_that_is_there() -> None:
+    for plot in read_yaml(ROOT / "dvc.yaml")["plots"]:
+        if isinstance(plot, str):
+            continue  # a picture
+        ((name, drawn),) = plot.items()
+        assert drawn.keys() >= {"x", "y", "title", "x_label", "y_label", "template"}, name
+        assert (ROOT / ".dvc" / "plots" / f"{drawn['template']}.json").exists(), name
+        files = {file for axis in (drawn["x"], drawn["y"]) if isinstance(axis, dict) for file in axis}
+        assert files and all(any(file.startswith(out) for out in ALL_OUTS) for file in files), name
+
+
+def test_every_model_is_an_artifact_by_name() -> None:
+    artifacts = {each["path"] for each in read_yaml(ROOT / "dvc.yaml")["artifacts"].values()}
+    models = {out for out in ALL_OUTS if out.startswith("models/") and not out.endswith(".sqlite")}
+    # The second judge of RLHF is a part of one stage's rule, not a model to hand on.
+    assert artifacts == models - {"models/reward_validation"}
 
 
 def test_the_committed_run_is_one_of_this_pipeline() -> None:

@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from crawl2chat.errors import UserError
 from crawl2chat.tracking import Tracker
 from crawl2chat.training.checkpoints import load_checkpoint, newest_sound, save_checkpoint, saved
-from crawl2chat.training.progress import Progress
+from crawl2chat.training.progress import Progress, watched
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -75,8 +74,7 @@ class Loop:
         """All steps from the newest checkpoint on."""
         self.resume()
         self.look()
-        first, silent = self.progress.step, None if self.fabric.is_global_zero else True
-        for step in tqdm(range(first, self.steps), initial=first, total=self.steps, disable=silent):
+        for step in watched(self.progress, self.steps, quiet=not self.fabric.is_global_zero):
             self.step(step)
             began = time.perf_counter()
             self.progress.step = step + 1

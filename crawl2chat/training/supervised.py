@@ -106,7 +106,7 @@ class Supervised(Loop):
         fabric = self.fabric
         peak, source = peak_flops(fabric.device, is_mixed(fabric))
         peak *= fabric.world_size
-        self.tracker.params({"peak_flops": round(peak), "peak_flops_source": source})
+        self.tracker.facts({"peak_flops": round(peak), "peak_flops_source": source})
         if fabric.is_global_zero:
             logger.info("peak of %d device(s): %.2f TFLOP/s (%s)", fabric.world_size, peak / 1e12, source)
         return peak

@@ -1,6 +1,7 @@
 """Tracking with a real sqlite store: what a run holds, that models are not copied, and that failure costs a warning
 only."""
 
+import json
 import os
 import signal
 import socket
@@ -10,12 +11,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
 from stages.files import read_yaml
 from stages.hashes import outs_digest
-from stages.mlflow_writer import flatten, link, open_client
+from stages.mlflow_names import COMMON, in_charts, in_curves
+from stages.mlflow_runs import HOST, PROCESS, mark_gone, process_id, surroundings
+from stages.mlflow_store import flatten, log_params, open_client, project_of, set_tags, tracking_uri
+from stages.mlflow_views import KIND, TAG, comparison_link, experiment_link, latest_comparison, run_link
+from stages.mlflow_writer import link
 
 SECOND = ["second", "--source", "data/first", "--out", "models/second", "--out-curve", "plots/second.csv"]
 ON = {"CRAWL2CHAT_TRACKING": "on"}
@@ -52,21 +58,49 @@ def test_a_run_holds_everything(reproduced: Path) -> None:
     lock = read_yaml(reproduced / "dvc.lock")["stages"]
     recorded = {out["path"]: out["md5"] for out in lock["second"]["outs"]}
     tags = run.data.tags
-    assert run.info.status == "FINISHED" and run.info.run_name == "second"
+    assert run.info.status == "FINISHED" and run.info.run_name == "second · no git · first run"
     assert run.data.params == {"seed": "7", "steps": "3", "pause": "0.0", "fail": "False", "rates.learning": "0.0003"}
     assert {path: tags[f"dvc.out.{path}"] for path in recorded} == recorded
     assert tags["dvc.outs"] == outs_digest(recorded)
     assert tags["dvc.dep.data/first"] == lock["first"]["outs"][0]["md5"]
-    assert run.data.metrics["final/steps"] == 3
+    assert run.data.metrics["accuracy"] == 3  # the headline, by its common name
     # What the stage took stands beside its metrics here, and in no file of the run.
-    assert run.data.metrics["final/rate"] == 2.5
+    assert run.data.metrics["took/rate"] == 2.5
     assert "rate" not in (reproduced / "metrics" / "second.json").read_text()
     history = client_of(reproduced).get_metric_history(run.info.run_id, "loss")
     assert [(point.step, round(point.value, 3)) for point in history] == [(0, 1.0), (1, 0.5), (2, 0.333)]
     (dataset,) = run.inputs.dataset_inputs
     assert (dataset.dataset.name, dataset.dataset.digest) == ("data/first", lock["first"]["outs"][0]["md5"])
     files = {file.path for file in client_of(reproduced).list_artifacts(run.info.run_id)}
-    assert {"tables", "second.csv"} <= files
+    assert {"tables", "second.csv", "metrics.json"} <= files
+
+
+@pytest.mark.slow
+def test_a_run_says_who_ran_what_and_lasts_as_long_as_its_stage(tracked: Path, command) -> None:
+    """A stage of a second is over before MLflow is imported."""
+    (tracked / "params.yaml").write_text("seed: 7\nfirst: {}\nsecond: {steps: 4, pause: 0.2}\nthird: {}\n")
+    assert command(tracked, "dvc", "repro", "second", **ON).returncode == 0
+    (run,) = runs_of(tracked, "second")
+    assert run.data.tags["mlflow.source.name"] == "stages/second.py"
+    assert run.data.tags["mlflow.user"]
+    assert run.info.end_time - run.info.start_time >= 800
+
+
+@pytest.mark.slow
+def test_plain_dvc_has_a_run_above_its_stages_that_opens_on_what_changed(reproduced: Path, command) -> None:
+    (whole,) = runs_of(reproduced, "pipeline")
+    stages = [run for stage in ("first", "second") for run in runs_of(reproduced, stage)]
+    assert {run.data.tags["mlflow.parentRunId"] for run in stages} == {whole.info.run_id}
+    assert whole.info.status == "FINISHED" and whole.data.params["second.steps"] == "3"
+    assert whole.data.metrics["second/accuracy"] == 3
+    assert whole.info.start_time <= min(run.info.start_time for run in stages)
+    assert whole.info.end_time >= max(run.info.end_time for run in stages)
+
+    (reproduced / "params.yaml").write_text("seed: 7\nfirst: {}\nsecond: {steps: 4}\nthird: {}\n")
+    assert command(reproduced, "dvc", "repro", "second", **ON).returncode == 0
+    newest = runs_of(reproduced, "pipeline")[0]
+    assert newest.info.run_name == "pipeline · no git · second.steps=4"
+    assert runs_of(reproduced, "second")[0].info.run_name == "second · no git · second.steps=4"
 
 
 @pytest.mark.slow
@@ -161,12 +195,101 @@ def test_two_stages_that_meet_at_a_fresh_store_both_keep_their_runs(toys: Path) 
     assert [run.info.status for stage in ("first", "second") for run in runs_of(toys, stage)] == ["FINISHED"] * 2
 
 
+@pytest.mark.slow
+def test_ten_runs_at_once_on_a_store_that_does_not_exist_are_all_there(tmp_path: Path) -> None:
+    """MLflow's migration breaks when two meet in it, and sqlite takes one writer at a time."""
+    program = (
+        "import sys; from pathlib import Path; from stages.mlflow_store import open_client, tracking_uri\n"
+        "client, experiment = open_client(tracking_uri(Path(sys.argv[1])), 'many')\n"
+        "run = client.create_run(experiment).info.run_id\n"
+        "for step in range(20): client.log_metric(run, 'loss', step, step=step)\n"
+        "client.set_terminated(run)\n"
+    )
+    crowd = [
+        subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stderr=subprocess.PIPE, text=True)
+        for _ in range(10)
+    ]
+    complaints = [process.communicate()[1] for process in crowd]
+    assert [process.returncode for process in crowd] == [0] * 10, complaints
+    runs = runs_of(tmp_path, "many")
+    assert [(run.info.status, run.data.metrics["loss"]) for run in runs] == [("FINISHED", 19.0)] * 10
+
+
+def test_workspaces_and_experiments_share_the_store_of_their_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "project"
+    inside = [project, project / "workspaces" / "real", project / ".dvc" / "tmp" / "exps" / "tmp1"]
+    for folder in inside:
+        folder.mkdir(parents=True)
+        (folder / "dvc.yaml").write_text("stages: {}")
+    assert {project_of(folder) for folder in inside} == {project}
+    assert {tracking_uri(folder) for folder in inside} == {f"sqlite:///{project}/mlflow.db"}
+    assert surroundings(inside[1])["workspace"] == "workspaces/real" and "workspace" not in surroundings(project)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example")
+    assert tracking_uri(inside[1]) == "http://mlflow.example"
+
+
+@pytest.mark.slow
+def test_an_experiment_of_dvc_in_a_folder_that_is_deleted_leaves_its_run_in_the_project(tracked: Path, command) -> None:
+    (tracked / ".dvc" / "config.local").unlink()
+    (tracked / ".gitignore").write_text("mlflow.db*\nmlartifacts\n.work\n__pycache__\n/data\n/models\n")
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "First"]):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments], cwd=tracked, check=True)
+    done = command(tracked, "dvc", "exp", "run", "--temp", "-n", "longer", "-S", "second.steps=5", "second", **ON)
+    assert done.returncode == 0, done.stderr
+    (run,) = runs_of(tracked, "second")
+    assert run.info.run_name == "second · longer · first run" and run.data.params["steps"] == "5"
+    assert run.data.tags["mlflow.source.git.commit"] and run.data.tags["dvc.experiment"] == "longer"
+    (whole,) = runs_of(tracked, "pipeline")
+    assert whole.info.run_name.startswith("pipeline · longer") and whole.info.status == "FINISHED"
+
+
+def test_a_run_whose_process_is_gone_is_killed_and_no_other(tmp_path: Path) -> None:
+    client = client_of(tmp_path)
+    experiment = client.create_experiment("second")
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    dead = process_id(ended.pid)
+    ended.wait()
+    tags = surroundings(tmp_path)
+    lost = client.create_run(experiment, tags=tags | {PROCESS: dead or f"{ended.pid}:0"}).info.run_id
+    others = [
+        client.create_run(experiment, tags=tags).info.run_id,  # of this very process
+        client.create_run(experiment, tags=tags | {HOST: "elsewhere", PROCESS: "1:0"}).info.run_id,
+        client.create_run(experiment).info.run_id,  # not ours
+    ]
+    assert mark_gone(client) == [lost]
+    assert client.get_run(lost).info.status == "KILLED"
+    assert {client.get_run(run).info.status for run in others} == {"RUNNING"}
+
+
+def test_secrets_reach_neither_parameters_nor_tags_and_any_number_of_both_is_kept(tmp_path: Path) -> None:
+    client = client_of(tmp_path)
+    run = client.create_run(client.create_experiment("second")).info.run_id
+    values = {"storage": {"s3": {"secret": "abc", "anon": False}}, "list": "https://me:abc@host/x"}
+    log_params(client, run, values | {f"dial_{number}": number for number in range(250)})
+    set_tags(client, run, {"error": "s3://me:abc@host failed"} | {f"tag_{number}": "x" for number in range(250)})
+    data = client.get_run(run).data
+    assert data.params["storage.s3.secret"] == "***" and data.params["storage.s3.anon"] == "False"
+    assert len(data.params) == 253 and len([name for name in data.tags if name.startswith("tag_")]) == 250
+    assert "abc" not in str(data)
+
+
+def test_the_numbers_that_matter_come_first_in_the_alphabet_by_the_same_names_everywhere() -> None:
+    front = {name for name in COMMON.values() if "/" not in name}
+    assert front == {"loss", "val_loss", "bpb", "accuracy", "reward", "kl", "gold"}
+    assert in_curves("gradient_norm") == "training/gradient_norm"
+    assert in_curves("held_out_length") == "held_out/length"
+    rows = {"pretrain": {"val_loss": 2.0}, "evaluate_base": {"bpb": 1.0}, "evaluate_chat": {"bpb": 0.5, "accuracy": 1}}
+    charts = in_charts(rows)
+    assert (charts["bpb"], charts["evaluate_base/bpb"], charts["val_loss"]) == (0.5, 1.0, 2.0)
+
+
 KILLED_WHILE_MIGRATING = """
 import os, signal, sys
-from pathlib import Path
 import alembic.command
 import mlflow
-from stages.mlflow_writer import open_client
+from stages.mlflow_store import open_client
 
 def migrate(config, revision):
     config.attributes["connection"].exec_driver_sql("CREATE TABLE _alembic_tmp_experiments (id INTEGER)")
@@ -174,7 +297,7 @@ def migrate(config, revision):
     os.kill(os.getpid(), signal.SIGKILL)
 
 alembic.command.upgrade = migrate
-open_client(f"sqlite:///{sys.argv[1]}/mlflow.db", Path(sys.argv[1]), "first")
+open_client(f"sqlite:///{sys.argv[1]}/mlflow.db", "first")
 """
 
 
@@ -183,6 +306,26 @@ def test_a_store_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
     """MLflow makes its tables by migrations, each of them saved: half of them are no store, nor the start of one."""
     killed = subprocess.run([sys.executable, "-c", KILLED_WHILE_MIGRATING, str(tmp_path)])
     assert killed.returncode == -signal.SIGKILL
-    _, experiment = open_client(f"sqlite:///{tmp_path}/mlflow.db", tmp_path, "first")
+    _, experiment = open_client(f"sqlite:///{tmp_path}/mlflow.db", "first")
     assert client_of(tmp_path).get_experiment(experiment).name == "first"
-    assert not list(tmp_path.glob("mlflow.db.*"))
+    assert not list(tmp_path.glob("mlflow.db.new*"))
+
+
+def test_links_open_runs_and_not_traces() -> None:
+    address = "http://127.0.0.1:5000"
+    assert experiment_link(address, "3").endswith("/#/experiments/3/runs?viewStateShareKey=columns&" + KIND)
+    assert run_link(address, "3", "ab") == f"{address}/#/experiments/3/runs/ab?{KIND}"
+    link = comparison_link(address, ["3", "3"], ["ab", "cd"])
+    assert unquote(link) == f'{address}/#/compare-runs?runs=["ab","cd"]&experiments=["3"]&{KIND}'
+
+
+def test_an_experiment_has_a_view_with_the_columns_that_matter_and_the_last_runs_are_compared(tmp_path: Path) -> None:
+    client, experiment = open_client(f"sqlite:///{tmp_path}/mlflow.db", "second")
+    state = json.loads(client.get_experiment(experiment).tags[TAG])
+    assert "metrics.`bpb`" in state["selectedColumns"]
+    assert latest_comparison(client, "", "second") == ""
+    runs = [client.create_run(experiment, start_time=start).info.run_id for start in (1, 2, 3)]
+    for run in runs:
+        client.set_terminated(run)
+    link = unquote(latest_comparison(client, "", "second"))
+    assert runs[2] in link and runs[1] in link and runs[0] not in link

@@ -234,7 +234,84 @@ def test_the_machine_makes_no_stage_stale_and_no_checkpoint_foreign(toys: Path, 
     done = command(toys, "dvc", "status", "first")
     assert "up to date" in done.stdout
     calls = [
-        runner.Call("first", print, {}, {}, None, 1, machine, frozenset())
+        runner.Call("first", print, {}, {}, {}, None, 1, machine, frozenset())
         for machine in (Machine(), Machine(workers=3))
     ]
     assert len({runner.fingerprint(call, {}) for call in calls}) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "sentence"),
+    [
+        ("params.yaml", "pause: 0.2", "pause: 0.0", "second.pause changed while the stage ran"),
+        ("params.yaml", "seed: 7", "seed: 8", "seed changed while the stage ran"),
+        ("stages/second.py", "fail: bool", "# edited\n    fail: bool", "stages/second.py changed while the stage ran"),
+    ],
+)
+def test_an_edit_while_a_stage_runs_publishes_nothing_and_dvc_does_not_record_it(
+    toys: Path, parameters, command, file: str, before: str, after: str, sentence: str
+) -> None:
+    parameters(second="{steps: 15, pause: 0.2}")
+    assert command(toys, "dvc", "repro", "-q", "first").returncode == 0
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro", "second"],
+        cwd=toys,
+        env=os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    for line in process.stdout:
+        if line.strip() == "step 2":
+            break
+    text = (toys / file).read_text()
+    assert before in text
+    (toys / file).write_text(text.replace(before, after))
+    output = process.communicate()[0]
+    assert process.returncode != 0
+    assert sentence in output and "run `dvc repro second` again" in output
+    assert not (toys / "models" / "second").exists()
+    assert "second" not in runner.read_yaml(toys / "dvc.lock")["stages"]
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        (28, "error: the disk is full (models/x): make room (`dvc gc --workspace`, old runs in .work/)"),
+        (30, "error: the folder cannot be written (models/x): give yourself the right to"),
+    ],
+)
+def test_a_disk_that_takes_nothing_is_one_sentence(
+    toys: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int, sentence: str
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(number, "cannot write", "models/x")
+
+    monkeypatch.setattr(runner, "run", full)
+    assert runner.main(FIRST) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(sentence) and error.count("\n") == 1
+
+
+def test_any_other_trouble_with_files_is_no_sentence_about_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*arguments: object) -> None:
+        raise FileNotFoundError(2, "no such file", "x")
+
+    monkeypatch.setattr(runner, "run", missing)
+    with pytest.raises(FileNotFoundError):
+        runner.main(FIRST)
+
+
+def test_a_secret_among_the_parameters_is_refused_before_dvc_keeps_it(toys: Path, parameters, command) -> None:
+    parameters(first="{letters: 3, storage: {s3: {secret: Zq8sEcReT17}}}")
+    done = command(toys, "stages", *FIRST)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "first.storage.s3.secret is a secret and would be kept in dvc.lock" in done.stderr
+    assert "Zq8sEcReT17" not in done.stderr
+
+
+def test_the_headline_is_small_files_beside_all_metrics(toys: Path, command) -> None:
+    command(toys, "stages", *FIRST)
+    assert command(toys, "stages", *SECOND).returncode == 0
+    assert json.loads((toys / "metrics/headline/second.json").read_text()) == {"accuracy": 3}
+    assert json.loads((toys / "metrics/second.json").read_text()) == {"began": 0, "steps": 3}
