@@ -216,6 +216,19 @@ def test_what_is_written_is_read_again(tables: dict, written: Path, tmp_path: Pa
     assert chapter.read(tmp_path / "nothing") == ({}, {})
 
 
+def test_drift_is_shown_where_there_is_an_earlier_corpus(tables: dict, written: Path, tmp_path: Path) -> None:
+    numbers = {"before": 0.003, "after": 0.104, "change": 0.101, "p": 1e-9}
+    moved = {"measure": "domain", "what": "flood.example"} | numbers | {"drifted": True}
+    write(
+        tables | {"drift": [moved, moved | {"measure": "words", "what": "median", "drifted": False}]}, tmp_path / "new"
+    )
+    page = (tmp_path / "new" / "index.html").read_text(encoding="utf-8")
+    assert "Drift from an earlier snapshot: 1" in page and "flood.example" in page and "median" not in page
+    found, _ = chapter.read(tmp_path / "new")
+    assert [row["drifted"] for row in found["drift"]] == [True, False]
+    assert "Drift" not in (written / "index.html").read_text(encoding="utf-8")
+
+
 def test_samples_are_bounded_and_drawn_by_keys_alone() -> None:
     keys = [f"document {n}" for n in range(1_000)]
     forwards, backwards = summaries.Sample(10), summaries.Sample(10)
