@@ -37,3 +37,27 @@ def read_dag(root: Path) -> Dag:
         order = networkx.lexicographical_topological_sort(graph.reverse(), key=lambda stage: written[stage.name])
         upstream = {stage.name: tuple(dep.name for dep in graph.successors(stage)) for stage in order}
     return Dag({stage: tuple(sorted(deps, key=written.get)) for stage, deps in upstream.items()})
+
+
+def stale_stages(root: Path, dag: Dag) -> frozenset[str]:
+    """Stages that DVC would run or take from its cache, and all that come after them; found in this process.
+
+    Outs that dvc.lock names and the cache has are put in their places first.
+    """
+    import logging
+
+    from dvc.exceptions import CheckoutError
+    from dvc.repo import Repo
+
+    logging.getLogger("dvc").setLevel(logging.CRITICAL)
+    with Repo(str(root)) as repo:
+        try:
+            repo.checkout(force=True)
+        except CheckoutError:  # some are in no cache: their stages are stale
+            pass
+        changed = {target.rpartition(":")[2] for target in repo.status()}
+    stale: set[str] = set()
+    for stage, before in dag.upstream.items():
+        if stage in changed or stale & set(before):
+            stale.add(stage)
+    return frozenset(stale)
