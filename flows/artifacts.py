@@ -1,4 +1,4 @@
-"""What a person finds on a flow run's page: the plan, and for each stage that ran its numbers, its curve and its run."""
+"""What a flow run's page shows: the plan, and for each stage that ran its numbers, its curve and its MLflow run."""
 
 import base64
 import csv

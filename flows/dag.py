@@ -1,5 +1,7 @@
 """The pipeline's graph, read from dvc.yaml through DVC itself: nothing about stages is written down twice."""
 
+import contextlib
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,22 +41,19 @@ def read_dag(root: Path) -> Dag:
     return Dag({stage: tuple(sorted(deps, key=written.get)) for stage, deps in upstream.items()})
 
 
-def stale_stages(root: Path, dag: Dag) -> frozenset[str]:
+def stale_stages(root: Path, dag: Dag, restore: bool) -> frozenset[str]:
     """Stages that DVC would run or take from its cache, and all that come after them; found in this process.
 
-    Outs that dvc.lock names and the cache has are put in their places first.
+    restore: put outs that dvc.lock names and the cache has in their places first; what lies there is overwritten.
     """
-    import logging
-
     from dvc.exceptions import CheckoutError
     from dvc.repo import Repo
 
     logging.getLogger("dvc").setLevel(logging.CRITICAL)
     with Repo(str(root)) as repo:
-        try:
-            repo.checkout(force=True)
-        except CheckoutError:  # some are in no cache: their stages are stale
-            pass
+        if restore:
+            with contextlib.suppress(CheckoutError):  # what is in no cache has a stale stage
+                repo.checkout(force=True)
         changed = {target.rpartition(":")[2] for target in repo.status()}
     stale: set[str] = set()
     for stage, before in dag.upstream.items():

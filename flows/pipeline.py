@@ -34,14 +34,15 @@ from flows import isolated, stage_process, watchdog
 from flows.artifacts import show_plan, show_stage, show_stages
 from flows.dag import Dag, read_dag, stale_stages
 from flows.mlflow_links import PipelineRun, mark_killed
-from flows.overrides import check, nested, overlay, read_settings
+from flows.overrides import check, overlay, read_settings
 from flows.stage_process import Result
 from flows.supervision import Supervision
 from stages.files import read_yaml
 from stages.mlflow_tracker import tracking_uri
 from stages.settings import read_machine
 
-logger = logging.getLogger(__name__)
+# By its full name: as a program this module is called __main__.
+logger = logging.getLogger("flows.pipeline")
 
 
 def choices(name: str, values: list[str]) -> type[StrEnum]:
@@ -163,7 +164,7 @@ def execute(
     with workplace(project, profile, layers, here, flow_run_id) as (root, descriptor):
         logger.info("workspace: %s", root.relative_to(project) if root != project else ".")
         dag = read_dag(root).within(stages)
-        run = Run(root, dag, stale_stages(root, dag), {}, (descriptor,))
+        run = Run(root, dag, stale_stages(root, dag, restore=not here), {}, (descriptor,))
         if runner is run_as_task:
             show_plan(run.stale, dag)
         with PipelineRun(root, uri=uri, run_name=name) as parent:
@@ -271,7 +272,7 @@ def reachable(address: str) -> None:
             return
     except (OSError, ValueError):
         raise UserError(
-            f"Prefect at {address} does not answer; start it with `make ui`, or unset PREFECT_API_URL to run without it."
+            f"Prefect at {address} does not answer; start it with `make ui`, or unset PREFECT_API_URL to do without."
         ) from None
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect import serve
+from prefect.deployments.runner import EntrypointType
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.settings import PREFECT_RUNNER_POLL_FREQUENCY as POLL
 
@@ -26,6 +27,8 @@ from flows.pipeline import pipeline, reachable
 from flows.watchdog import crash
 from stages.files import read_yaml
 
+# A flow is found by its module: the project need not be the folder that the code is in.
+MODULE = EntrypointType.MODULE_PATH
 NIGHTLY = "0 3 * * *"
 
 logger = logging.getLogger("flows.serve")
@@ -33,9 +36,12 @@ logger = logging.getLogger("flows.serve")
 
 def deployments(nightly: str, stages: list[str]) -> Iterator[Any]:
     """All that is offered; `stages` is what the project has."""
-    yield pipeline.to_deployment("full run", tags=["full"], description="Every stage, or those that are ticked.")
     yield pipeline.to_deployment(
-        "nightly",
+        entrypoint_type=MODULE, name="full run", tags=["full"], description="Every stage, or those that are ticked."
+    )
+    yield pipeline.to_deployment(
+        entrypoint_type=MODULE,
+        name="nightly",
         cron=nightly,
         parameters={"snapshot": "newest"},
         tags=["nightly"],
@@ -43,7 +49,8 @@ def deployments(nightly: str, stages: list[str]) -> Iterator[Any]:
     )
     judging = [stage for stage in ("evaluate", "report") if stage in stages]
     yield pipeline.to_deployment(
-        "evaluate only",
+        entrypoint_type=MODULE,
+        name="evaluate only",
         parameters={"stages": judging or stages[-1:]},
         tags=["evaluate"],
         description="The exam and the report of the models that there are.",
@@ -53,8 +60,12 @@ def deployments(nightly: str, stages: list[str]) -> Iterator[Any]:
     from flows.promote import promote
     from flows.sweep import sweep
 
-    yield sweep.to_deployment("sweep", tags=["sweep"], description="Variants against the baseline, over seeds.")
-    yield promote.to_deployment("promote", tags=["promote"], description="Challenger against champion.")
+    yield sweep.to_deployment(
+        entrypoint_type=MODULE, name="sweep", tags=["sweep"], description="Variants against the baseline, over seeds."
+    )
+    yield promote.to_deployment(
+        entrypoint_type=MODULE, name="promote", tags=["promote"], description="Challenger against champion."
+    )
 
 
 def check_schedule(cron: str) -> None:
