@@ -36,23 +36,25 @@ async def refuse(scope: Any, receive: Any, send: Any) -> None:
     await PlainTextResponse("Requests from other sites are refused.", 403)(scope, receive, send)
 
 
-def guarded(port: int) -> Any:
-    """Prefect's server as an application behind both checks."""
-    from prefect.server.api.server import create_app
+def behind_checks(app: Any, port: int) -> Any:
+    """An application that answers this machine's names, and the pages of its own port."""
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     origins = frozenset(f"http://{name}:{port}" for name in NAMES)
-    return TrustedHostMiddleware(OwnOrigin(create_app(), origins), allowed_hosts=list(NAMES), www_redirect=False)
+    return TrustedHostMiddleware(OwnOrigin(app, origins), allowed_hosts=list(NAMES), www_redirect=False)
 
 
 def main(arguments: list[str]) -> None:
     """Serve until a signal."""
     import uvicorn
+    from prefect.server.api.server import create_app
 
     parser = argparse.ArgumentParser(prog="python -m flows.prefect_server")
     parser.add_argument("--port", type=int, default=4200)
     port = parser.parse_args(arguments).port
-    uvicorn.run(guarded(port), host=HOST, port=port, log_level="warning", timeout_graceful_shutdown=2)
+    uvicorn.run(
+        behind_checks(create_app(), port), host=HOST, port=port, log_level="warning", timeout_graceful_shutdown=2
+    )
 
 
 if __name__ == "__main__":

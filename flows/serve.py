@@ -17,8 +17,12 @@ from typing import Any
 
 from prefect import serve
 from prefect.deployments.runner import EntrypointType
-from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.settings import PREFECT_RUNNER_POLL_FREQUENCY as POLL
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    PREFECT_RUNNER_POLL_FREQUENCY,
+    temporary_settings,
+)
 
 from crawl2chat import logs
 from crawl2chat.errors import UserError
@@ -101,7 +105,7 @@ def main(arguments: list[str]) -> int:
         return 1
     for flow_run in isolated.abandoned(project):
         crash(flow_run, "found without a process; run it again, it goes on from the last checkpoint")
-    with temporary_settings({POLL: 2}):
+    with temporary_settings({PREFECT_RUNNER_POLL_FREQUENCY: 2, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: 30}):
         serve(*deployments(options.nightly, list(read_yaml(project / "dvc.yaml")["stages"])), limit=options.limit)
     return 0
 
