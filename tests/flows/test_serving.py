@@ -1,4 +1,4 @@
-"""Deployments on a real server: a schedule that fires by itself, cancelling, two runs at once, a worker that is killed."""
+"""Deployments on a real server: schedule, cancelling, two runs at once, a worker that is killed."""
 
 import json
 import os
