@@ -7,7 +7,6 @@ In: a Prefect server (`make ui` starts one, and this). Out: the deployments `ful
 """
 
 import argparse
-import importlib.util
 import logging
 import os
 import sys
@@ -28,6 +27,8 @@ from crawl2chat import logs
 from crawl2chat.errors import UserError
 from flows import isolated
 from flows.pipeline import pipeline, reachable
+from flows.promote import promote
+from flows.sweep import sweep
 from flows.watchdog import crash
 from stages.files import read_yaml
 
@@ -59,11 +60,6 @@ def deployments(nightly: str, stages: list[str]) -> Iterator[Any]:
         tags=["evaluate"],
         description="The exam and the report of the models that there are.",
     )
-    if not importlib.util.find_spec("flows.sweep"):
-        return
-    from flows.promote import promote
-    from flows.sweep import sweep
-
     yield sweep.to_deployment(
         entrypoint_type=MODULE, name="sweep", tags=["sweep"], description="Variants against the baseline, over seeds."
     )
