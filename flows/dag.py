@@ -49,7 +49,8 @@ def stale_stages(root: Path, dag: Dag, restore: bool) -> frozenset[str]:
     from dvc.exceptions import CheckoutError
     from dvc.repo import Repo
 
-    logging.getLogger("dvc").setLevel(logging.CRITICAL)
+    for tool in ("dvc", "dvc_data"):  # what has never run has no hash to be put in place: no news
+        logging.getLogger(tool).setLevel(logging.CRITICAL)
     with Repo(str(root)) as repo:
         if restore:
             with contextlib.suppress(CheckoutError):  # what is in no cache has a stale stage
