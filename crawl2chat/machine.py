@@ -41,6 +41,9 @@ class RayParams(Params):
 class Machine(Params):
     """The dials of a machine, or of one kind of work on it."""
 
+    # How long a stage may take when a flow runs it; it is stopped then, and goes on from its checkpoint when run again.
+    timeout_minutes: PositiveFloat | None = None
+
     # ---- curation: shards are worked on by processes
     executor: Literal["local", "slurm", "ray"] = "local"
     # Shards worked on at a time; auto: one for each core, or all of them on a cluster.

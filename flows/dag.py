@@ -1,5 +1,7 @@
 """The pipeline's graph, read from dvc.yaml through DVC itself: nothing about stages is written down twice."""
 
+import contextlib
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,3 +39,25 @@ def read_dag(root: Path) -> Dag:
         order = networkx.lexicographical_topological_sort(graph.reverse(), key=lambda stage: written[stage.name])
         upstream = {stage.name: tuple(dep.name for dep in graph.successors(stage)) for stage in order}
     return Dag({stage: tuple(sorted(deps, key=written.get)) for stage, deps in upstream.items()})
+
+
+def stale_stages(root: Path, dag: Dag, restore: bool) -> frozenset[str]:
+    """Stages that DVC would run or take from its cache, and all that come after them; found in this process.
+
+    restore: put outs that dvc.lock names and the cache has in their places first; what lies there is overwritten.
+    """
+    from dvc.exceptions import CheckoutError
+    from dvc.repo import Repo
+
+    for tool in ("dvc", "dvc_data"):  # what has never run has no hash to be put in place: no news
+        logging.getLogger(tool).setLevel(logging.CRITICAL)
+    with Repo(str(root)) as repo:
+        if restore:
+            with contextlib.suppress(CheckoutError):  # what is in no cache has a stale stage
+                repo.checkout(force=True)
+        changed = {target.rpartition(":")[2] for target in repo.status()}
+    stale: set[str] = set()
+    for stage, before in dag.upstream.items():
+        if stage in changed or stale & set(before):
+            stale.add(stage)
+    return frozenset(stale)

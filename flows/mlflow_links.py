@@ -41,8 +41,12 @@ def reader(root: Path) -> Any:
 class PipelineRun:
     """A run in the experiment `pipeline`, or another, parent of its stages' runs. MLflow's failures are warnings."""
 
-    def __init__(self, root: Path, experiment: str = EXPERIMENT, name: str = EXPERIMENT) -> None:
+    def __init__(
+        self, root: Path, experiment: str = EXPERIMENT, name: str = EXPERIMENT, uri: str = "", run_name: str = ""
+    ) -> None:
+        """`uri`: the store, where it is not the one of `root`; `run_name`: what MLflow calls the run."""
         self.root, self.experiment, self.name = root, experiment, name
+        self.uri, self.run_name = uri or tracking_uri(root), run_name or name
         self.run_id: str | None = None
         self.client: Any = None
 
@@ -51,14 +55,14 @@ class PipelineRun:
             return self
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        uri = tracking_uri(self.root)
+        uri = self.uri
         try:
             from stages.mlflow_runs import surroundings
             from stages.mlflow_store import open_client
 
             self.client, experiment = open_client(uri, self.experiment)
             self.run_id = self.client.create_run(
-                experiment, run_name=self.name, tags=surroundings(self.root)
+                experiment, run_name=self.run_name, tags=surroundings(self.root)
             ).info.run_id
         except Exception as error:
             self.client = None
@@ -113,3 +117,20 @@ class PipelineRun:
         except Exception as error:
             logger.warning(f"MLflow did not store or find something ({type(error).__name__}).")
             return None
+
+
+def mark_killed(uri: str, pipeline_run: str) -> None:
+    """Say of a pipeline's run, and of its stages' runs that were going on, that they were killed. Once for all: a stage
+    that is killed with its whole group cannot say it itself."""
+    from mlflow import MlflowClient
+
+    try:
+        client = MlflowClient(uri)
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+        going = f"attributes.status = 'RUNNING' AND tags.`pipeline.run` = '{pipeline_run}'"
+        for run in client.search_runs(experiments, going):
+            client.set_terminated(run.info.run_id, "KILLED")
+        if client.get_run(pipeline_run).info.status == "RUNNING":
+            client.set_terminated(pipeline_run, "KILLED")
+    except Exception as error:
+        logger.warning(f"MLflow did not take that the run was killed ({type(error).__name__}).")

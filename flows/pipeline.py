@@ -1,126 +1,318 @@
 """The pipeline as one Prefect flow: a task for each stage of dvc.yaml, in DVC's order, its output in the task's log.
 
-    python -m flows.pipeline [stage …] [--force] [--set pretrain.depth=4]
+    python -m flows.pipeline [stage …] [--profile smoke] [--set pretrain.depth=4] [--force] [--here]
 
-In: the project in the current folder. Out: what `dvc repro` writes; task states Ran, Cached, Skipped or Failed with
-the reason; one MLflow run in the experiment `pipeline` above the runs of the stages, also of those not run again.
-Works without a server; with one, set PREFECT_API_URL (`make ui` starts it).
+In: the project in the current folder. Out: what `dvc repro` writes, in a workspace of the run's own (flows/isolated.py)
+or, with --here, in the project itself; task states Ran, Cached, Skipped or Failed with the reason; one MLflow run in
+the experiment `pipeline` above the runs of the stages, also of those not run again. Without PREFECT_API_URL the same
+without Prefect: no server is started (`make ui` starts one).
 """
 
-# A deployment's entry point has to be a flow, so Prefect is imported at the top here, and nowhere else.
+# A deployment's entry point has to be a flow, so Prefect is imported at the top here.
 import argparse
+import contextlib
+import contextvars
 import logging
 import os
+import signal
 import sys
-import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from prefect import allow_failure, flow, get_run_logger, task
-from prefect.artifacts import create_table_artifact
-from prefect.futures import PrefectFuture
+from prefect import flow, get_run_logger, task
 from prefect.runtime import flow_run
-from prefect.states import Completed, Failed, State
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.settings import PREFECT_API_URL
+from prefect.states import Completed, Crashed, Failed, State
 
 from crawl2chat import logs
 from crawl2chat.errors import UserError
-from flows import stage_process
-from flows.dag import read_dag
-from flows.mlflow_links import PipelineRun
-from flows.overrides import nested, overlay, read_settings
+from flows import isolated, stage_process, watchdog
+from flows.artifacts import show_plan, show_stage, show_stages
+from flows.dag import Dag, read_dag, stale_stages
+from flows.mlflow_links import PipelineRun, mark_killed
+from flows.overrides import check, overlay, read_settings
 from flows.stage_process import Result
+from flows.supervision import Supervision
+from stages.files import read_yaml
+from stages.mlflow_store import tracking_uri
+from stages.settings import read_machine
 
-# Stages that may run at the same time.
-SLOTS = threading.BoundedSemaphore(max(1, (os.cpu_count() or 2) // 2))
-# More than stages: one that waits for another must not take its place.
-THREADS = 64
-
-logger = logging.getLogger(__name__)
+# By its full name: as a program this module is called __main__.
+logger = logging.getLogger("flows.pipeline")
 
 
-@task(task_run_name="{stage}", cache_policy=None, persist_result=False)
-def run_stage(
-    stage: str, root: Path, upstream: tuple[str, ...], results: dict[str, Result], force: bool, env: dict[str, str]
-) -> State:
-    """One stage: not run when one before it failed."""
-    failed = [name for name in upstream if results[name].outcome == "Failed"]
+def choices(name: str, values: list[str]) -> type[StrEnum]:
+    """What the run form offers to choose from."""
+    return StrEnum(name, {value: value for value in values or ["none"]})
+
+
+def in_project(pattern: str) -> list[Path]:
+    return sorted(Path.cwd().glob(pattern))
+
+
+# The form is made where the deployment is made, in the project's folder.
+Stage = choices("Stage", [name for path in in_project("dvc.yaml") for name in read_yaml(path).get("stages", {})])
+Profile = choices("Profile", [path.stem for path in in_project("profiles/*.yaml")])
+
+
+@dataclass(frozen=True)
+class Run:
+    """What all stages of a run share."""
+
+    root: Path
+    dag: Dag
+    stale: frozenset[str]
+    env: dict[str, str]
+    # Of the workspace's lock: a stage that outlives the flow keeps others out.
+    held: tuple[int, ...]
+
+
+Runner = Callable[[Run, str, str, bool], Result]
+
+
+# ---- one stage
+
+
+def run_stage(run: Run, stage: str, failed: str, force: bool, log: Callable[[str], None] = logger.info) -> Result:
+    """One stage: not run when one before it failed; no process is started where nothing changed."""
     if failed:
-        result = Result("Failed", f"not run: {', '.join(failed)} failed")
-    else:
-        with SLOTS:
-            result = stage_process.run_stage(root, stage, force=force, log=get_run_logger().info, env=env)
-    results[stage] = result
-    kind = Failed if result.outcome == "Failed" else Completed
-    return kind(name=result.outcome, message=result.reason)
+        return Result("Failed", f"not run: {failed} failed")
+    if not force and stage not in run.stale:
+        return Result("Skipped", "nothing changed")
+    minutes = read_machine(stage, run.root, list(read_yaml(run.root / "dvc.yaml")["stages"])).timeout_minutes
+    return stage_process.run_stage(run.root, stage, force=force, log=log, env=run.env, minutes=minutes, held=run.held)
 
 
-@flow(name="crawl2chat", log_prints=True, task_runner=ThreadPoolTaskRunner(max_workers=THREADS))
+@task(cache_policy=None, persist_result=False)
+def stage_task(run: Run, stage: str, failed: str, force: bool) -> State:
+    """A stage as Prefect shows it."""
+    result = run_stage(run, stage, failed, force, get_run_logger().info)
+    if result.outcome in ("Ran", "Cached"):
+        show_stage(run.root, stage, result)
+    if result.killed:
+        return Crashed(message=result.reason)
+    return (Failed if result.outcome == "Failed" else Completed)(name=result.outcome, message=result.reason)
+
+
+def run_as_task(run: Run, stage: str, failed: str, force: bool) -> Result:
+    """A stage from within a flow."""
+    state = stage_task.with_options(name=stage, task_run_name=stage)(run, stage, failed, force, return_state=True)
+    crashed = state.is_crashed()
+    return Result("Failed" if crashed else state.name, state.message or "", killed=crashed)
+
+
+# ---- all stages
+
+
+def run_all(run: Run, force: bool, runner: Runner) -> dict[str, Result]:
+    """Every stage as soon as what it reads is there, and a place is free; what became of each, in DVC's order."""
+    results: dict[str, Result] = {}
+    running: dict[Future[Result], str] = {}
+    waiting = list(run.dag.upstream)
+    places = max(1, (os.cpu_count() or 2) // 2)
+    with ThreadPoolExecutor(places) as pool:
+        try:
+            while waiting or running:
+                ready = [stage for stage in waiting if all(name in results for name in run.dag.upstream[stage])]
+                for stage in ready[: places - len(running)]:
+                    waiting.remove(stage)
+                    failed = ", ".join(n for n in run.dag.upstream[stage] if results[n].outcome == "Failed")
+                    # The context tells Prefect which flow a task belongs to.
+                    context = contextvars.copy_context()
+                    running[pool.submit(context.run, runner, run, stage, failed, force)] = stage
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    results[running.pop(future)] = future.result()
+        except BaseException:  # cancelled: the stages live in other process groups and would go on
+            stage_process.stop_all()
+            raise
+    return {stage: results[stage] for stage in run.dag.upstream}
+
+
+@contextlib.contextmanager
+def workplace(
+    project: Path, profile: str, layers: list[dict[str, Any]], here: bool, flow_run_id: str
+) -> Iterator[tuple[Path, int]]:
+    """Where the run works: its own workspace, or with `here` the project."""
+    if not here:
+        with isolated.claim(project, profile, layers, flow_run_id) as place:
+            yield place
+        return
+    with isolated.lock(project, flow_run_id) as descriptor:
+        for layer in filter(None, layers):
+            overlay(project / "params.yaml", layer)
+        yield project, descriptor
+
+
+def execute(
+    project: Path,
+    stages: list[str],
+    profile: str,
+    layers: list[dict[str, Any]],
+    force: bool,
+    here: bool,
+    runner: Runner,
+    flow_run_id: str = "",
+    name: str = "pipeline",
+) -> State:
+    """Run the pipeline, or a part of it; Prefect's word for how it ended."""
+    stage_process.allow()
+    uri = tracking_uri(project)
+    with workplace(project, profile, layers, here, flow_run_id) as (root, descriptor):
+        logger.info("workspace: %s", root.relative_to(project) if root != project else ".")
+        dag = read_dag(root).within(stages)
+        run = Run(root, dag, stale_stages(root, dag, restore=not here), {}, (descriptor,))
+        if runner is run_as_task:
+            show_plan(run.stale, dag)
+        with PipelineRun(root, uri=uri, run_name=name) as parent:
+            run.env.update(
+                stage_process.environment(
+                    MLFLOW_TRACKING_URI=uri,
+                    CRAWL2CHAT_FLOW_RUN=flow_run_id,
+                    CRAWL2CHAT_FLOW_NAME=name,
+                    CRAWL2CHAT_PIPELINE_RUN=parent.run_id or "",
+                )
+            )
+            guard = watchdog.start(uri, flow_run_id, parent.run_id or "") if run.stale or force else None
+            stage_process.set_watchdog(guard)
+            try:
+                results = run_all(run, force, runner)
+            except BaseException:
+                if parent.run_id:
+                    mark_killed(uri, parent.run_id)
+                raise
+            finally:
+                stage_process.set_watchdog(None)
+                if guard:
+                    with contextlib.suppress(OSError):
+                        guard.write("done\n")
+                        guard.close()
+            rows = parent.finish(results)
+        if runner is run_as_task:
+            show_stages(rows)
+    failed = [stage for stage, result in results.items() if result.outcome == "Failed"]
+    if failed:
+        first = results[failed[0]]
+        return (Crashed if first.killed else Failed)(message=f"{failed[0]}: {first.reason}")
+    counts = {name: sum(result.outcome == name for result in results.values()) for name in ("Ran", "Cached", "Skipped")}
+    return Completed(message=", ".join(f"{number} {name.lower()}" for name, number in counts.items() if number))
+
+
+# ---- the flow
+
+
+def title() -> str:
+    """What a flow run is called: what it runs and with which values."""
+    given = flow_run.parameters or {}
+    parts = [", ".join(map(str, given.get("stages") or [])) or "all stages", given.get("profile") or ""]
+    parts += [f"{key}={value}" for key, value in (given.get("overrides") or {}).items()]
+    parts += [f"snapshot {given['snapshot']}" if given.get("snapshot") else "", "forced" if given.get("force") else ""]
+    return " · ".join(filter(None, parts))[:200]
+
+
+@flow(name="crawl2chat", flow_run_name=title, log_prints=True)
 def pipeline(
-    stages: list[str] | None = None,
+    stages: list[Stage] | None = None,
+    profile: Profile | None = None,
     overrides: dict[str, Any] | None = None,
+    snapshot: str = "",
     force: bool = False,
-    root: Path | None = None,
+    here: bool = False,
 ) -> State:
     """Run the pipeline from a web crawl to a chat model.
 
     Args:
         stages: only these stages; all when empty.
-        overrides: values for params.yaml, such as {"pretrain.depth": 4}; written into the file.
+        profile: a file of profiles/, laid over params.yaml.
+        overrides: values over params.yaml, such as {"pretrain.depth": 4}; of this run only.
+        snapshot: a crawl in inputs/snapshots by its date, or `newest`.
         force: run stages even when nothing changed.
-        root: the project's folder; the current one when empty.
+        here: work in the project's own folder, and write the overrides into its params.yaml.
     """
-    root = (root or Path.cwd()).resolve()
-    stage_process.allow()
-    if overrides:
-        overlay(root / "params.yaml", nested(overrides))
-    dag = read_dag(root).within(stages or [])
-    results: dict[str, Result] = {}
-    futures: dict[str, PrefectFuture[Any]] = {}
-    with PipelineRun(root) as run:
-        env = stage_process.environment(
-            CRAWL2CHAT_FLOW_RUN=str(flow_run.id or ""), CRAWL2CHAT_PIPELINE_RUN=run.run_id or ""
+    project = Path.cwd()
+    wanted, chosen = [str(stage) for stage in stages or []], str(profile or "")
+    layers = checked(project, wanted, chosen, overrides or {}, snapshot)
+    served = "PREFECT__FLOW_RUN_ID" in os.environ
+    with Supervision(str(flow_run.id or ""), served):
+        return execute(
+            project,
+            wanted,
+            chosen,
+            layers,
+            force,
+            here,
+            run_as_task,
+            str(flow_run.id or ""),
+            flow_run.name or "pipeline",
         )
-        try:
-            for stage, upstream in dag.upstream.items():
-                # `results` instead of Prefect's own passing on of states, which would call these tasks NotReady.
-                futures[stage] = run_stage.submit(
-                    stage,
-                    root,
-                    upstream,
-                    results,
-                    force,
-                    env,
-                    wait_for=[allow_failure(futures[name]) for name in upstream],
-                )
-            for future in futures.values():
-                future.wait()
-        except BaseException:  # cancelled: the stages live in other process groups and would go on
-            stage_process.stop_all()
-            raise
-        rows = run.finish(results)
-    create_table_artifact(rows, key="stages", description="What became of each stage")
-    failed = [stage for stage, result in results.items() if result.outcome == "Failed"]
-    if failed:
-        return Failed(message=f"{failed[0]}: {results[failed[0]].reason}")
-    counts = {name: sum(result.outcome == name for result in results.values()) for name in ("Ran", "Cached", "Skipped")}
-    return Completed(message=", ".join(f"{number} {name.lower()}" for name, number in counts.items() if number))
+
+
+def checked(
+    project: Path, stages: list[str], profile: str, overrides: dict[str, Any], snapshot: str
+) -> list[dict[str, Any]]:
+    """What is laid over params.yaml. UserError for a stage, profile, snapshot or value that does not exist or fit."""
+    if not (project / "dvc.yaml").exists():
+        raise UserError(f"{project} has no dvc.yaml; run this in the project's folder.")
+    known = list(read_yaml(project / "dvc.yaml")["stages"])
+    Dag(dict.fromkeys(known, ())).within(stages)
+    layers = isolated.changes(project, profile, overrides, snapshot)
+    check(project, layers)
+    return layers
+
+
+def reachable(address: str) -> None:
+    """UserError for a Prefect server that does not answer."""
+    import urllib.request
+
+    try:
+        with urllib.request.urlopen(f"{address}/health", timeout=5):
+            return
+    except (OSError, ValueError):
+        raise UserError(
+            f"Prefect at {address} does not answer; start it with `make ui`, or unset PREFECT_API_URL to do without."
+        ) from None
 
 
 def main(arguments: list[str]) -> int:
     """The command line; 0, or 1 when a stage failed."""
     parser = argparse.ArgumentParser(prog="python -m flows.pipeline", description="Run the pipeline as a Prefect flow.")
     parser.add_argument("stages", nargs="*", help="only these stages")
+    parser.add_argument("--profile", default="", help="a file of profiles/, without .yaml")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="values over params.yaml")
+    parser.add_argument("--snapshot", default="", help="a crawl in inputs/snapshots by its date, or `newest`")
     parser.add_argument("--force", action="store_true", help="run stages even when nothing changed")
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="values for params.yaml")
+    parser.add_argument("--here", action="store_true", help="work in this folder instead of a workspace")
     options = parser.parse_args(arguments)
     logs.configure()
+    project = Path.cwd()
     try:
-        state = pipeline(options.stages, read_settings(options.set), options.force, return_state=True)
+        settings = read_settings(options.set)
+        layers = checked(project, options.stages, options.profile, settings, options.snapshot)
+        if address := PREFECT_API_URL.value():
+            reachable(address)
+            state = pipeline(
+                stages=options.stages,
+                profile=options.profile or None,
+                overrides=settings,
+                snapshot=options.snapshot,
+                force=options.force,
+                here=options.here,
+                return_state=True,
+            )
+        else:
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+            state = execute(project, options.stages, options.profile, layers, options.force, options.here, run_stage)
     except UserError as error:
         logger.error(error)
         return 1
-    return 0 if state.is_completed() else 1
+    if not state.is_completed():
+        logger.error(state.message)
+        return 1
+    logger.info(state.message)
+    return 0
 
 
 if __name__ == "__main__":

@@ -28,11 +28,23 @@ GRACE = 3.0
 class Result:
     outcome: Outcome
     reason: str
+    # Ended by a signal that nobody in this program sent: out of memory, or a person's `kill`.
+    killed: bool = False
+
+
+# What a network or a server that is busy says of itself: worth another try. Anything else is not.
+TRANSIENT = re.compile(
+    r"ConnectionError|ConnectTimeout|ReadTimeout|RemoteDisconnected|IncompleteRead|Connection (reset|aborted|refused)"
+    r"|Temporary failure in name resolution|\b(429|502|503|504) (Server|Client) Error|database is locked"
+)
+# Seconds before each further try.
+PAUSES = (5.0, 30.0)
 
 
 _running: set[subprocess.Popen[str]] = set()
 _lock = threading.Lock()
 _stopping = threading.Event()
+_watchdog: Any = None
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -41,8 +53,42 @@ def environment(**extra: str) -> dict[str, str]:
     return os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1"} | extra
 
 
-def run_stage(root: Path, stage: str, *, force: bool, log: Callable[[str], None], env: dict[str, str]) -> Result:
-    """Reproduce one stage, passing each line of output to `log`."""
+def run_stage(
+    root: Path,
+    stage: str,
+    *,
+    force: bool,
+    log: Callable[[str], None],
+    env: dict[str, str],
+    minutes: float | None = None,
+    held: tuple[int, ...] = (),
+) -> Result:
+    """Reproduce one stage, passing each line of output to `log`; again after a fault of the network.
+
+    Args:
+        minutes: how long the stage may take.
+        held: file descriptors that the stage holds open too, such as the workspace's lock.
+    """
+    for pause in (*PAUSES, None):
+        result = try_stage(root, stage, force, log, env, minutes, held)
+        if result.outcome != "Failed" or result.killed or pause is None or not TRANSIENT.search(result.reason):
+            break
+        log(f"a fault that may pass: {result.reason}; once more in {pause:.0f} s")
+        if _stopping.wait(pause):
+            break
+    return result
+
+
+def try_stage(
+    root: Path,
+    stage: str,
+    force: bool,
+    log: Callable[[str], None],
+    env: dict[str, str],
+    minutes: float | None,
+    held: tuple[int, ...],
+) -> Result:
+    """One `dvc repro` of a stage."""
     before = lock_entry(root, stage)
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage]
     with _lock:
@@ -56,23 +102,37 @@ def run_stage(root: Path, stage: str, *, force: bool, log: Callable[[str], None]
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=held,
         )
         _running.add(process)
+    tell_watchdog("+", process.pid)
+    late = threading.Event()
+    timer = threading.Timer((minutes or 0) * 60, lambda: (late.set(), end(process)))
+    if minutes:
+        timer.start()
     lines = []
     for line in process.stdout:
         if line := line.strip():
             lines.append(line)
             log(line)
     code = process.wait()
+    timer.cancel()
+    tell_watchdog("-", process.pid)
     with _lock:
         _running.discard(process)
+    if late.is_set():
+        return Result("Failed", f"{stage} took longer than timeout_minutes in machine.yaml, {minutes:g}")
     return judge(stage, code, lines, before, lock_entry(root, stage))
 
 
 def judge(stage: str, code: int, lines: list[str], before: dict[str, Any], after: dict[str, Any]) -> Result:
     """What happened, from DVC's exit status and words, with the reason a person wants to read."""
-    if code < 0 or _stopping.is_set():
+    if _stopping.is_set():
         return Result("Failed", f"{stage} was stopped")
+    signals = [int(found[1]) for line in lines if (found := re.search(r"exited with -(\d+)$", line))]
+    if code < 0 or signals:
+        name = signal.Signals(-code if code < 0 else signals[0]).name
+        return Result("Failed", f"{stage} was stopped by {name}; run again, it goes on from its checkpoint", True)
     if code:
         errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
         errors += [line for line in lines if re.match(r"(ERROR|\w*Error)\b", line)]
@@ -125,10 +185,30 @@ def stop_all() -> None:
     for process in running:
         signal_group(process, signal.SIGTERM)
     for process in running:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE)
-        # The group's leader may have ended while the stage goes on.
-        signal_group(process, signal.SIGKILL)
+        end(process)
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Ask a stage's whole group to stop, and kill what is left of it after a moment."""
+    signal_group(process, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE)
+    # The group's leader may have ended while the stage goes on.
+    signal_group(process, signal.SIGKILL)
+
+
+def set_watchdog(stream: Any) -> None:
+    """Where the groups of stages are told to the process that ends them if this one is killed."""
+    global _watchdog
+    _watchdog = stream
+
+
+def tell_watchdog(sign: str, group: int) -> None:
+    with _lock:
+        if _watchdog:
+            with contextlib.suppress(OSError, ValueError):
+                _watchdog.write(f"{sign}{group}\n")
+                _watchdog.flush()
 
 
 def allow() -> None:

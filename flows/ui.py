@@ -1,4 +1,4 @@
-"""MLflow and Prefect in the browser, on this machine only: `make ui`. Ctrl-C stops both and leaves nothing running.
+"""MLflow, Prefect and its deployments on this machine only: `make ui`. Ctrl-C stops all and leaves nothing running.
 
 python -m flows.ui [--root <folder>] [--mlflow-port 5000] [--prefect-port 4200]
 """
@@ -21,6 +21,7 @@ from flows.stage_process import environment
 from stages.mlflow_store import tracking_uri
 
 HOST = "127.0.0.1"
+CODE = str(Path(__file__).parents[1])
 # Seconds for a server to come up.
 PATIENCE = 120
 
@@ -34,7 +35,8 @@ def start(command: list[str], folder: Path, log: Path, **extra: str) -> subproce
         return subprocess.Popen(
             [sys.executable, "-m", *command],
             cwd=folder,
-            env=environment(**extra),
+            # A workspace has no flows of its own.
+            env=environment(PYTHONPATH=os.pathsep.join([CODE, os.environ.get("PYTHONPATH", "")]), **extra),
             stdout=stream,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -44,10 +46,16 @@ def start(command: list[str], folder: Path, log: Path, **extra: str) -> subproce
 def start_prefect(root: Path, port: int) -> subprocess.Popen[bytes]:
     """Prefect's server; its database lies in the project's folder unless PREFECT_HOME says otherwise."""
     home = os.environ.get("PREFECT_HOME", str(root / ".work" / "prefect"))
-    command = ["prefect", "server", "start", "--host", HOST, "--port", str(port)]
     # Where the page looks for the server: the default names port 4200 whatever --port says.
     api = f"http://{HOST}:{port}/api"
+    command = ["flows.prefect_server", "--port", str(port)]
     return start(command, root, root / ".work" / "prefect.log", PREFECT_HOME=home, PREFECT_SERVER_UI_API_URL=api)
+
+
+def start_deployments(root: Path, api: str, mlflow_page: str) -> subprocess.Popen[bytes]:
+    """What Prefect's page offers to run."""
+    addresses = {"PREFECT_API_URL": api, "CRAWL2CHAT_MLFLOW_PAGE": mlflow_page}
+    return start(["flows.serve"], root, root / ".work" / "serve.log", **addresses)
 
 
 def start_mlflow(root: Path, port: int) -> subprocess.Popen[bytes]:
@@ -100,20 +108,20 @@ def main(arguments: list[str]) -> int:
         check_port("mlflow", options.mlflow_port)
         check_port("prefect", options.prefect_port)
         servers += [start_prefect(root, options.prefect_port), start_mlflow(root, options.mlflow_port)]
-        logger.info("starting both servers: half a minute")
-        api = f"http://{HOST}:{options.prefect_port}/api"
-        wait_until_up("Prefect", f"{api}/health", servers[0], root / ".work" / "prefect.log")
-        wait_until_up(
-            "MLflow", f"http://{HOST}:{options.mlflow_port}/health", servers[1], root / ".work" / "mlflow.log"
-        )
-        print(
-            f"MLflow:  http://{HOST}:{options.mlflow_port}    every run of every stage, and the registered chat model"
-        )
-        print(f"Prefect: http://{HOST}:{options.prefect_port}    run the flow there with")
-        print(f"         PREFECT_API_URL={api} .venv/bin/python -m flows.pipeline")
-        print("Ctrl-C stops both.", flush=True)
+        logger.info("starting the servers: half a minute")
+        prefect, mlflow = (f"http://{HOST}:{port}" for port in (options.prefect_port, options.mlflow_port))
+        logs_of = root / ".work"
+        wait_until_up("Prefect", f"{prefect}/api/health", servers[0], logs_of / "prefect.log")
+        servers.append(start_deployments(root, f"{prefect}/api", mlflow))
+        wait_until_up("MLflow", f"{mlflow}/health", servers[1], logs_of / "mlflow.log")
+        print(f"MLflow:      {mlflow}    every run of every stage, and the registered chat model")
+        print(f"Prefect:     {prefect}    flow runs, their logs and results")
+        print(f"Deployments: {prefect}/deployments    start a run, see what is scheduled; from a terminal:")
+        print(f"             PREFECT_API_URL={prefect}/api .venv/bin/python -m flows.pipeline")
+        print("Ctrl-C stops all three.", flush=True)
         while all(server.poll() is None for server in servers):
             time.sleep(1)
+        logger.error("one of the servers has ended; %s has their output.", logs_of)
         return 1
     except UserError as error:
         logger.error(error)
@@ -121,7 +129,7 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 0
     finally:
-        for server in servers:
+        for server in reversed(servers):
             stop(server)
 
 

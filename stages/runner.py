@@ -186,11 +186,13 @@ def run_worker_rank(call: Call, root: Path, work: Path) -> dict[str, Any]:
 def rank_of(environment: Mapping[str, str]) -> int:
     """0 in the one process that may print, log and write; another number in all others. Set by torchrun (RANK), by
     SLURM's srun (SLURM_PROCID), or by Lightning's launcher (NODE_RANK, LOCAL_RANK), and known before anything is
-    initialised."""
+    initialised. A rank without a number of processes above one is left over from something else, and not believed."""
+    if int(environment.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in environment and "RANK" not in environment:
+        return int(environment["SLURM_PROCID"])
+    if int(environment.get("WORLD_SIZE", "1")) <= 1:
+        return 0
     if "RANK" in environment:
         return int(environment["RANK"])
-    if int(environment.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in environment:
-        return int(environment["SLURM_PROCID"])
     node, local = int(environment.get("NODE_RANK", "0")), int(environment.get("LOCAL_RANK", "0"))
     return node * 4096 + local  # Lightning's launcher does not say how many each node has; no node has 4,096
 

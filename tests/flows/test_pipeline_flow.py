@@ -99,20 +99,20 @@ def stage_links(root: Path) -> list[dict[str, str]]:
 
 
 def test_ran_skipped_cached_each_with_its_reason_and_its_mlflow_run(flow: Flow) -> None:
-    code, output = flow.run()
+    code, output = flow.run("--here")
     assert code == 0, output
     assert flow.states() == {stage: ("Ran", "first run") for stage in ("first", "second", "third")}
     assert "first is working" in output
 
-    code, output = flow.run()
+    code, output = flow.run("--here")
     assert flow.states() == {stage: ("Skipped", "nothing changed") for stage in ("first", "second", "third")}
 
-    flow.run("--set", "second.steps=4")
+    flow.run("--here", "--set", "second.steps=4")
     states = flow.states()
     assert states["first"][0] == "Skipped"
     assert states["second"] == ("Ran", "changed: second.steps")
 
-    flow.run("--set", "second.steps=3")
+    flow.run("--here", "--set", "second.steps=3")
     assert flow.states()["second"][0] == "Cached"
     reverted, _, _, original = stage_links(flow.root)
     assert reverted == original
@@ -145,7 +145,7 @@ def alive(root: Path) -> list[str]:
 
 def test_cancelled_it_stops_the_stage_and_a_rerun_resumes(flow: Flow) -> None:
     """Prefect cancels by SIGTERM."""
-    process = flow.start("--set", "second.steps=1000", "second.pause=0.05")
+    process = flow.start("--here", "--set", "second.steps=1000", "second.pause=0.05")
     for line in process.stdout:
         if "step 5" in line:
             break
@@ -161,6 +161,6 @@ def test_cancelled_it_stops_the_stage_and_a_rerun_resumes(flow: Flow) -> None:
     reached = int(step.read_text())
     assert reached >= 5
     step.write_text("999")  # the rest of the thousand steps would only take time
-    code, output = flow.run("second")
+    code, output = flow.run("second", "--here")
     assert code == 0, output
     assert json.loads((flow.root / "metrics/second.json").read_text())["began"] == 999

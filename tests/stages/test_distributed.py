@@ -178,9 +178,19 @@ def test_a_stage_on_two_devices_speaks_and_publishes_once(runs, tmp_path, comman
 def test_the_rank_is_known_however_the_process_was_started() -> None:
     from stages.runner import rank_of
 
+    world = {"WORLD_SIZE": "4"}
     assert rank_of({}) == 0
-    assert rank_of({"RANK": "3", "LOCAL_RANK": "1"}) == 3  # torchrun
+    assert rank_of(world | {"RANK": "3", "LOCAL_RANK": "1"}) == 3  # torchrun
     assert rank_of({"SLURM_NTASKS": "8", "SLURM_PROCID": "5", "SLURM_LOCALID": "1"}) == 5
     assert rank_of({"SLURM_NTASKS": "1", "SLURM_PROCID": "0"}) == 0
-    assert rank_of({"NODE_RANK": "0", "LOCAL_RANK": "1"}) == 1  # Lightning's launcher
-    assert rank_of({"NODE_RANK": "1"}) != 0
+    assert rank_of(world | {"NODE_RANK": "0", "LOCAL_RANK": "1"}) == 1  # Lightning's launcher
+    assert rank_of(world | {"NODE_RANK": "1"}) != 0
+
+
+@pytest.mark.parametrize("left_over", ["RANK", "NODE_RANK", "LOCAL_RANK"])
+def test_a_rank_that_something_else_left_behind_is_not_believed(left_over: str) -> None:
+    """Else the stage would do nothing, silently, with exit status 0."""
+    from stages.runner import rank_of
+
+    assert rank_of({left_over: "1"}) == 0
+    assert rank_of({left_over: "1", "WORLD_SIZE": "1"}) == 0

@@ -76,7 +76,7 @@ def test_an_order_is_learnt_and_reported(world, tmp_path, loss):
     assert metrics["pair_accuracy_low"] > 0.9 > metrics["length_baseline_accuracy"]
     assert metrics["pair_accuracy_n"] > 30 and metrics["kendall_tau"] > 0.6
     assert {"ece", "length_correlation", "noisy_pair_accuracy"} <= metrics.keys()
-    assert metrics["models_agree"] > 0.9 and metrics["models_agree_n"] > 30
+    assert metrics["models_agree"] > 0.8 and metrics["models_agree_n"] > 30
     known_from = [json.loads((tmp_path / "run" / name / "config.json").read_text())["rankings"] for name in OUTS]
     assert known_from[0] != known_from[1]
     model, tokenizer = load_reward_model(tmp_path / "run" / "out"), Tokenizer.load(world["policy"])
