@@ -25,11 +25,10 @@ from crawl2chat.curation.drift import told
 from crawl2chat.errors import UserError
 from flows.drift import CORPUS, check_drift, measured
 from flows.mlflow_links import PipelineRun
-from flows.overrides import read_settings
+from flows.overrides import check, nested, read_settings
 from flows.trials import (
     Runner,
     Trial,
-    check_settings,
     chosen_stages,
     failure,
     obey_signals,
@@ -69,7 +68,7 @@ def is_date(text: str) -> bool:
 
 def trials(root: Path, folder: Path, dates: list[str], until: str, settings: dict[str, Any]) -> list[Trial]:
     """One for each date, which reads that date's files, and the corpus of the date before to compare with."""
-    check_settings(root, settings)
+    check(root, [nested(settings)])
     stages, made = chosen_stages(root, "", until), []
     for day in dates:
         given = settings | {"crawl.source": "files", "crawl.inputs": (folder / day).as_posix()}

@@ -24,13 +24,13 @@ from prefect.states import Completed, State
 from crawl2chat import logs
 from crawl2chat.errors import UserError
 from flows.mlflow_links import PipelineRun
-from flows.overrides import read_settings
+from flows.overrides import check as check_params
+from flows.overrides import nested, read_settings
 from flows.stage_process import last_run
 from flows.sweep import numbers
 from flows.trials import (
     Runner,
     Trial,
-    check_settings,
     failure,
     obey_signals,
     prepare,
@@ -61,7 +61,7 @@ def trial(root: Path, depth: int, settings: dict[str, Any]) -> Trial:
     """The trial of one depth, from fresh weights; its parameters are checked."""
     given = {"pretrain.preset": "tiny", "pretrain.init_from": "inputs/model"}
     given |= {f"pretrain.{key}": None for key in DECIDED} | settings | {"pretrain.depth": depth}
-    check_settings(root, given)
+    check_params(root, [nested(given)])
     return Trial(f"depth {depth}", prepare(root, root / PLACE / f"depth-{depth}", ["pretrain"], given), ["pretrain"])
 
 

@@ -28,11 +28,10 @@ from crawl2chat.errors import UserError
 from crawl2chat.evaluation.statistics import Estimate, paired_t
 from crawl2chat.evaluation.table import markdown_table
 from flows.mlflow_links import PipelineRun
-from flows.overrides import read_settings
+from flows.overrides import check, nested, read_settings
 from flows.trials import (
     Runner,
     Trial,
-    check_settings,
     chosen_stages,
     cost_of,
     failure,
@@ -115,7 +114,7 @@ class Sweep:
         for name, settings in self.variants.items():
             if not re.fullmatch(r"[\w.-]+", name) or name == BASELINE:
                 raise UserError(f"{name!r} cannot name a variant; use letters, digits and -, and not {BASELINE}.")
-            check_settings(self.root, settings)
+            check(self.root, [nested(settings)])
         stage, _, key = self.measure.partition(".")
         if not key:
             raise UserError(f"{self.measure!r} is no number of a stage; write STAGE.NUMBER, such as sft.val_loss.")

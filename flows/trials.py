@@ -6,8 +6,8 @@ tasks of a flow where Prefect has a server. A trial that is prepared again keeps
 changed, a killed stage goes on from its checkpoint.
 """
 
+import contextlib
 import contextvars
-import importlib
 import json
 import logging
 import signal
@@ -15,24 +15,24 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed, State
 
 from crawl2chat.errors import UserError
-from flows import stage_process
+from flows import stage_process, watchdog
 from flows.dag import read_dag
+from flows.isolated import lock, share_cache
 from flows.mlflow_links import PipelineRun
 from flows.overrides import nested, overlay
 from flows.stage_process import Result, last_run
 from flows.workspace import CODE, copy, link_machine, make_repository
-from stages.files import read_yaml, remove
+from stages.files import remove
 from stages.mlflow_store import tracking_uri
-from stages.settings import merge, validate
 
 logger = logging.getLogger(__name__)
 
@@ -69,9 +69,7 @@ def prepare(root: Path, folder: Path, stages: list[str], settings: dict[str, Any
     overlay(folder / "params.yaml", nested(settings))
     link_machine(root, folder)
     make_repository(root, folder)
-    with open_project(root) as repo:
-        cache = f"[core]\n    no_scm = true\n[cache]\n    dir = {repo.cache.local.path}\n"
-    (folder / ".dvc" / "config.local").write_text(cache, encoding="utf-8")
+    share_cache(root, folder)
     (folder / "metrics").mkdir(exist_ok=True)
     link_inputs(root, folder, stages)
     return folder
@@ -109,31 +107,22 @@ def open_project(root: Path) -> Any:
     return Repo(str(root))
 
 
-def check_settings(root: Path, settings: dict[str, Any]) -> None:
-    """UserError for a value that a stage of the project does not take."""
-    params = read_yaml(root / "params.yaml")
-    unknown = next((key for key in nested(settings) if key not in params), None)
-    if unknown:
-        raise UserError(f"params.yaml has no section {unknown!r}. It has {', '.join(params)}.")
-    merge(params, nested(settings))
-    for stage in nested(settings).keys() & read_yaml(root / "dvc.yaml")["stages"].keys():
-        hints = get_type_hints(getattr(importlib.import_module(f"stages.{stage}"), stage))
-        if "params" in hints:
-            validate(stage, hints["params"], params[stage])
-
-
 Runner = Callable[[Trial, dict[str, str]], Result]
 
 
 def run_stages(trial: Trial, env: dict[str, str], log: Callable[[str], None] | None = None) -> Result:
     """All stages of one trial, one after the other: Ran when any stage ran, or the first failure."""
     results = {}
-    for stage in trial.stages:
-        write = log or (lambda line, name=f"{trial.name} · {stage}": logger.info("%s: %s", name, line))
-        result = stage_process.run_stage(trial.folder, stage, force=False, log=write, env=env)
-        if result.outcome == "Failed":
-            return Result("Failed", f"{trial.name}: {stage}: {result.reason}")
-        results[stage] = result.outcome
+    try:
+        with lock(trial.folder) as held:  # the stages hold it too: whoever comes back after a kill sees who still works
+            for stage in trial.stages:
+                write = log or (lambda line, name=f"{trial.name} · {stage}": logger.info("%s: %s", name, line))
+                result = stage_process.run_stage(trial.folder, stage, force=False, log=write, env=env, held=(held,))
+                if result.outcome == "Failed":
+                    return replace(result, reason=f"{trial.name}: {stage}: {result.reason}")
+                results[stage] = result.outcome
+    except UserError as error:
+        return Result("Failed", f"{trial.name}: {error}")
     outcome = next(kind for kind in ("Ran", "Cached", "Skipped") if kind in results.values())
     return Result(outcome, ", ".join(f"{stage} {result.lower()}" for stage, result in results.items()))
 
@@ -155,9 +144,10 @@ def run_trials(parent: PipelineRun, trials: list[Trial], jobs: int, run: Runner 
     """Run trials, `jobs` at a time, below a run in MLflow; what became of each, in their order. After a failure no
     other is started: mended and called again, it goes on."""
     stage_process.allow()
+    uri, flow_run_id = tracking_uri(parent.root), str(flow_run.id or "")
     env = stage_process.environment(
-        MLFLOW_TRACKING_URI=tracking_uri(parent.root),
-        CRAWL2CHAT_FLOW_RUN=str(flow_run.id or ""),
+        MLFLOW_TRACKING_URI=uri,
+        CRAWL2CHAT_FLOW_RUN=flow_run_id,
         CRAWL2CHAT_PIPELINE_RUN=parent.run_id or "",
     )
     failed = threading.Event()
@@ -170,14 +160,22 @@ def run_trials(parent: PipelineRun, trials: list[Trial], jobs: int, run: Runner 
             failed.set()
         return result
 
-    with ThreadPoolExecutor(jobs) as pool:
-        # The context tells Prefect which flow a task belongs to.
-        futures = [pool.submit(contextvars.copy_context().run, unless_failed, trial) for trial in trials]
-        try:
-            return [future.result() for future in futures]
-        except BaseException:  # cancelled: the stages live in other process groups and would go on
-            stage_process.stop_all()
-            raise
+    guard = watchdog.start(uri, flow_run_id, parent.run_id or "")  # stops the stages should this process be killed
+    stage_process.set_watchdog(guard)
+    try:
+        with ThreadPoolExecutor(jobs) as pool:
+            # The context tells Prefect which flow a task belongs to.
+            futures = [pool.submit(contextvars.copy_context().run, unless_failed, trial) for trial in trials]
+            try:
+                return [future.result() for future in futures]
+            except BaseException:  # cancelled: the stages live in other process groups and would go on
+                stage_process.stop_all()
+                raise
+    finally:
+        stage_process.set_watchdog(None)
+        with contextlib.suppress(OSError):
+            guard.write("done\n")
+            guard.close()
 
 
 def failure(results: list[Result]) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from crawl2chat import logs
 from crawl2chat.errors import UserError
 from flows.stage_process import environment
-from stages.mlflow_store import tracking_uri
+from stages.mlflow_store import store_folder, tracking_uri
 
 HOST = "127.0.0.1"
 CODE = str(Path(__file__).parents[1])
@@ -61,7 +61,8 @@ def start_deployments(root: Path, api: str, mlflow_page: str) -> subprocess.Pope
 def start_mlflow(root: Path, port: int) -> subprocess.Popen[bytes]:
     """MLflow's UI on the embedded store, or on the one that MLFLOW_TRACKING_URI names."""
     command = ["mlflow", "server", "--backend-store-uri", tracking_uri(root), "--host", HOST, "--port", str(port)]
-    command += ["--artifacts-destination", str(root / "mlartifacts"), "--workers", "1"]
+    store = store_folder(tracking_uri(root)) or root
+    command += ["--artifacts-destination", str(store / "mlartifacts"), "--workers", "1"]
     # Background jobs of MLflow's own are not used here, and each would be a process more.
     return start(command, root, root / ".work" / "mlflow.log", MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
 
