@@ -44,16 +44,6 @@ def behind_checks(app: Any, port: int) -> Any:
     return TrustedHostMiddleware(OwnOrigin(app, origins), allowed_hosts=list(NAMES), www_redirect=False)
 
 
-def mend_schedules() -> None:
-    """Let the scheduler insert runs under SQLAlchemy 2.1: it hands over values that are computed and stand in no
-    column, which 2.1 refuses unless each says what becomes of it. Nothing does."""
-    from prefect.server.database.orm_models import FlowRun
-
-    for attribute in FlowRun.__mapper__.all_orm_descriptors:
-        if getattr(attribute, "bulk_dml_setter", "another kind") is None:
-            attribute.bulk_dml_setter = lambda *_: None
-
-
 def main(arguments: list[str]) -> None:
     """Serve until a signal."""
     import uvicorn
@@ -61,7 +51,6 @@ def main(arguments: list[str]) -> None:
 
     parser = argparse.ArgumentParser(prog="python -m flows.prefect_server")
     parser.add_argument("--port", type=int, default=4200)
-    mend_schedules()
     port = parser.parse_args(arguments).port
     uvicorn.run(
         behind_checks(create_app(), port), host=HOST, port=port, log_level="warning", timeout_graceful_shutdown=2
