@@ -31,7 +31,7 @@ HEADLINE = {"reason": {"accuracy": "accuracy_after"}}
 class ReasonParams(GRPOParams):
     """The loop's dials and what it is used on."""
 
-    init: Literal["sft", "base"] = "sft"
+    init: Literal["sft", "base"]
     skills: list[str]
     # Watched, not trained.
     neighbours: list[str]

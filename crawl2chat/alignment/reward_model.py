@@ -101,7 +101,7 @@ def apart(proxy: Path, validation: Path) -> None:
     if same_weights or (first is not None and first == second):
         raise UserError(
             f"{validation} learnt from the same rankings as {proxy} and would never say stop: train it on rankings of "
-            "other prompts (`python -m stages reward` does)."
+            "other prompts."
         )
 
 
