@@ -17,8 +17,10 @@ from pathlib import Path
 
 from crawl2chat import logs
 from crawl2chat.errors import UserError
+from flows.mlflow_links import EXPERIMENT, reader
 from flows.stage_process import environment
 from stages.mlflow_store import store_folder, tracking_uri
+from stages.mlflow_views import experiment_link
 
 HOST = "127.0.0.1"
 CODE = str(Path(__file__).parents[1])
@@ -65,6 +67,15 @@ def start_mlflow(root: Path, port: int) -> subprocess.Popen[bytes]:
     command += ["--artifacts-destination", str(store / "mlartifacts"), "--workers", "1"]
     # Background jobs of MLflow's own are not used here, and each would be a process more.
     return start(command, root, root / ".work" / "mlflow.log", MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
+
+
+def mlflow_entry(address: str, root: Path) -> str:
+    """Where MLflow is to be opened: at the pipeline's runs, as soon as there are any."""
+    try:
+        experiment = reader(root).get_experiment_by_name(EXPERIMENT)
+    except UserError:
+        return address
+    return experiment_link(address, experiment.experiment_id) if experiment else address
 
 
 def wait_until_up(name: str, address: str, server: subprocess.Popen[bytes], log: Path) -> None:
@@ -115,7 +126,7 @@ def main(arguments: list[str]) -> int:
         wait_until_up("Prefect", f"{prefect}/api/health", servers[0], logs_of / "prefect.log")
         servers.append(start_deployments(root, f"{prefect}/api", mlflow))
         wait_until_up("MLflow", f"{mlflow}/health", servers[1], logs_of / "mlflow.log")
-        print(f"MLflow:      {mlflow}    every run of every stage, and the registered chat model")
+        print(f"MLflow:      {mlflow_entry(mlflow, root)}    every run of every stage, and the registered chat model")
         print(f"Prefect:     {prefect}    flow runs, their logs and results")
         print(f"Deployments: {prefect}/deployments    start a run, see what is scheduled; from a terminal:")
         print(f"             PREFECT_API_URL={prefect}/api .venv/bin/python -m flows.pipeline")
