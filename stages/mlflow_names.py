@@ -14,6 +14,7 @@ COMMON = {
     "train_loss": "loss",
     "val_loss": "val_loss",
     "val_bpb": "bpb",
+    "loss": "loss",
     "text_bpb": "bpb",
     "accuracy": "accuracy",
     "reward": "reward",
