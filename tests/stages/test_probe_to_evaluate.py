@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import polars
@@ -123,7 +124,8 @@ def test_only_training_entities_and_problems_are_taught(place, probed, tmp_path)
     mix(place, tmp_path / "probes", tmp_path / "out")
     taught = (tmp_path / "out" / "train.jsonl").read_text() + (tmp_path / "out" / "val.jsonl").read_text()
     held_out = {row["entity"] for row in probes if row["split"] != "train"}
-    assert held_out and not any(f"{name}?" in taught or f"{name} " in taught for name in held_out)
+    # Panama City is another name than Panama.
+    assert held_out and not any(re.search(rf"{name}(?! City)[? ]", taught) for name in held_out)
 
 
 def test_a_tool_conversation_calls_the_tool_and_reads_its_result(place, probed, tmp_path):

@@ -215,7 +215,10 @@ def test_a_machine_is_what_the_file_says_for_all_stages_and_for_this_one(toys: P
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("wokers: 3", "machine.yaml: wokers is unknown; did you mean workers? Allowed: executor, workers"),
+        (
+            "wokers: 3",
+            "machine.yaml: wokers is unknown; did you mean workers? Allowed: timeout_minutes, executor, workers",
+        ),
         ("first: {wokers: 3}", "machine.yaml: first.wokers is unknown; did you mean first.workers?"),
         ("workers: 0", "machine.yaml: workers"),
         ("first: 3", "machine.yaml: first must be a section of keys and values, not 3"),
