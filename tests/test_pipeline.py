@@ -60,7 +60,7 @@ def make_project(folder: Path) -> None:
 
 def repro(folder: Path, env: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        ["dvc", "repro", *arguments], cwd=folder, env=env, capture_output=True, text=True, timeout=600
+        ["dvc", "repro", *arguments], cwd=folder, env=env, capture_output=True, text=True, timeout=1800
     )
 
 
