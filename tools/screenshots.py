@@ -18,7 +18,7 @@ from flows.mlflow_links import reader
 from stages.mlflow_views import experiment_link, latest_comparison
 
 ROOT = Path(__file__).parents[1]
-SIZE = (1400, 900)
+SIZE = (2000, 700)
 # Milliseconds of the page's own time before the picture: both pages load their rows after they have drawn themselves.
 SETTLE = 20_000
 
@@ -73,7 +73,6 @@ def main() -> None:
     client = reader(root)
     with consoles(root) as (prefect, mlflow):
         take(f"{prefect}/deployments", out / "prefect-deployments.png")
-        take(f"{prefect}/runs", out / "prefect-runs.png")
         for name in ("pipeline", "pretrain"):
             if experiment := client.get_experiment_by_name(name):
                 take(experiment_link(mlflow, experiment.experiment_id), out / f"mlflow-{name}.png")
