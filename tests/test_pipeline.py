@@ -115,7 +115,7 @@ def test_two_clones_of_a_commit_from_empty_caches_agree_to_the_byte(workspace: P
     origin, clone = tmp_path / "origin", tmp_path / "clone"
     leave = shutil.ignore_patterns(".work", "cache", "tmp", "config.local", "__pycache__", "mlflow.db*", "mlartifacts")
     shutil.copytree(workspace, origin, ignore=leave, symlinks=True)
-    shutil.copy(ROOT / ".gitignore", origin)
+    shutil.copy(ROOT / ".dvc/.gitignore", origin / ".dvc")
     (origin / ".gitignore").write_text((ROOT / ".gitignore").read_text().replace("/inputs/*/*\n", ""))
     git(origin, "init", "--quiet")
     git(origin, "add", "--all")

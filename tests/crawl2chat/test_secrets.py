@@ -49,9 +49,9 @@ def test_settings_hide_what_stands_under_the_name_of_a_secret() -> None:
     }
     assert without_secrets(settings) == {
         "s3": {"key": "***", "secret": "***", "anon": True},
-        "list": ["ftp://me:***@host/x"],
+        "paths": ["ftp://me:***@host/x"],
     }
-    assert secret_keys(settings) == ["s3.key", "s3.secret", "list.0"]
+    assert secret_keys(settings) == ["s3.key", "s3.secret", "paths.0"]
 
 
 def test_no_message_shows_a_secret(capsys: pytest.CaptureFixture[str]) -> None:

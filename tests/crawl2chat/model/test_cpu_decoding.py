@@ -122,7 +122,7 @@ def test_no_rows_are_no_scores() -> None:
 
 
 def test_a_model_without_vectors_is_refused() -> None:
-    model = noisy(dataclasses.replace(QWEN, head_dim=24))
+    model = noisy(dataclasses.replace(QWEN, head_dim=18))
     assert not decoding.fits(model, torch.float32) and not decoding.fits(noisy(QWEN), torch.float64)
     with pytest.raises(ValueError, match="does not fit this model"):
         decoding.Weights(model, torch.float32)
