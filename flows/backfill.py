@@ -42,7 +42,8 @@ from stages.files import read_yaml, remove
 
 PLACE = Path("sweeps") / "backfill"
 
-logger = logging.getLogger(__name__)
+# By its full name: as a program this module is called __main__.
+logger = logging.getLogger("flows.backfill")
 
 
 def snapshots(root: Path, folder: Path, first: str, last: str) -> list[str]:

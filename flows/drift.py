@@ -25,7 +25,8 @@ from crawl2chat.errors import UserError
 
 CORPUS = Path("data") / "corpus"
 
-logger = logging.getLogger(__name__)
+# By its full name: as a program this module is called __main__.
+logger = logging.getLogger("flows.drift")
 
 
 def measured(earlier: Path, later: Path) -> list[dict[str, Any]]:

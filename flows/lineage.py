@@ -32,7 +32,8 @@ PRODUCER = "urn:crawl2chat"
 SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
 FACET = "https://openlineage.io/spec/facets/1-0-1/DatasetVersionDatasetFacet.json#/$defs/DatasetVersionDatasetFacet"
 
-logger = logging.getLogger(__name__)
+# By its full name: as a program this module is called __main__.
+logger = logging.getLogger("flows.lineage")
 
 
 @dataclass

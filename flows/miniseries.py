@@ -51,7 +51,8 @@ DECIDED = (
 # Passes over the same text that are nearly worth as many over fresh text (Muennighoff et al. 2023).
 REPEATS = 4
 
-logger = logging.getLogger(__name__)
+# By its full name: as a program this module is called __main__.
+logger = logging.getLogger("flows.miniseries")
 
 
 # ---- one depth

@@ -35,7 +35,8 @@ BEFORE = "promotion.before"
 # What is examined, and what the exam's run keeps of it.
 MODEL, ANSWERS = "models/chat", "evaluate/answers.jsonl"
 
-logger = logging.getLogger(__name__)
+# By its full name: as a program this module is called __main__.
+logger = logging.getLogger("flows.promote")
 
 
 def contest(client: Any) -> Decision:

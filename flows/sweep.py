@@ -49,7 +49,8 @@ BASELINE = "baseline"
 # Seconds and dollars.
 Spent = tuple[float, float | None]
 
-logger = logging.getLogger(__name__)
+# By its full name: as a program this module is called __main__.
+logger = logging.getLogger("flows.sweep")
 
 
 @dataclass(frozen=True)

@@ -91,8 +91,9 @@ stages:
     cmd: python -m stages second --source data/first --out models/second --out-curve plots/second.csv
     deps: [stages/second.py, data/first]
     params: [seed, second]
-    outs: [models/second, plots/second.csv: {cache: false}, metrics/second.json: {cache: false}]
-    metrics: [metrics/headline/second.json: {cache: false}]
+    outs: [models/second]
+    plots: [plots/second.csv: {cache: false}]
+    metrics: [metrics/second.json: {cache: false}, metrics/headline/second.json: {cache: false}]
   third:
     cmd: python -m stages third --source models/second --out data/third
     deps: [stages/third.py, models/second]

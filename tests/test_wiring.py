@@ -18,7 +18,7 @@ PIPELINE = read_yaml(ROOT / "dvc.yaml")["stages"]
 ALL_OUTS = [
     path
     for entry in PIPELINE.values()
-    for item in entry["outs"]
+    for item in [*entry["outs"], *entry.get("plots", [])]
     for path in ([item] if isinstance(item, str) else item)
 ]
 # Each floor, and the floors that it may import from.
@@ -231,3 +231,9 @@ def test_the_committed_run_is_one_of_this_pipeline() -> None:
     for stage, entry in lock.items():
         cmd = re.sub(r"\$\{(\w+)\.(\w+)\}", lambda match: params[match[1]][match[2]], PIPELINE[stage]["cmd"])
         assert entry["cmd"].split() == cmd.split()
+
+
+def test_what_ran_before_comes_back_from_the_run_cache() -> None:
+    """DVC keeps no run that has an out without a cache, unless the out is a metric or a plot."""
+    without = [(name, out) for name, stage in PIPELINE.items() for out in stage["outs"] if isinstance(out, dict)]
+    assert not [(name, out) for name, out in without if any(not value["cache"] for value in out.values())]
