@@ -91,7 +91,7 @@ def stage_links(root: Path) -> list[dict[str, str]]:
         {
             key.removeprefix("stage."): json.loads(value)
             for key, value in run.data.tags.items()
-            if key.startswith("stage.")
+            if key.startswith("stage.") and not key.endswith(".status")
         }
         for run in runs
     ]
