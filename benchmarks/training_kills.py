@@ -29,7 +29,7 @@ import numpy as np
 
 from stages.settings import tuned
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests/stages"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests/toys"))
 
 # What the stages import only as they run, here before any fork.
 HEAVY = """crawl2chat.training.supervised crawl2chat.training.samples crawl2chat.training.validation

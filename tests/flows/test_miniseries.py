@@ -4,13 +4,10 @@ import csv
 import json
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "stages"))
 from training_toys import TINY, make_tokenizer, make_tokens
 
 from crawl2chat.errors import UserError

@@ -30,7 +30,7 @@ WEIGHT = 0.01  # norm of a matrix's difference over its norm, after 8 steps at f
 
 
 def torchrun(folder: Path, *command: str) -> "subprocess.CompletedProcess[str]":
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests/stages")])
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests/toys")])
     return subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *command],
         cwd=folder,
@@ -50,7 +50,7 @@ def runs(tmp_path_factory) -> Path:
     run(folder, "grown", 0, stop=4, devices=1, checkpoint_every=4)
     world_of(folder)
     reinforce(folder, "one", 0, devices=1)
-    done = torchrun(folder, str(ROOT / "tests/stages/distributed_toy.py"), str(folder))
+    done = torchrun(folder, str(ROOT / "tests/toys/distributed_toy.py"), str(folder))
     assert done.returncode == 0, done.stderr
     (folder / "stderr").write_text(done.stderr)
     return folder

@@ -163,7 +163,7 @@ import os, signal, sys
 from pathlib import Path
 from crawl2chat.tracking import Tracker
 from crawl2chat.training import batches
-sys.path.insert(0, "tests/stages")
+sys.path.insert(0, "tests/toys")
 from training_toys import CPU, NOTHING, SHAPE, TINY
 from stages.pretrain import PretrainParams, pretrain
 from stages.settings import tuned

@@ -1,11 +1,12 @@
 """The GGUF file holds the model bit for bit, and llama.cpp, where it is installed, answers with the same words."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from model_toys import noisy
+from training_toys import texts
 
 from crawl2chat.chat.conversation import CHAT_TEMPLATE
 from crawl2chat.errors import UserError
@@ -14,10 +15,6 @@ from crawl2chat.model.config import ModelConfig, RopeScaling
 from crawl2chat.model.generate import Sampling, generate
 from crawl2chat.model.network import Transformer
 from crawl2chat.tokens.tokenizer import SPECIALS, Tokenizer
-
-sys.path += [str(Path(__file__).parents[2] / "stages"), str(Path(__file__).parents[1] / "model")]
-from model_toys import noisy  # noqa: E402
-from training_toys import texts  # noqa: E402
 
 TEXTS = ["The road from Paris to Rome takes 12 hours.", " 12*34 = 408\n\n\tx", "naïve 日本 🙂 don't CAN'T  stop"]
 SCALED = RopeScaling(4.0, 1.0, 4.0, 64)
