@@ -3,7 +3,8 @@
     python -m flows.summary [--root <folder>] [--markdown]
 
 In: metrics/<stage>.json, and what the last run took on this machine (seconds, rates, cost), as the runner noted it.
-Out: a table on the terminal; with --markdown, the table of results in README.md, between its two marks.
+Out: a table on the terminal; with --markdown, the same tables in README.md, between its two marks, and every
+row of the exam in docs/results.md.
 """
 
 import argparse
@@ -37,6 +38,31 @@ KEY_NUMBERS = {
     "rlhf": ["gold_before", "gold_after", "kl"],
     "report": ["path"],
 }
+# The exam's rows that tell it, in reading order; a run whose tasks are others shows all it has.
+KEY_ROWS = (
+    "conversation",
+    "conversation_families",
+    "conversation_strangers",
+    "conversation_first",
+    "conversation_later",
+    "talk_identity",
+    "talk_open_book",
+    "fact_known",
+    "fact_known_far",
+    "refusal_unknown",
+    "false_refusal",
+    "vague_searched",
+    "vague_false_citation",
+    "arithmetic_steps",
+    "arithmetic_direct",
+    "word_problem",
+    "tool",
+    "run_on",
+    "gold",
+    "arena",
+    "val_bpb",
+)
+RESULTS = Path("docs") / "results.md"
 MARKS = ("<!-- results: python -m flows.summary --markdown -->", "<!-- end of results -->")
 
 
@@ -51,6 +77,14 @@ def key_numbers(stage: str, metrics: dict[str, Any]) -> list[str]:
     plain = [key for key, value in metrics.items() if is_scalar(value) and not key.endswith(("_n", "_low", "_high"))]
     keys = [key for key in KEY_NUMBERS.get(stage, plain[:5]) if is_scalar(metrics.get(key))]
     return [f"{key} {number(metrics[key])}{interval(metrics, key)}" for key in keys]
+
+
+def key_table(metrics: dict[str, dict[str, Any]]) -> list[list[str]]:
+    """The exam's key rows; all of them where it has none of these."""
+    exam = {model: values for model, values in metrics.get("evaluate", {}).items() if isinstance(values, dict)}
+    keys = [f"{row}{part}" for row in KEY_ROWS for part in ("", "_n", "_low", "_high")]
+    chosen = {model: {key: values[key] for key in keys if key in values} for model, values in exam.items()}
+    return evaluation_table(chosen if any(chosen.values()) else exam)
 
 
 def unreadable(metrics: dict[str, dict[str, Any]]) -> list[tuple[str, int]]:
@@ -81,7 +115,7 @@ def terminal(root: Path) -> str:
     metrics = read_metrics(root)
     lines = [f"{'stage':<16}{'seconds':>8}   key numbers"]
     lines += [f"{stage:<16}{seconds:>8}   {numbers}" for stage, seconds, numbers in stage_rows(root, metrics)]
-    table = evaluation_table(metrics.get("evaluate", {}))
+    table = key_table(metrics)
     if len(table) > 1:
         widths = [max(len(row[column]) for row in table) + 2 for column in range(len(table[0]))]
         lines += [
@@ -101,29 +135,27 @@ def terminal(root: Path) -> str:
     return "\n".join(lines)
 
 
-def markdown(root: Path) -> str:
-    """The results as two Markdown tables."""
+def write_results(root: Path) -> None:
+    """Put the stages and the exam's key rows between the marks of README.md, and all of the exam into RESULTS."""
     metrics = read_metrics(root)
-    stages = markdown_table([["stage", "seconds", "key numbers"], *stage_rows(root, metrics)])
-    exam = evaluation_table(metrics.get("evaluate", {}))
-    return "\n\n".join([stages, markdown_table(exam)] if len(exam) > 1 else [stages])
+    tables = [[["stage", "seconds", "key numbers"], *stage_rows(root, metrics)], key_table(metrics)]
+    between_marks(root / "README.md", "\n\n".join(markdown_table(table) for table in tables if len(table) > 1))
+    between_marks(root / RESULTS, markdown_table(evaluation_table(metrics.get("evaluate", {}))))
 
 
-def write_readme(root: Path) -> None:
-    """Put the results between the marks of README.md."""
-    readme = root / "README.md"
+def between_marks(page: Path, results: str) -> None:
     pattern = re.compile(f"({re.escape(MARKS[0])}).*?({re.escape(MARKS[1])})", re.DOTALL)
-    text = readme.read_text(encoding="utf-8")
-    readme.write_text(pattern.sub(lambda match: f"{match[1]}\n{markdown(root)}\n{match[2]}", text), encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    page.write_text(pattern.sub(lambda match: f"{match[1]}\n{results}\n{match[2]}", text), encoding="utf-8")
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m flows.summary", description="Show what the last run gave.")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the project or a workspace")
-    parser.add_argument("--markdown", action="store_true", help="write the table of results in README.md")
+    parser.add_argument("--markdown", action="store_true", help="write the tables in README.md and docs/results.md")
     options = parser.parse_args(arguments)
     if options.markdown:
-        write_readme(options.root)
+        write_results(options.root)
     else:
         print(terminal(options.root))
     return 0

@@ -11,7 +11,7 @@ from crawl2chat.errors import UserError
 from flows.dag import read_dag
 from flows.overrides import nested, overlay, read_settings
 from flows.stage_process import changes, judge
-from flows.summary import evaluation_table, key_numbers, stage_rows, terminal, unreadable, write_readme
+from flows.summary import evaluation_table, key_numbers, key_table, stage_rows, terminal, unreadable, write_results
 from flows.workspace import main as workspace
 from flows.workspace import prepare
 from stages.files import read_yaml, write_json
@@ -185,6 +185,10 @@ def test_the_summary_shows_key_numbers_with_intervals(toys: Path) -> None:
         ["fact (n = 10)", "0.500 (0.200–0.800)", "–"],
         ["val bpb", "1.250", "1.500"],
     ]
+    assert key_table({"evaluate": EVALUATION | {"base": {"own": 1.0, **EVALUATION["base"]}}})[1:] == [
+        ["val bpb", "1.250", "1.500"]
+    ]
+    assert key_table({"evaluate": {"chat": {"own": 0.5}}})[1:] == [["own", "0.500"]]
     assert unreadable({"extract": {"unreadable": {"cut": 2, "bad": 5}}, "crawl": {}}) == [
         ("extract: bad", 5),
         ("extract: cut", 2),
@@ -202,16 +206,21 @@ def test_the_summary_shows_what_the_last_run_took(toys: Path) -> None:
     assert key_numbers("pretrain", pretrain)[2:] == ["tokens_per_second 21,000", "cost 0.004"]
 
 
-def test_the_readmes_table_is_replaced_between_its_marks(toys: Path) -> None:
-    (toys / "metrics").mkdir()
-    (toys / "metrics/first.json").write_text('{"letters": 3000}')
+def test_the_results_are_replaced_between_their_marks(toys: Path) -> None:
+    with (toys / "dvc.yaml").open("a") as pipeline:
+        pipeline.write("  evaluate:\n    cmd: python -m stages evaluate\n")
+    write_json(toys / "metrics/evaluate.json", EVALUATION)
+    (toys / "docs").mkdir()
+    (toys / "docs/results.md").write_text((ROOT / "docs/results.md").read_text())
+    write_json(toys / "metrics/first.json", {"letters": 3000})
     readme = (ROOT / "README.md").read_text()
     (toys / "README.md").write_text(readme)
-    write_readme(toys)
+    write_results(toys)
     text = (toys / "README.md").read_text()
     assert "| first |  | letters 3,000 |" in text
-    write_readme(toys)
+    write_results(toys)
     assert (toys / "README.md").read_text() == text
+    assert "| fact (n = 10) | 0.500 (0.200–0.800) | – |" in (toys / "docs/results.md").read_text()
     start = readme.index("<!-- results")
     assert text[:start] == readme[:start]
 
