@@ -101,10 +101,12 @@ def fill(project: Path, folder: Path, layers: list[dict[str, Any]]) -> None:
     """Today's code and parameters in a workspace, what the project has made as a start, and the shared cache."""
     for name in CODE:
         mirror(project / name, folder / name)
+    # dvc.lock and, as no cache holds them, the numbers it speaks of.
+    made = () if (folder / "dvc.lock").exists() else ("dvc.lock", "metrics", "plots")
+    for name in made:
+        mirror(project / name, folder / name)
     for place in ("metrics", "plots"):
         (folder / place).mkdir(exist_ok=True)
-    if not (folder / "dvc.lock").exists() and (project / "dvc.lock").exists():
-        shutil.copy2(project / "dvc.lock", folder / "dvc.lock")
     if (project / "inputs").is_dir():
         (folder / "inputs").mkdir(exist_ok=True)
         for source in (project / "inputs").iterdir():
@@ -123,7 +125,7 @@ def share_cache(project: Path, folder: Path) -> None:
     from dvc.repo import Repo
 
     with Repo(str(project)) as repo:
-        place = Path(repo.cache.local.path)
+        place = Path(repo.cache.local_cache_dir)
     place.mkdir(parents=True, exist_ok=True)
     settings = f"[core]\n    no_scm = true\n[cache]\n    dir = {place}\n"
     (folder / ".dvc" / "config.local").write_text(settings, encoding="utf-8")

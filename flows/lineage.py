@@ -125,7 +125,7 @@ class Visitor:
         from dvc.repo import Repo
 
         with Repo(str(self.root)) as repo:
-            place = Path(repo.cache.local.path) / "files" / "md5" / digest[:2] / digest[2:]
+            place = Path(repo.cache.local_cache_dir) / "files" / "md5" / digest[:2] / digest[2:]
         return "in the cache" if place.exists() else "missing"
 
 

@@ -1,6 +1,7 @@
 """Runs that neither wait for nor spoil each other: workspaces, their locks, what a killed flow leaves behind."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from crawl2chat.errors import UserError
 from flows import stage_process, watchdog
+from flows.dag import read_dag, stale_stages
 from flows.isolated import abandoned, changes, claim, lock
 from flows.overrides import check
 from flows.prefect_server import OwnOrigin
@@ -37,6 +39,17 @@ def test_two_runs_at_once_have_a_workspace_each_and_the_project_stays_as_it_is(t
         assert (again / ".work/second").is_dir()
     with claim(toys, "", [{"second": {"steps": 8}}]) as (other, _):
         assert other != again
+
+
+def test_a_new_workspace_takes_over_what_the_project_has_made(toys: Path, command) -> None:
+    """As after `dvc pull`: outs and metrics are there, and nothing says how they came about but dvc.lock."""
+    done = command(toys, "dvc", "repro")
+    assert done.returncode == 0, done.stderr
+    shutil.rmtree(toys / ".dvc/cache/runs")
+    with claim(toys, "", [{}]) as (workspace, _):
+        assert stale_stages(workspace, read_dag(workspace), restore=True) == frozenset()
+    with claim(toys, "", [{"third": {}, "second": {"steps": 4}}]) as (workspace, _):
+        assert stale_stages(workspace, read_dag(workspace), restore=True) == {"second", "third"}
 
 
 def test_a_taken_folder_names_the_process_whole(tmp_path: Path) -> None:

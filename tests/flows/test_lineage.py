@@ -64,6 +64,15 @@ def test_hashes_are_those_of_the_files(root: Path, capsys: Any) -> None:
     assert "models/base" in shown and "changed" in shown and "missing" in shown and "verified" in shown
 
 
+def test_what_only_dvcs_cache_has_is_found_there(root: Path, capsys: Any) -> None:
+    digest = md5(root / "models/sft")
+    kept = root / ".dvc/cache/files/md5" / digest[:2] / digest[2:]
+    kept.parent.mkdir(parents=True)
+    (root / "models/sft").rename(kept)
+    code, shown, _ = ask(root, capsys, "models/sft", "--json")
+    assert code == 0 and json.loads(shown)["made_by"][-1]["found"] == {"models/sft": "in the cache"}
+
+
 def test_runs_and_commits_are_named(root: Path, empty_store: Path, capsys: Any) -> None:
     import shutil
 
