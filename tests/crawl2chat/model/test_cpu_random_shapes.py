@@ -105,7 +105,7 @@ def test_compiled_code_stays_within_its_memory(compiler: str, tmp_path: Path) ->
         "CXX": f"{compiler} -fsanitize=address {'-shared-libasan' if compiler == 'clang++' else ''}",
         "LD_PRELOAD": runtime,
         "ASAN_OPTIONS": "detect_leaks=0",
-        "PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}",
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests/toys'}",
     }
     done = subprocess.run([sys.executable, __file__], env=environment, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0 and "compared" in done.stdout, done.stderr[-4000:]
