@@ -25,20 +25,20 @@ from typing import Any
 
 from prefect import flow, get_run_logger, task
 from prefect.runtime import flow_run
-from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed, Crashed, Failed, State
 
-from crawl2chat import logs
-from crawl2chat.errors import UserError
 from flows import isolated, stage_process, watchdog
 from flows.artifacts import show_plan, show_stage, show_stages
-from flows.dag import Dag, read_dag, stale_stages
+from flows.dag import Dag, open_project, read_dag, stale_stages
 from flows.mlflow_links import PipelineRun, mark_killed
-from flows.overrides import check, overlay, read_settings
+from flows.overrides import check, layers_of, overlay, read_settings
+from flows.prefect_server import server_address
 from flows.stage_process import Result
+from flows.states import in_a_sentence, message_of
 from flows.supervision import Supervision
 from stages.files import read_yaml
 from stages.mlflow_store import tracking_uri
+from stages.program import program
 from stages.settings import read_machine
 
 # By its full name: as a program this module is called __main__.
@@ -142,8 +142,7 @@ def workplace(
             yield place
         return
     with isolated.lock(project, flow_run_id) as descriptor:
-        for layer in filter(None, layers):
-            overlay(project / "params.yaml", layer)
+        overlay(project / "params.yaml", *layers)
         yield project, descriptor
 
 
@@ -163,6 +162,8 @@ def execute(
     uri = tracking_uri(project)
     with workplace(project, profile, layers, here, flow_run_id) as (root, descriptor):
         logger.info("workspace: %s", root.relative_to(project) if root != project else ".")
+        if edited := isolated.uncommitted(project):
+            logger.info("with edits that are in no commit: %s", ", ".join(edited))
         dag = read_dag(root).within(stages)
         run = Run(root, dag, stale_stages(root, dag, restore=not here), {}, (descriptor,))
         if runner is run_as_task:
@@ -214,6 +215,7 @@ def title() -> str:
 
 
 @flow(name="crawl2chat", flow_run_name=title, log_prints=True)
+@in_a_sentence
 def pipeline(
     stages: list[Stage] | None = None,
     profile: Profile | None = None,
@@ -234,7 +236,7 @@ def pipeline(
     """
     project = Path.cwd()
     wanted, chosen = [str(stage) for stage in stages or []], str(profile or "")
-    layers = checked(project, wanted, chosen, overrides or {}, snapshot)
+    layers = checked(project, wanted, chosen, overrides or {}, snapshot, here)
     served = "PREFECT__FLOW_RUN_ID" in os.environ
     with Supervision(str(flow_run.id or ""), served):
         return execute(
@@ -251,31 +253,19 @@ def pipeline(
 
 
 def checked(
-    project: Path, stages: list[str], profile: str, overrides: dict[str, Any], snapshot: str
+    project: Path, stages: list[str], profile: str, overrides: dict[str, Any], snapshot: str, here: bool
 ) -> list[dict[str, Any]]:
-    """What is laid over params.yaml. UserError for a stage, profile, snapshot or value that does not exist or fit."""
-    if not (project / "dvc.yaml").exists():
-        raise UserError(f"{project} has no dvc.yaml; run this in the project's folder.")
+    """What is laid over params.yaml. UserError for a stage, profile, snapshot or value that does not exist or fit, and
+    for a folder that DVC cannot work in."""
     known = list(read_yaml(project / "dvc.yaml")["stages"])
     Dag(dict.fromkeys(known, ())).within(stages)
-    layers = isolated.changes(project, profile, overrides, snapshot)
-    check(project, layers)
-    return layers
+    chosen = layers_of(project, profile, overrides, snapshot)
+    check(project, chosen)
+    with open_project(project, git=here):
+        return chosen
 
 
-def reachable(address: str) -> None:
-    """UserError for a Prefect server that does not answer."""
-    import urllib.request
-
-    try:
-        with urllib.request.urlopen(f"{address}/health", timeout=5):
-            return
-    except (OSError, ValueError):
-        raise UserError(
-            f"Prefect at {address} does not answer; start it with `make ui`, or unset PREFECT_API_URL to do without."
-        ) from None
-
-
+@program
 def main(arguments: list[str]) -> int:
     """The command line; 0, or 1 when a stage failed."""
     parser = argparse.ArgumentParser(prog="python -m flows.pipeline", description="Run the pipeline as a Prefect flow.")
@@ -286,32 +276,23 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--force", action="store_true", help="run stages even when nothing changed")
     parser.add_argument("--here", action="store_true", help="work in this folder instead of a workspace")
     options = parser.parse_args(arguments)
-    logs.configure()
     project = Path.cwd()
-    try:
-        settings = read_settings(options.set)
-        layers = checked(project, options.stages, options.profile, settings, options.snapshot)
-        if address := PREFECT_API_URL.value():
-            reachable(address)
-            state = pipeline(
-                stages=options.stages,
-                profile=options.profile or None,
-                overrides=settings,
-                snapshot=options.snapshot,
-                force=options.force,
-                here=options.here,
-                return_state=True,
-            )
-        else:
-            signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-            state = execute(project, options.stages, options.profile, layers, options.force, options.here, run_stage)
-    except UserError as error:
-        logger.error(error)
-        return 1
-    if not state.is_completed():
-        logger.error(state.message)
-        return 1
-    logger.info(state.message)
+    settings = read_settings(options.set)
+    layers = checked(project, options.stages, options.profile, settings, options.snapshot, options.here)
+    if server_address():
+        state = pipeline(
+            stages=options.stages,
+            profile=options.profile or None,
+            overrides=settings,
+            snapshot=options.snapshot,
+            force=options.force,
+            here=options.here,
+            return_state=True,
+        )
+    else:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        state = execute(project, options.stages, options.profile, layers, options.force, options.here, run_stage)
+    logger.info(message_of(state))
     return 0
 
 
