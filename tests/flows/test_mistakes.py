@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from flows import isolated, pipeline, serve, stage_process, ui
+from flows import isolated, pipeline, serve, stage_process, summary, ui
 
 Told = Callable[..., str]
 
@@ -89,6 +89,7 @@ def test_an_address_at_which_no_prefect_answers(name: str, address: str, here: P
         (serve.main, ["--nightly", "99 3 * * *"], "'99 3 * * *' is no schedule;"),
         (serve.main, [], "PREFECT_API_URL is not set; `make ui` starts a server"),
         (ui.main, ["--root", "nowhere"], "run from the project's root."),
+        (summary.main, ["--root", "nowhere"], "dvc.yaml is not in nowhere; run from the project's root."),
         (ui.main, ["--prefect-port", "99999"], "--prefect-port 99999 is no port; name one from 1 to 65535."),
     ],
 )
