@@ -10,10 +10,11 @@ import pytest
 
 from crawl2chat.errors import UserError
 from flows import isolated
-from flows.dag import read_dag
+from flows.dag import Dag, read_dag
 from flows.overrides import layers_of, nested, overlay, read_settings
 from flows.overrides import main as overrides
-from flows.stage_process import changes, judge
+from flows.pipeline import Run, run_all, submit_thread
+from flows.stage_process import Result, changes, judge
 from flows.summary import evaluation_table, key_numbers, stage_rows, terminal, unreadable, write_readme
 from flows.workspace import CODE, prepare
 from flows.workspace import main as workspace
@@ -46,6 +47,28 @@ def test_a_part_of_the_graph_keeps_the_edges_within(toys: Path) -> None:
     assert read_dag(toys).within(["third", "second"]).upstream == {"second": (), "third": ("second",)}
     with pytest.raises(UserError, match="no stage is called 'frist'; the stages are first, second, third"):
         read_dag(toys).within(["frist"])
+
+
+def test_stages_run_after_what_they_read_and_not_after_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dag = Dag({"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c"), "e": ("c",)})
+    (tmp_path / "dvc.yaml").write_text("stages: {a: {}, b: {}, c: {}, d: {}, e: {}}")
+    order = []
+
+    def work(root: Path, stage: str, **_: object) -> Result:
+        order.append(stage)
+        if stage == "e":
+            raise ValueError("a defect")
+        return Result("Failed" if stage == "b" else "Ran", "")
+
+    monkeypatch.setattr("flows.stage_process.run_stage", work)
+    monkeypatch.setattr("threading.excepthook", lambda _: None)
+    results = run_all(Run(tmp_path, dag, frozenset("abde"), False, {}, ()), submit_thread)
+    assert list(results) == list(dag.upstream) and order[0] == "a" and set(order) == {"a", "b", "e"}
+    assert (results["a"].outcome, results["b"].outcome, results["c"].outcome) == ("Ran", "Failed", "Skipped")
+    assert results["d"] == Result("Failed", "not run: b failed")
+    assert results["e"].outcome == "Failed"
 
 
 def test_overlays_keep_comments_and_what_they_do_not_name(toys: Path) -> None:

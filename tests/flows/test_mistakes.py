@@ -98,6 +98,12 @@ def test_what_does_not_exist_or_parse(main: Any, arguments: list[str], sentence:
     assert not (here / "workspaces").exists() and not (here / "nowhere").exists()
 
 
+def test_a_mistake_in_machine_yaml(here: Path, told: Told) -> None:
+    (here / "machine.yaml").write_text("wokers: 3\n")
+    assert "machine.yaml: wokers is unknown; did you mean workers?" in told(pipeline.main)
+    assert not (here / "workspaces").exists()
+
+
 def test_a_port_that_is_taken(here: Path, told: Told) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
