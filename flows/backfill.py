@@ -9,7 +9,6 @@ done is not run again; `--until report` makes models of every date, and the repo
 
 # A deployment's entry point has to be a flow, so Prefect is imported at the top here as in flows/pipeline.py.
 import argparse
-import logging
 import sys
 from collections.abc import Callable
 from datetime import date
@@ -20,12 +19,13 @@ from typing import Any
 from prefect import flow
 from prefect.states import Completed, State
 
-from crawl2chat import logs
 from crawl2chat.curation.drift import told
 from crawl2chat.errors import UserError
 from flows.drift import CORPUS, check_drift, measured
 from flows.mlflow_links import PipelineRun
 from flows.overrides import check, nested, read_settings
+from flows.prefect_server import server_address
+from flows.states import in_a_sentence, message_of
 from flows.trials import (
     Runner,
     Trial,
@@ -36,14 +36,11 @@ from flows.trials import (
     run_as_task,
     run_stages,
     run_trials,
-    with_server,
 )
 from stages.files import read_yaml, remove
+from stages.program import program
 
 PLACE = Path("sweeps") / "backfill"
-
-# By its full name: as a program this module is called __main__.
-logger = logging.getLogger("flows.backfill")
 
 
 def snapshots(root: Path, folder: Path, first: str, last: str) -> list[str]:
@@ -94,6 +91,7 @@ def run_dates(root: Path, made: list[Trial], run: Runner, look: Callable[[Path, 
 
 
 @flow(name="backfill", log_prints=True)
+@in_a_sentence
 def backfill(
     first: str = "",
     last: str = "",
@@ -127,6 +125,7 @@ def in_words(earlier: Path, later: Path) -> str:
     return "; ".join(told(measured(earlier, later))) or "steady"
 
 
+@program
 def main(arguments: list[str]) -> int:
     """The command line; 1 when a date failed. Drift is told, and is no failure."""
     parser = argparse.ArgumentParser(prog="python -m flows.backfill", description="Run dated snapshots of a crawl.")
@@ -137,20 +136,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the project or a workspace")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="values for params.yaml")
     options = parser.parse_args(arguments)
-    logs.configure()
     obey_signals()
-    try:
-        root, settings = options.root.resolve(), read_settings(options.set)
-        dates = snapshots(root, options.snapshots, options.first, options.last)
-        made = trials(root, options.snapshots, dates, options.until, settings)
-        if with_server():
-            backfill(options.first, options.last, options.snapshots, options.until, settings, root)
-            return 0
-        for day, found in run_dates(root, made, run_stages, in_words).items():
-            print(f"{day}  {found}")
-    except UserError as error:
-        logger.error(error)
-        return 1
+    root, settings = options.root.resolve(), read_settings(options.set)
+    dates = snapshots(root, options.snapshots, options.first, options.last)
+    made = trials(root, options.snapshots, dates, options.until, settings)
+    if server_address():
+        given = (options.first, options.last, options.snapshots, options.until, settings, root)
+        message_of(backfill(*given, return_state=True))
+        return 0
+    for day, found in run_dates(root, made, run_stages, in_words).items():
+        print(f"{day}  {found}")
     return 0
 
 

@@ -2,8 +2,10 @@
 
 import contextlib
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from crawl2chat.errors import UserError
 
@@ -27,12 +29,35 @@ class Dag:
         return Dag(kept)
 
 
+@contextlib.contextmanager
+def open_project(root: Path, git: bool = False) -> Iterator[Any]:
+    """DVC's view of the project in `root`; UserError where DVC does not know it.
+
+    git: as `dvc repro` opens it, which wants a git checkout unless it is told to do without.
+    """
+    from dvc.exceptions import DvcException, NotDvcRepoError
+    from dvc.repo import Repo
+    from dvc.scm import SCMError
+
+    try:
+        with Repo(str(root), config={} if git else {"core": {"no_scm": True}}) as project:
+            yield project
+    except NotDvcRepoError:
+        raise UserError(f"{root} has no .dvc folder: DVC does not know it; clone the project whole.") from None
+    except SCMError:
+        raise UserError(
+            f"{root} is no git checkout: leave out --here, or let DVC do without git: "
+            "`dvc config --local core.no_scm true`."
+        ) from None
+    except DvcException as error:  # dvc.yaml or .dvc/config cannot be read
+        raise UserError(f"DVC does not take {root}: {error}") from None
+
+
 def read_dag(root: Path) -> Dag:
     """The graph of the project in `root`. Edges of DVC's graph lead from a stage to what it depends on."""
     import networkx
-    from dvc.repo import Repo
 
-    with Repo(str(root)) as repo:
+    with open_project(root) as repo:
         graph = repo.index.graph
         written = {stage.name: number for number, stage in enumerate(repo.index.stages)}
         # Among stages that could run next, the one that dvc.yaml has first.
@@ -47,11 +72,10 @@ def stale_stages(root: Path, dag: Dag, restore: bool) -> frozenset[str]:
     restore: put outs that dvc.lock names and the cache has in their places first; what lies there is overwritten.
     """
     from dvc.exceptions import CheckoutError
-    from dvc.repo import Repo
 
     for tool in ("dvc", "dvc_data"):  # what has never run has no hash to be put in place: no news
         logging.getLogger(tool).setLevel(logging.CRITICAL)
-    with Repo(str(root)) as repo:
+    with open_project(root) as repo:
         if restore:
             with contextlib.suppress(CheckoutError):  # what is in no cache has a stale stage
                 repo.checkout(force=True)

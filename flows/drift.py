@@ -10,7 +10,6 @@ stand in crawl2chat/curation/drift.py.
 # A deployment's entry point has to be a flow, so Prefect is imported at the top here as in flows/pipeline.py.
 import argparse
 import json
-import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,12 @@ from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.states import Completed, State
 
-from crawl2chat import logs
 from crawl2chat.curation.drift import compare, table_of, told
 from crawl2chat.errors import UserError
+from flows.states import in_a_sentence
+from stages.program import program
 
 CORPUS = Path("data") / "corpus"
-
-# By its full name: as a program this module is called __main__.
-logger = logging.getLogger("flows.drift")
 
 
 def measured(earlier: Path, later: Path) -> list[dict[str, Any]]:
@@ -49,6 +46,7 @@ def check_drift(earlier: Path, later: Path) -> State:
 
 
 @flow(name="drift")
+@in_a_sentence
 def drift(earlier: Path, later: Path) -> State:
     """Compare two snapshots.
 
@@ -59,6 +57,7 @@ def drift(earlier: Path, later: Path) -> State:
     return check_drift(earlier, later, return_state=True)
 
 
+@program
 def main(arguments: list[str]) -> int:
     """The command line, without Prefect; 1 where something has drifted or cannot be read."""
     parser = argparse.ArgumentParser(prog="python -m flows.drift", description="Compare two snapshots of a crawl.")
@@ -66,12 +65,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("later", type=Path, help="another one")
     parser.add_argument("--json", action="store_true", help="every measure as JSON")
     options = parser.parse_args(arguments)
-    logs.configure()
-    try:
-        rows = measured(options.earlier, options.later)
-    except UserError as error:
-        logger.error(error)
-        return 1
+    rows = measured(options.earlier, options.later)
     found = told(rows)
     print(json.dumps(rows, indent=2) if options.json else "\n".join(found) or f"{len(rows)} measures, none has drifted")
     return 1 if found else 0

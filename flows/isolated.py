@@ -17,40 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from crawl2chat.errors import UserError
-from flows.overrides import nested, overlay
-from flows.workspace import CODE, link_machine, make_repository
-from stages.files import read_yaml, remove
+from flows.dag import open_project
+from flows.overrides import overlay
+from flows.workspace import CODE, copy, link_machine, make_repository
+from stages.mlflow_runs import git
 
 PLACE = Path("workspaces") / "runs"
 # Finished workspaces that are kept; the oldest beyond go. What they made stays in the DVC cache.
 KEPT = 12
 LOCK = ".work/lock"
-
-
-def profile_path(project: Path, profile: str) -> Path:
-    """The file of a profile. UserError, with the profiles that there are, for one that does not exist."""
-    path = project / "profiles" / f"{profile}.yaml"
-    if not path.exists():
-        profiles = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml"))) or "none"
-        raise UserError(f"there is no profile {profile!r}; the profiles are {profiles}.")
-    return path
-
-
-def newest_snapshot(project: Path) -> str:
-    """The latest crawl in inputs/snapshots, whose folders are named by date; empty where there is none."""
-    folders = [path for path in (project / "inputs" / "snapshots").glob("*") if path.is_dir()]
-    return max(folders, key=lambda path: path.name).relative_to(project).as_posix() if folders else ""
-
-
-def changes(project: Path, profile: str, overrides: dict[str, Any], snapshot: str = "") -> list[dict[str, Any]]:
-    """What a run lays over params.yaml, in this order: its profile, a crawl snapshot, single values."""
-    layers = [read_yaml(profile_path(project, profile))] if profile else []
-    place = newest_snapshot(project) if snapshot == "newest" else snapshot and f"inputs/snapshots/{snapshot}"
-    if place:
-        if not (project / place).is_dir():
-            raise UserError(f"there is no crawl snapshot {place}; put its files there, or name another.")
-        layers.append({"crawl": {"source": "files", "inputs": place}})
-    return [*layers, nested(overrides)]
 
 
 @contextlib.contextmanager
@@ -99,12 +74,10 @@ def claim(project: Path, profile: str, layers: list[dict[str, Any]], flow_run: s
 
 def fill(project: Path, folder: Path, layers: list[dict[str, Any]]) -> None:
     """Today's code and parameters in a workspace, what the project has made as a start, and the shared cache."""
-    for name in CODE:
-        mirror(project / name, folder / name)
+    copy(project, folder, CODE)
     # dvc.lock and, as no cache holds them, the numbers it speaks of.
-    made = () if (folder / "dvc.lock").exists() else ("dvc.lock", "metrics", "plots")
-    for name in made:
-        mirror(project / name, folder / name)
+    if not (folder / "dvc.lock").exists():
+        copy(project, folder, ("dvc.lock", "metrics", "plots"))
     for place in ("metrics", "plots"):
         (folder / place).mkdir(exist_ok=True)
     if (project / "inputs").is_dir():
@@ -116,36 +89,22 @@ def fill(project: Path, folder: Path, layers: list[dict[str, Any]]) -> None:
     link_machine(project, folder)
     make_repository(project, folder)
     share_cache(project, folder)
-    for layer in layers:
-        overlay(folder / "params.yaml", layer)
+    overlay(folder / "params.yaml", *layers)
+
+
+def uncommitted(project: Path) -> list[str]:
+    """Files of which a run takes what no commit has: the project's code and parameters, and its profiles."""
+    changed = git(project, "status", "--porcelain", "--", *CODE, "profiles")
+    return [line.split(maxsplit=1)[1] for line in changed.splitlines()]
 
 
 def share_cache(project: Path, folder: Path) -> None:
     """Let DVC in `folder` use the project's cache, so that what any run made is there for all."""
-    from dvc.repo import Repo
-
-    with Repo(str(project)) as repo:
+    with open_project(project) as repo:
         place = Path(repo.cache.local_cache_dir)
     place.mkdir(parents=True, exist_ok=True)
     settings = f"[core]\n    no_scm = true\n[cache]\n    dir = {place}\n"
     (folder / ".dvc" / "config.local").write_text(settings, encoding="utf-8")
-
-
-def mirror(source: Path, target: Path) -> None:
-    """Make `target` the same as `source`; files that are the same already stay, and with them their bytecode."""
-    if source.is_dir():
-        target.mkdir(exist_ok=True)
-        names = {path.name for path in source.iterdir()} - {"__pycache__"}
-        for stale in {path.name for path in target.iterdir()} - names - {"__pycache__"}:
-            remove(target / stale)
-        for name in names:
-            mirror(source / name, target / name)
-    elif source.exists():
-        there = target.stat() if target.exists() else None
-        here = source.stat()
-        if not there or (there.st_size, there.st_mtime_ns) != (here.st_size, here.st_mtime_ns):
-            remove(target)
-            shutil.copy2(source, target)
 
 
 def clear_old(project: Path, own: Path) -> None:

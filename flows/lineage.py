@@ -20,12 +20,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from crawl2chat import logs
 from crawl2chat.errors import UserError
 from crawl2chat.lineage import Step, after, before, draw
+from flows.dag import open_project
 from flows.mlflow_links import PipelineRun, reader
 from stages.hashes import md5
 from stages.lineage import read_steps
+from stages.program import program
 
 PAGES, CORPUS, MODELS = "data/crawl/pages", "data/corpus", "models/"
 PRODUCER = "urn:crawl2chat"
@@ -122,9 +123,7 @@ class Visitor:
         return self.found[path]
 
     def cached(self, digest: str) -> str:
-        from dvc.repo import Repo
-
-        with Repo(str(self.root)) as repo:
+        with open_project(self.root) as repo:
             place = Path(repo.cache.local_cache_dir) / "files" / "md5" / digest[:2] / digest[2:]
         return "in the cache" if place.exists() else "missing"
 
@@ -195,6 +194,7 @@ def send(address: str, lineage: Lineage, namespace: str) -> int:
     return len(sent)
 
 
+@program
 def main(arguments: list[str]) -> int:
     """The command line; 1 where something is missing or a hash differs."""
     parser = argparse.ArgumentParser(prog="python -m flows.lineage", description="What came from what.")
@@ -204,24 +204,19 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--svg", type=Path, metavar="FILE", help="also draw a picture")
     parser.add_argument("--openlineage", default="", metavar="URL", help="also send OpenLineage events there")
     options = parser.parse_args(arguments)
-    logs.configure()
-    try:
-        if options.openlineage and not options.openlineage.startswith(("http://", "https://")):
-            raise UserError(f"{options.openlineage} is no address; write one such as http://host:5000/api/v1/lineage.")
-        root, path = options.root.resolve(), Path(options.path).as_posix()
-        found = trace(root, path)
-        shown = asdict(found) | {"models": found.models}
-        print(json.dumps(shown, indent=2) if options.json else text(found))
-        if options.svg:
-            marked = [one.stage for one in (*found.made_by, *found.reached)]
-            options.svg.write_text(draw(read_steps(root / "dvc.lock"), marked), encoding="utf-8")
-        if options.openlineage:
-            logger.info(f"{send(options.openlineage, found, root.name)} events sent")
-        if found.changed:
-            raise UserError(f"{', '.join(found.changed)}: not what dvc.lock says; `dvc status` tells why.")
-    except UserError as error:
-        logger.error(error)
-        return 1
+    if options.openlineage and not options.openlineage.startswith(("http://", "https://")):
+        raise UserError(f"{options.openlineage} is no address; write one such as http://host:5000/api/v1/lineage.")
+    root, path = options.root.resolve(), Path(options.path).as_posix()
+    found = trace(root, path)
+    shown = asdict(found) | {"models": found.models}
+    print(json.dumps(shown, indent=2) if options.json else text(found))
+    if options.svg:
+        marked = [one.stage for one in (*found.made_by, *found.reached)]
+        options.svg.write_text(draw(read_steps(root / "dvc.lock"), marked), encoding="utf-8")
+    if options.openlineage:
+        logger.info(f"{send(options.openlineage, found, root.name)} events sent")
+    if found.changed:
+        raise UserError(f"{', '.join(found.changed)}: not what dvc.lock says; `dvc status` tells why.")
     return 0
 
 

@@ -11,7 +11,6 @@ predict the next. In MLflow each depth is a run of the experiment `pretrain`.
 import argparse
 import csv
 import json
-import logging
 import math
 import sys
 from pathlib import Path
@@ -21,12 +20,13 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 from prefect.states import Completed, State
 
-from crawl2chat import logs
 from crawl2chat.errors import UserError
 from flows.mlflow_links import PipelineRun
 from flows.overrides import check as check_params
 from flows.overrides import nested, read_settings
+from flows.prefect_server import server_address
 from flows.stage_process import last_run
+from flows.states import in_a_sentence, message_of
 from flows.sweep import numbers
 from flows.trials import (
     Runner,
@@ -37,9 +37,9 @@ from flows.trials import (
     run_as_task,
     run_stages,
     run_trials,
-    with_server,
 )
 from stages.files import read_yaml, write_json
+from stages.program import program
 
 PLACE = Path("sweeps") / "miniseries"
 AXES = {"flops": "compute, FLOPs", "parameters": "parameters", "train_tokens": "training tokens"}
@@ -50,9 +50,6 @@ DECIDED = (
 ).split()
 # Passes over the same text that are nearly worth as many over fresh text (Muennighoff et al. 2023).
 REPEATS = 4
-
-# By its full name: as a program this module is called __main__.
-logger = logging.getLogger("flows.miniseries")
 
 
 # ---- one depth
@@ -254,6 +251,7 @@ def terminal(rows: list[dict[str, Any]], results: dict[str, Any]) -> str:
 
 
 @flow(name="miniseries", log_prints=True)
+@in_a_sentence
 def miniseries(depths: list[int], overrides: dict[str, Any] | None = None, root: Path | None = None) -> State:
     """Pretrain at several depths and fit a scaling law.
 
@@ -286,6 +284,7 @@ def check(depths: list[int]) -> None:
         raise UserError("a miniseries needs two depths or more, each of at least 1, such as --depths 1,2,3,4.")
 
 
+@program
 def main(arguments: list[str]) -> int:
     """The command line; 0, or 1 when a depth failed."""
     parser = argparse.ArgumentParser(
@@ -295,17 +294,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the project or a workspace")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="values for params.yaml")
     options = parser.parse_args(arguments)
-    logs.configure()
     obey_signals()
-    try:
-        depths, settings, root = numbers(options.depths), read_settings(options.set), options.root.resolve()
-        check(depths)
-        for depth in depths:  # before any server is asked
-            trial(root, depth, settings)
-        miniseries(depths, settings, root) if with_server() else series(root, depths, settings, run_stages)
-    except UserError as error:
-        logger.error(error)
-        return 1
+    depths, settings, root = numbers(options.depths), read_settings(options.set), options.root.resolve()
+    check(depths)
+    for depth in depths:  # before any server is asked
+        trial(root, depth, settings)
+    if server_address():
+        message_of(miniseries(depths, settings, root, return_state=True))
+    else:
+        series(root, depths, settings, run_stages)
     return 0
 
 

@@ -11,34 +11,34 @@ without Prefect: no server is started (`make ui` starts one).
 # A deployment's entry point has to be a flow, so Prefect is imported at the top here.
 import argparse
 import contextlib
-import contextvars
 import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, get_run_logger, task
+from prefect import allow_failure, flow, get_run_logger, task
 from prefect.runtime import flow_run
-from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed, Crashed, Failed, State
+from prefect.utilities.annotations import quote
 
-from crawl2chat import logs
-from crawl2chat.errors import UserError
 from flows import isolated, stage_process, watchdog
 from flows.artifacts import show_plan, show_stage, show_stages
-from flows.dag import Dag, read_dag, stale_stages
+from flows.dag import Dag, open_project, read_dag, stale_stages
 from flows.mlflow_links import PipelineRun, mark_killed
-from flows.overrides import check, overlay, read_settings
+from flows.overrides import check, layers_of, overlay, read_settings
+from flows.prefect_server import server_address
 from flows.stage_process import Result
+from flows.states import in_a_sentence, message_of
 from flows.supervision import Supervision
 from stages.files import read_yaml
 from stages.mlflow_store import tracking_uri
+from stages.program import program
 from stages.settings import read_machine
 
 # By its full name: as a program this module is called __main__.
@@ -66,70 +66,89 @@ class Run:
     root: Path
     dag: Dag
     stale: frozenset[str]
+    force: bool
     env: dict[str, str]
     # Of the workspace's lock: a stage that outlives the flow keeps others out.
     held: tuple[int, ...]
+    # What became of the stages that have ended.
+    results: dict[str, Result] = field(default_factory=dict)
+    # As many stages as work at the same time.
+    places: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(max(1, (os.cpu_count() or 2) // 2)))
 
 
-Runner = Callable[[Run, str, str, bool], Result]
+# Starts a stage that first waits for others; what it returns can be waited for in turn.
+Submit = Callable[[Run, str, list[Any]], Any]
 
 
 # ---- one stage
 
 
-def run_stage(run: Run, stage: str, failed: str, force: bool, log: Callable[[str], None] = logger.info) -> Result:
-    """One stage: not run when one before it failed; no process is started where nothing changed."""
+def run_stage(run: Run, stage: str, log: Callable[[str], None] = logger.info) -> Result:
+    """One stage after all before it: not run when one of them failed; no process is started where nothing changed."""
+    results = run.results
+    failed = [name for name in run.dag.upstream[stage] if name not in results or results[name].outcome == "Failed"]
     if failed:
-        return Result("Failed", f"not run: {failed} failed")
-    if not force and stage not in run.stale:
-        return Result("Skipped", "nothing changed")
-    minutes = read_machine(stage, run.root, list(read_yaml(run.root / "dvc.yaml")["stages"])).timeout_minutes
-    return stage_process.run_stage(run.root, stage, force=force, log=log, env=run.env, minutes=minutes, held=run.held)
+        results[stage] = Result("Failed", f"not run: {', '.join(failed)} failed")
+    elif not run.force and stage not in run.stale:
+        results[stage] = Result("Skipped", "nothing changed")
+    else:
+        minutes = read_machine(stage, run.root, list(read_yaml(run.root / "dvc.yaml")["stages"])).timeout_minutes
+        with run.places:
+            results[stage] = stage_process.run_stage(
+                run.root, stage, force=run.force, log=log, env=run.env, minutes=minutes, held=run.held
+            )
+    return results[stage]
 
 
 @task(cache_policy=None, persist_result=False)
-def stage_task(run: Run, stage: str, failed: str, force: bool) -> State:
+def stage_task(run: Run, stage: str) -> State:
     """A stage as Prefect shows it."""
-    result = run_stage(run, stage, failed, force, get_run_logger().info)
+    result = run_stage(run, stage, get_run_logger().info)
     if result.outcome in ("Ran", "Cached"):
         show_stage(run.root, stage, result)
-    if result.killed:
-        return Crashed(message=result.reason)
-    return (Failed if result.outcome == "Failed" else Completed)(name=result.outcome, message=result.reason)
+    # Of the type Failed also where it was killed: those after a task of the type Crashed are never begun nor ended.
+    name = "Crashed" if result.killed else result.outcome
+    return (Failed if result.outcome == "Failed" else Completed)(name=name, message=result.reason)
 
 
-def run_as_task(run: Run, stage: str, failed: str, force: bool) -> Result:
-    """A stage from within a flow."""
-    state = stage_task.with_options(name=stage, task_run_name=stage)(run, stage, failed, force, return_state=True)
-    crashed = state.is_crashed()
-    return Result("Failed" if crashed else state.name, state.message or "", killed=crashed)
+def submit_task(run: Run, stage: str, before: list[Any]) -> Any:
+    """A stage as a task of the flow, which the page shows as Pending until it begins."""
+    named = stage_task.with_options(name=stage, task_run_name=stage)
+    return named.submit(quote(run), stage, wait_for=[allow_failure(each) for each in before])
+
+
+def submit_thread(run: Run, stage: str, before: list[Any]) -> threading.Event:
+    """A stage in a thread of its own."""
+    ended = threading.Event()
+
+    def work() -> None:
+        try:
+            for each in before:
+                each.wait()
+            run_stage(run, stage)
+        finally:
+            ended.set()
+
+    threading.Thread(target=work).start()
+    return ended
 
 
 # ---- all stages
 
 
-def run_all(run: Run, force: bool, runner: Runner) -> dict[str, Result]:
+def run_all(run: Run, submit: Submit) -> dict[str, Result]:
     """Every stage as soon as what it reads is there, and a place is free; what became of each, in DVC's order."""
-    results: dict[str, Result] = {}
-    running: dict[Future[Result], str] = {}
-    waiting = list(run.dag.upstream)
-    places = max(1, (os.cpu_count() or 2) // 2)
-    with ThreadPoolExecutor(places) as pool:
-        try:
-            while waiting or running:
-                ready = [stage for stage in waiting if all(name in results for name in run.dag.upstream[stage])]
-                for stage in ready[: places - len(running)]:
-                    waiting.remove(stage)
-                    failed = ", ".join(n for n in run.dag.upstream[stage] if results[n].outcome == "Failed")
-                    # The context tells Prefect which flow a task belongs to.
-                    context = contextvars.copy_context()
-                    running[pool.submit(context.run, runner, run, stage, failed, force)] = stage
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    results[running.pop(future)] = future.result()
-        except BaseException:  # cancelled: the stages live in other process groups and would go on
-            stage_process.stop_all()
-            raise
-    return {stage: results[stage] for stage in run.dag.upstream}
+    started: dict[str, Any] = {}
+    try:
+        for stage, before in run.dag.upstream.items():
+            started[stage] = submit(run, stage, [started[name] for name in before])
+        for each in started.values():
+            each.wait()
+    except BaseException:  # cancelled: the stages live in other process groups and would go on
+        stage_process.stop_all()
+        raise
+    lost = Result("Failed", "ended by a defect; its traceback stands in the log")
+    return {stage: run.results.get(stage, lost) for stage in run.dag.upstream}
 
 
 @contextlib.contextmanager
@@ -142,8 +161,7 @@ def workplace(
             yield place
         return
     with isolated.lock(project, flow_run_id) as descriptor:
-        for layer in filter(None, layers):
-            overlay(project / "params.yaml", layer)
+        overlay(project / "params.yaml", *layers)
         yield project, descriptor
 
 
@@ -154,7 +172,7 @@ def execute(
     layers: list[dict[str, Any]],
     force: bool,
     here: bool,
-    runner: Runner,
+    submit: Submit,
     flow_run_id: str = "",
     name: str = "pipeline",
 ) -> State:
@@ -163,9 +181,11 @@ def execute(
     uri = tracking_uri(project)
     with workplace(project, profile, layers, here, flow_run_id) as (root, descriptor):
         logger.info("workspace: %s", root.relative_to(project) if root != project else ".")
+        if edited := isolated.uncommitted(project):
+            logger.info("with edits that are in no commit: %s", ", ".join(edited))
         dag = read_dag(root).within(stages)
-        run = Run(root, dag, stale_stages(root, dag, restore=not here), {}, (descriptor,))
-        if runner is run_as_task:
+        run = Run(root, dag, stale_stages(root, dag, restore=not here), force, {}, (descriptor,))
+        if submit is submit_task:
             show_plan(run.stale, dag)
         with PipelineRun(root, uri=uri, run_name=name) as parent:
             run.env.update(
@@ -179,7 +199,7 @@ def execute(
             guard = watchdog.start(uri, flow_run_id, parent.run_id or "") if run.stale or force else None
             stage_process.set_watchdog(guard)
             try:
-                results = run_all(run, force, runner)
+                results = run_all(run, submit)
             except BaseException:
                 if parent.run_id:
                     mark_killed(uri, parent.run_id)
@@ -191,7 +211,7 @@ def execute(
                         guard.write("done\n")
                         guard.close()
             rows = parent.finish(results)
-        if runner is run_as_task:
+        if submit is submit_task:
             show_stages(rows)
     failed = [stage for stage, result in results.items() if result.outcome == "Failed"]
     if failed:
@@ -214,6 +234,7 @@ def title() -> str:
 
 
 @flow(name="crawl2chat", flow_run_name=title, log_prints=True)
+@in_a_sentence
 def pipeline(
     stages: list[Stage] | None = None,
     profile: Profile | None = None,
@@ -234,7 +255,7 @@ def pipeline(
     """
     project = Path.cwd()
     wanted, chosen = [str(stage) for stage in stages or []], str(profile or "")
-    layers = checked(project, wanted, chosen, overrides or {}, snapshot)
+    layers = checked(project, wanted, chosen, overrides or {}, snapshot, here)
     served = "PREFECT__FLOW_RUN_ID" in os.environ
     with Supervision(str(flow_run.id or ""), served):
         return execute(
@@ -244,38 +265,28 @@ def pipeline(
             layers,
             force,
             here,
-            run_as_task,
+            submit_task,
             str(flow_run.id or ""),
             flow_run.name or "pipeline",
         )
 
 
 def checked(
-    project: Path, stages: list[str], profile: str, overrides: dict[str, Any], snapshot: str
+    project: Path, stages: list[str], profile: str, overrides: dict[str, Any], snapshot: str, here: bool
 ) -> list[dict[str, Any]]:
-    """What is laid over params.yaml. UserError for a stage, profile, snapshot or value that does not exist or fit."""
-    if not (project / "dvc.yaml").exists():
-        raise UserError(f"{project} has no dvc.yaml; run this in the project's folder.")
+    """What is laid over params.yaml. UserError for a stage, profile, snapshot or value that does not exist or fit, for
+    a mistake in machine.yaml, and for a folder that DVC cannot work in."""
     known = list(read_yaml(project / "dvc.yaml")["stages"])
     Dag(dict.fromkeys(known, ())).within(stages)
-    layers = isolated.changes(project, profile, overrides, snapshot)
-    check(project, layers)
-    return layers
+    for stage in known:
+        read_machine(stage, project, known)
+    chosen = layers_of(project, profile, overrides, snapshot)
+    check(project, chosen)
+    with open_project(project, git=here):
+        return chosen
 
 
-def reachable(address: str) -> None:
-    """UserError for a Prefect server that does not answer."""
-    import urllib.request
-
-    try:
-        with urllib.request.urlopen(f"{address}/health", timeout=5):
-            return
-    except (OSError, ValueError):
-        raise UserError(
-            f"Prefect at {address} does not answer; start it with `make ui`, or unset PREFECT_API_URL to do without."
-        ) from None
-
-
+@program
 def main(arguments: list[str]) -> int:
     """The command line; 0, or 1 when a stage failed."""
     parser = argparse.ArgumentParser(prog="python -m flows.pipeline", description="Run the pipeline as a Prefect flow.")
@@ -286,32 +297,23 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--force", action="store_true", help="run stages even when nothing changed")
     parser.add_argument("--here", action="store_true", help="work in this folder instead of a workspace")
     options = parser.parse_args(arguments)
-    logs.configure()
     project = Path.cwd()
-    try:
-        settings = read_settings(options.set)
-        layers = checked(project, options.stages, options.profile, settings, options.snapshot)
-        if address := PREFECT_API_URL.value():
-            reachable(address)
-            state = pipeline(
-                stages=options.stages,
-                profile=options.profile or None,
-                overrides=settings,
-                snapshot=options.snapshot,
-                force=options.force,
-                here=options.here,
-                return_state=True,
-            )
-        else:
-            signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-            state = execute(project, options.stages, options.profile, layers, options.force, options.here, run_stage)
-    except UserError as error:
-        logger.error(error)
-        return 1
-    if not state.is_completed():
-        logger.error(state.message)
-        return 1
-    logger.info(state.message)
+    settings = read_settings(options.set)
+    layers = checked(project, options.stages, options.profile, settings, options.snapshot, options.here)
+    if server_address():
+        state = pipeline(
+            stages=options.stages,
+            profile=options.profile or None,
+            overrides=settings,
+            snapshot=options.snapshot,
+            force=options.force,
+            here=options.here,
+            return_state=True,
+        )
+    else:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        state = execute(project, options.stages, options.profile, layers, options.force, options.here, submit_thread)
+    logger.info(message_of(state))
     return 0
 
 

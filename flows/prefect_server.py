@@ -6,10 +6,16 @@ request must name this machine as its host, and a browser must send it from the 
 
 import argparse
 import sys
+import urllib.request
+from http.client import HTTPException
 from typing import Any
+
+from crawl2chat.errors import UserError
 
 HOST = "127.0.0.1"
 NAMES = (HOST, "localhost")
+# Seconds for the server to answer.
+PATIENCE = 5
 
 
 class OwnOrigin:
@@ -42,6 +48,23 @@ def behind_checks(app: Any, port: int) -> Any:
 
     origins = frozenset(f"http://{name}:{port}" for name in NAMES)
     return TrustedHostMiddleware(OwnOrigin(app, origins), allowed_hosts=list(NAMES), www_redirect=False)
+
+
+def server_address() -> str:
+    """The API of the server to report to; empty where PREFECT_API_URL names none, and UserError where that one does not
+    answer. Without a server no flow is made of a command: a temporary one takes a quarter of a minute to start, and
+    longer on a busy machine."""
+    from prefect.settings import PREFECT_API_URL
+
+    address = PREFECT_API_URL.value() or ""
+    try:
+        if address:
+            urllib.request.urlopen(f"{address}/health", timeout=PATIENCE).close()
+    except (OSError, ValueError, HTTPException):
+        raise UserError(
+            f"Prefect at {address} does not answer; start it with `make ui`, or unset PREFECT_API_URL to do without."
+        ) from None
+    return address
 
 
 def main(arguments: list[str]) -> None:

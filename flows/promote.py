@@ -11,7 +11,6 @@ crawl2chat/evaluation/promotion.py.
 
 # A deployment's entry point has to be a flow, so Prefect is imported at the top here as in flows/pipeline.py.
 import argparse
-import logging
 import os
 import sys
 import tempfile
@@ -22,21 +21,19 @@ from typing import Any
 from prefect import flow
 from prefect.states import Completed, Failed, State
 
-from crawl2chat import logs
 from crawl2chat.errors import UserError
 from crawl2chat.evaluation.promotion import Decision, Scores, decide, scores
 from crawl2chat.jsonl import read_jsonl
 from flows.mlflow_links import reader
+from flows.states import in_a_sentence
 from stages.mlflow_writer import REGISTERED
+from stages.program import program
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 # Tag of a champion: the version whose place it took.
 BEFORE = "promotion.before"
 # What is examined, and what the exam's run keeps of it.
 MODEL, ANSWERS = "models/chat", "evaluate/answers.jsonl"
-
-# By its full name: as a program this module is called __main__.
-logger = logging.getLogger("flows.promote")
 
 
 def contest(client: Any) -> Decision:
@@ -101,6 +98,7 @@ def exams(client: Any, registered: Any) -> Iterator[Scores]:
 
 
 @flow(name="promote", log_prints=True)
+@in_a_sentence
 def promote(root: Path | None = None, rollback: bool = False) -> State:
     """Make the challenger the champion if it is better.
 
@@ -117,25 +115,21 @@ def promote(root: Path | None = None, rollback: bool = False) -> State:
     return Completed(name="Promoted" if decision.difference else "Kept", message=decision.reason)
 
 
+@program
 def main(arguments: list[str]) -> int:
     """The command line, without Prefect; 0, or 1 when the challenger is refused."""
     parser = argparse.ArgumentParser(prog="python -m flows.promote", description="Challenger against champion.")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the project or a workspace")
     parser.add_argument("--rollback", action="store_true", help="the champion before this one again")
     options = parser.parse_args(arguments)
-    logs.configure()
-    try:
-        client = reader(options.root)
-        if options.rollback:
-            print(roll_back(client))
-            return 0
-        decision = contest(client)
-        if not decision.better:
-            raise UserError(f"refused: {decision.reason}")
-        print(decision.reason)
-    except UserError as error:
-        logger.error(error)
-        return 1
+    client = reader(options.root)
+    if options.rollback:
+        print(roll_back(client))
+        return 0
+    decision = contest(client)
+    if not decision.better:
+        raise UserError(f"refused: {decision.reason}")
+    print(decision.reason)
     return 0
 
 

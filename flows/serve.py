@@ -7,7 +7,6 @@ In: a Prefect server (`make ui` starts one, and this). Out: the deployments `ful
 """
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -17,26 +16,24 @@ from typing import Any
 from prefect import serve
 from prefect.deployments.runner import EntrypointType
 from prefect.settings import (
-    PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_RUNNER_POLL_FREQUENCY,
     temporary_settings,
 )
 
-from crawl2chat import logs
 from crawl2chat.errors import UserError
 from flows import isolated
-from flows.pipeline import pipeline, reachable
+from flows.pipeline import pipeline
+from flows.prefect_server import server_address
 from flows.promote import promote
 from flows.sweep import sweep
 from flows.watchdog import crash
 from stages.files import read_yaml
+from stages.program import program
 
 # A flow is found by its module: the project need not be the folder that the code is in.
 MODULE = EntrypointType.MODULE_PATH
 NIGHTLY = "0 3 * * *"
-
-logger = logging.getLogger("flows.serve")
 
 
 def deployments(nightly: str, stages: list[str]) -> Iterator[Any]:
@@ -81,28 +78,22 @@ def check_schedule(cron: str) -> None:
         ) from None
 
 
+@program
 def main(arguments: list[str]) -> int:
     """Serve until a signal; 1 after one sentence about a mistake in the call."""
     parser = argparse.ArgumentParser(prog="python -m flows.serve", description="Offer the flows to Prefect.")
     parser.add_argument("--nightly", default=NIGHTLY, metavar="CRON", help="when the nightly run starts")
     parser.add_argument("--limit", type=int, default=max(2, (os.cpu_count() or 2) // 2), help="runs at the same time")
     options = parser.parse_args(arguments)
-    logs.configure()
     project = Path.cwd()
-    try:
-        check_schedule(options.nightly)
-        if not (project / "dvc.yaml").exists():
-            raise UserError(f"{project} has no dvc.yaml; run this in the project's folder.")
-        if not PREFECT_API_URL.value():
-            raise UserError("PREFECT_API_URL is not set; `make ui` starts a server and this with it.")
-        reachable(PREFECT_API_URL.value())
-    except UserError as error:
-        logger.error(error)
-        return 1
+    check_schedule(options.nightly)
+    stages = list(read_yaml(project / "dvc.yaml")["stages"])
+    if not server_address():
+        raise UserError("PREFECT_API_URL is not set; `make ui` starts a server and this with it.")
     for flow_run in isolated.abandoned(project):
         crash(flow_run, "found without a process; run it again, it goes on from the last checkpoint")
     with temporary_settings({PREFECT_RUNNER_POLL_FREQUENCY: 2, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: 30}):
-        serve(*deployments(options.nightly, list(read_yaml(project / "dvc.yaml")["stages"])), limit=options.limit)
+        serve(*deployments(options.nightly, stages), limit=options.limit)
     return 0
 
 

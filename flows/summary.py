@@ -18,6 +18,7 @@ from typing import Any
 from crawl2chat.evaluation.table import evaluation_table, interval, is_scalar, markdown_table, number
 from flows.stage_process import last_run
 from stages.files import read_yaml
+from stages.program import program
 
 # The numbers that tell how a stage went, in reading order; stages and keys not listed show their first few numbers.
 KEY_NUMBERS = {
@@ -149,7 +150,9 @@ def between_marks(page: Path, results: str) -> None:
     page.write_text(pattern.sub(lambda match: f"{match[1]}\n{results}\n{match[2]}", text), encoding="utf-8")
 
 
+@program
 def main(arguments: list[str]) -> int:
+    """The command line; 1 where there is no project."""
     parser = argparse.ArgumentParser(prog="python -m flows.summary", description="Show what the last run gave.")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the project or a workspace")
     parser.add_argument("--markdown", action="store_true", help="write the tables in README.md and docs/results.md")

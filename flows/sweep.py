@@ -12,7 +12,6 @@ what it cost, on the terminal, in results.json, in Prefect and in MLflow. DVC's 
 
 # A deployment's entry point has to be a flow, so Prefect is imported at the top here as in flows/pipeline.py.
 import argparse
-import logging
 import re
 import sys
 from dataclasses import asdict, dataclass
@@ -23,12 +22,13 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 from prefect.states import Completed, State
 
-from crawl2chat import logs
 from crawl2chat.errors import UserError
 from crawl2chat.evaluation.statistics import Estimate, paired_t
 from crawl2chat.evaluation.table import markdown_table
 from flows.mlflow_links import PipelineRun
 from flows.overrides import check, nested, read_settings
+from flows.prefect_server import server_address
+from flows.states import in_a_sentence, message_of
 from flows.trials import (
     Runner,
     Trial,
@@ -41,16 +41,13 @@ from flows.trials import (
     run_as_task,
     run_stages,
     run_trials,
-    with_server,
 )
 from stages.files import write_json
+from stages.program import program
 
 BASELINE = "baseline"
 # Seconds and dollars.
 Spent = tuple[float, float | None]
-
-# By its full name: as a program this module is called __main__.
-logger = logging.getLogger("flows.sweep")
 
 
 @dataclass(frozen=True)
@@ -147,6 +144,7 @@ class Sweep:
 
 
 @flow(name="sweep", log_prints=True)
+@in_a_sentence
 def sweep(
     measure: str,
     variants: dict[str, dict[str, Any]],
@@ -181,6 +179,7 @@ def plain(rows: list[Verdict]) -> list[dict[str, Any]]:
     return [asdict(row) | ({} if finite else {"difference": None}) for row, finite in zip(rows, known, strict=True)]
 
 
+@program
 def main(arguments: list[str]) -> int:
     """The command line; 0, or 1 when a run failed."""
     parser = argparse.ArgumentParser(prog="python -m flows.sweep", description="Compare variants with the baseline.")
@@ -193,18 +192,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--name", default="sweep", help="the folder below sweeps/")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the project or a workspace")
     options = parser.parse_args(arguments)
-    logs.configure()
     obey_signals()
-    try:
-        variants = {name: read_settings(settings) for name, *settings in options.variant}
-        root, seeds = options.root.resolve(), numbers(options.seeds)
-        chosen = (options.measure, variants, seeds, options.lower, options.first, options.jobs, options.name)
-        given = Sweep(root, *chosen)
-        given.check()
-        sweep(*chosen, root) if with_server() else given.run(run_stages)
-    except UserError as error:
-        logger.error(error)
-        return 1
+    variants = {name: read_settings(settings) for name, *settings in options.variant}
+    root, seeds = options.root.resolve(), numbers(options.seeds)
+    chosen = (options.measure, variants, seeds, options.lower, options.first, options.jobs, options.name)
+    given = Sweep(root, *chosen)
+    given.check()
+    if server_address():
+        message_of(sweep(*chosen, root, return_state=True))
+    else:
+        given.run(run_stages)
     return 0
 
 

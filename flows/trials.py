@@ -25,7 +25,7 @@ from prefect.states import Completed, Failed, State
 
 from crawl2chat.errors import UserError
 from flows import stage_process, watchdog
-from flows.dag import read_dag
+from flows.dag import open_project, read_dag
 from flows.isolated import lock, share_cache
 from flows.mlflow_links import PipelineRun
 from flows.overrides import nested, overlay
@@ -65,7 +65,7 @@ def chosen_stages(root: Path, first: str, last: str) -> list[str]:
 def prepare(root: Path, folder: Path, stages: list[str], settings: dict[str, Any]) -> Path:
     """Make `folder` a project that runs `stages`: values over params.yaml, everything else linked from `root`."""
     folder.mkdir(parents=True, exist_ok=True)
-    copy(root, folder, [name for name in CODE if (root / name).exists()])
+    copy(root, folder, CODE)
     overlay(folder / "params.yaml", nested(settings))
     link_machine(root, folder)
     make_repository(root, folder)
@@ -99,12 +99,6 @@ def link_inputs(root: Path, folder: Path, stages: list[str]) -> None:
 def is_inside(path: str) -> bool:
     """Whether a path of dvc.yaml lies in the project's folder."""
     return "://" not in path and not Path(path).is_absolute() and ".." not in Path(path).parts
-
-
-def open_project(root: Path) -> Any:
-    from dvc.repo import Repo
-
-    return Repo(str(root))
 
 
 Runner = Callable[[Trial, dict[str, str]], Result]
@@ -181,14 +175,6 @@ def run_trials(parent: PipelineRun, trials: list[Trial], jobs: int, run: Runner 
 def failure(results: list[Result]) -> str:
     """What the first failed trial says, or ""."""
     return next((result.reason for result in results if result.outcome == "Failed"), "")
-
-
-def with_server() -> bool:
-    """Whether Prefect has a server to report to. Without one no flow is made of a command: a temporary server takes a
-    quarter of a minute to start, and longer on a busy machine."""
-    from prefect.settings import PREFECT_API_URL
-
-    return bool(PREFECT_API_URL.value())
 
 
 def obey_signals() -> None:

@@ -15,19 +15,21 @@ import time
 import urllib.request
 from pathlib import Path
 
-from crawl2chat import logs
 from crawl2chat.errors import UserError
 from flows.mlflow_links import EXPERIMENT, reader
 from flows.stage_process import environment
+from stages.files import read_yaml
 from stages.mlflow_store import store_folder, tracking_uri
 from stages.mlflow_views import experiment_link
+from stages.program import program
 
 HOST = "127.0.0.1"
 CODE = str(Path(__file__).parents[1])
 # Seconds for a server to come up.
 PATIENCE = 120
 
-logger = logging.getLogger(__name__)
+# By its full name: as a program this module is called __main__.
+logger = logging.getLogger("flows.ui")
 
 
 def start(command: list[str], folder: Path, log: Path, **extra: str) -> subprocess.Popen[bytes]:
@@ -101,11 +103,15 @@ def stop(server: subprocess.Popen[bytes]) -> None:
 
 
 def check_port(name: str, port: int) -> None:
+    """UserError for a port that is none, or that another server has."""
+    if not 0 < port < 65536:
+        raise UserError(f"--{name}-port {port} is no port; name one from 1 to 65535.")
     with socket.socket() as probe:
         if probe.connect_ex((HOST, port)) == 0:
             raise UserError(f"port {port} is taken; name another with --{name}-port.")
 
 
+@program
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m flows.ui", description="MLflow and Prefect in the browser.")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the project or a workspace")
@@ -113,12 +119,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--prefect-port", type=int, default=4200)
     options = parser.parse_args(arguments)
     root = options.root.resolve()
-    logs.configure()
+    read_yaml(root / "dvc.yaml")  # UserError where there is no project
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     servers: list[subprocess.Popen[bytes]] = []
+    check_port("mlflow", options.mlflow_port)
+    check_port("prefect", options.prefect_port)
     try:
-        check_port("mlflow", options.mlflow_port)
-        check_port("prefect", options.prefect_port)
         servers += [start_prefect(root, options.prefect_port), start_mlflow(root, options.mlflow_port)]
         logger.info("starting the servers: half a minute")
         prefect, mlflow = (f"http://{HOST}:{port}" for port in (options.prefect_port, options.mlflow_port))
@@ -133,11 +139,7 @@ def main(arguments: list[str]) -> int:
         print("Ctrl-C stops all three.", flush=True)
         while all(server.poll() is None for server in servers):
             time.sleep(1)
-        logger.error("one of the servers has ended; %s has their output.", logs_of)
-        return 1
-    except UserError as error:
-        logger.error(error)
-        return 1
+        raise UserError(f"one of the servers has ended; {logs_of} has their output.")
     except KeyboardInterrupt:
         return 0
     finally:

@@ -10,18 +10,14 @@ exit status 1 when any differ.
 """
 
 import argparse
-import logging
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from crawl2chat import logs
 from crawl2chat.errors import UserError
 from stages.files import parse_yaml, read_yaml
-
-# By its full name: as a program this module is called __main__.
-logger = logging.getLogger("flows.verify")
+from stages.program import program
 
 Lock = dict[str, Any]
 
@@ -72,20 +68,16 @@ def parted(a: dict[str, str], b: dict[str, str]) -> list[str]:
     return [key for key in {**a, **b} if a.get(key) != b.get(key)]
 
 
+@program
 def main(arguments: list[str]) -> int:
     """The command line; 0 when the runs agree, else 1."""
     parser = argparse.ArgumentParser(prog="python -m flows.verify", description="Compare the bytes of two runs.")
     parser.add_argument("runs", nargs="*", help="a folder, a dvc.lock or a git revision; this folder and HEAD if none")
     options = parser.parse_args(arguments)
-    logs.configure()
-    try:
-        if len(options.runs) > 2:
-            raise UserError("name one run or two.")
-        a, b = (*options.runs, *[".", "HEAD"][: 2 - len(options.runs)]) if options.runs else (".", "HEAD")
-        ours, theirs = read_lock(a), read_lock(b)
-    except UserError as error:
-        logger.error(error)
-        return 1
+    if len(options.runs) > 2:
+        raise UserError("name one run or two.")
+    a, b = (*options.runs, *[".", "HEAD"][: 2 - len(options.runs)]) if options.runs else (".", "HEAD")
+    ours, theirs = read_lock(a), read_lock(b)
     found = differences(ours, theirs)
     for stage, outs, why in found:
         print(f"{stage}: {why}")

@@ -18,23 +18,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from crawl2chat import logs
 from crawl2chat.errors import UserError
-from flows.overrides import nested, overlay, read_settings
+from flows.overrides import check, layers_of, overlay, read_settings
 from flows.stage_process import environment
-from stages.files import read_yaml, remove
+from stages.files import remove
+from stages.program import program
 
 # What a workspace takes from the project as it is today.
 CODE = ("crawl2chat", "stages", "dvc.yaml", "params.yaml", ".dvcignore")
 
-logger = logging.getLogger(__name__)
+# By its full name: as a program this module is called __main__.
+logger = logging.getLogger("flows.workspace")
 
 
-def prepare(project: Path, folder: Path, profile: Path, inputs: str | None, settings: dict[str, Any]) -> None:
-    """Make `folder` a project of its own: today's code, the profile's parameters, the user's input."""
-    if not profile.exists():
-        profiles = ", ".join(sorted(path.stem for path in profile.parent.glob("*.yaml")))
-        raise UserError(f"there is no profile {profile.stem!r}; the profiles are {profiles}.")
+def prepare(project: Path, folder: Path, layers: list[dict[str, Any]], inputs: str | None) -> None:
+    """Make `folder` a project of its own: today's code, `layers` over its parameters, the user's input."""
     folder.mkdir(parents=True, exist_ok=True)
     copy(project, folder, CODE)
     (folder / "metrics").mkdir(exist_ok=True)
@@ -46,19 +44,31 @@ def prepare(project: Path, folder: Path, profile: Path, inputs: str | None, sett
     if inputs:
         link_inputs(inputs, folder / "inputs" / "crawl")
     link_machine(project, folder)
-    overlay(folder / "params.yaml", read_yaml(profile))
-    overlay(folder / "params.yaml", nested(settings))
+    overlay(folder / "params.yaml", *layers)
     make_repository(project, folder)
 
 
 def copy(project: Path, folder: Path, names: Sequence[str]) -> None:
-    """Files and folders of the project as they are today."""
+    """Files and folders of the project as they are today, where it has them."""
     for name in names:
-        remove(folder / name)
-        if (project / name).is_dir():
-            shutil.copytree(project / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy2(project / name, folder / name)
+        mirror(project / name, folder / name)
+
+
+def mirror(source: Path, target: Path) -> None:
+    """Make `target` the same as `source`; files that are the same already stay, and with them their bytecode."""
+    if source.is_dir():
+        target.mkdir(exist_ok=True)
+        names = {path.name for path in source.iterdir()} - {"__pycache__"}
+        for stale in {path.name for path in target.iterdir()} - names - {"__pycache__"}:
+            remove(target / stale)
+        for name in names:
+            mirror(source / name, target / name)
+    elif source.exists():
+        there = target.stat() if target.exists() else None
+        here = source.stat()
+        if not there or (there.st_size, there.st_mtime_ns) != (here.st_size, here.st_mtime_ns):
+            remove(target)
+            shutil.copy2(source, target)
 
 
 def make_repository(project: Path, folder: Path) -> None:
@@ -113,6 +123,7 @@ def reproduce(folder: Path, stages: list[str] | None = None) -> int:
     return subprocess.call([sys.executable, "-m", "dvc", "repro", *(stages or [])], cwd=folder, env=environment())
 
 
+@program
 def main(arguments: list[str]) -> int:
     """The command line; 0, or 1 when the input is missing or a stage failed."""
     parser = argparse.ArgumentParser(prog="python -m flows.workspace", description="Run the pipeline on other input.")
@@ -126,13 +137,10 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     project = Path.cwd()
     folder = project / "workspaces" / options.profile
-    logs.configure()
-    try:
-        inputs = check_inputs(options.profile, options.inputs)
-        prepare(project, folder, project / "profiles" / f"{options.profile}.yaml", inputs, read_settings(options.set))
-    except UserError as error:
-        logger.error(error)
-        return 1
+    chosen = layers_of(project, options.profile, read_settings(options.set))
+    inputs = check_inputs(options.profile, options.inputs)
+    check(project, chosen)
+    prepare(project, folder, chosen, inputs)
     logger.info(f"workspace: {folder.relative_to(project)}")
     if reproduce(folder):
         return 1

@@ -20,6 +20,8 @@ from stages.mlflow_store import flatten, lock_of, log_params, open_client, proje
 PIPELINE = "pipeline"
 # Of a run's process: the machine, and number and start on it, which no later process has again.
 HOST, PROCESS = "process.host", "process.id"
+# What changes while the pipeline runs and does not make the code dirty, wherever in the checkout `root` is.
+WRITTEN = tuple(f":(top,exclude,glob)**/{written}" for written in ("dvc.lock", "metrics/**", "plots/**"))
 # Things that a name lists before it says how many more.
 LISTED = 2
 
@@ -64,8 +66,7 @@ def is_code(path: str) -> bool:
 def surroundings(root: Path, source: str = "flows/pipeline.py", process: int | None = None) -> dict[str, str]:
     """Tags to filter by: who ran which code, where, in which run of the pipeline, and in which `process`."""
     commit = git(root, "rev-parse", "HEAD")
-    # dvc.lock and metrics/ change while the pipeline runs: they do not make the code dirty.
-    dirty = git(root, "status", "--porcelain", "--untracked-files=no", "--", ":!dvc.lock", ":!metrics", ":!plots")
+    dirty = git(root, "status", "--porcelain", "--untracked-files=no", "--", ":(top)", *WRITTEN)
     parent = os.environ.get("CRAWL2CHAT_PIPELINE_RUN", "")
     tags = {
         "mlflow.source.name": source,

@@ -34,6 +34,9 @@ BATCH = 1000
 FLUSH = 2.0
 # The model's name in the registry.
 REGISTERED = "crawl2chat"
+# Its whole card among the artifacts of the run that exported it, and as many characters of it as a server's database
+# takes for a version's description.
+CARD, LONGEST_CARD = "model_card.md", 5000
 
 # By its full name: as a program this module is called __main__.
 logger = logging.getLogger("stages.mlflow_writer")
@@ -52,6 +55,8 @@ def main() -> None:
     logs.configure()
     events = incoming()
     start = next(events)
+    # Of a workspace too: MLflow looks up in its default store, beside the working folder, the model that is registered.
+    os.environ["MLFLOW_TRACKING_URI"] = start["uri"]
     try:
         writer = Writer(start)
     except Exception as error:
@@ -220,7 +225,8 @@ class Writer:
         set_tags(self.client, self.run_id, tags)
         for path, digest in hashes.items():
             if (self.root / path / "config.json").exists():
-                model_id = self.log_model(Path(path).name, self.root / path, of_a_stage(event["rows"]), 0, digest)
+                numbers = self.evaluation() if self.stage == "export" else of_a_stage(event["rows"])
+                model_id = self.log_model(Path(path).name, self.root / path, numbers, 0, digest)
                 if self.stage == "export":
                     self.register(model_id, self.root / path, digest)
             elif path.startswith(("report", "plots")):
@@ -233,24 +239,25 @@ class Writer:
 
         with contextlib.suppress(MlflowException):  # it exists from an earlier run
             self.client.create_registered_model(REGISTERED)
-        card = folder / "README.md"
+        card = (folder / "README.md").read_text(encoding="utf-8")
+        self.client.log_text(self.run_id, card, CARD)
+        evaluation = {f"evaluation.{name}": str(value) for name, value in self.evaluation().items()}
         version = self.client.create_model_version(
             REGISTERED,
             source=f"models:/{model_id}",
             run_id=self.run_id,
             model_id=model_id,
-            tags={"dvc.md5": digest} | self.evaluation(),
-            description=card.read_text(encoding="utf-8") if card.exists() else None,
+            tags={"dvc.md5": digest} | evaluation,
+            description=shortened(card),
         )
         self.client.set_registered_model_alias(REGISTERED, "challenger", version.version)
         if "champion" not in self.client.get_registered_model(REGISTERED).aliases:
             self.client.set_registered_model_alias(REGISTERED, "champion", version.version)
 
-    def evaluation(self) -> dict[str, str]:
-        """What the exam says about the chat model, as tags of its version."""
+    def evaluation(self) -> dict[str, float]:
+        """What the exam says about the chat model, which is what is exported."""
         path = self.root / path_of(FINAL)
-        numbers = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        return {f"evaluation.{name}": str(value) for name, value in numbers.items()}
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
     def on_fail(self, event: dict[str, Any]) -> None:
         set_tags(self.client, self.run_id, {"error": event["reason"]})
@@ -264,6 +271,14 @@ class Writer:
             self.monitor.finish()
         self.client.set_terminated(self.run_id, status, end_time=event["time"])
         self.parent.note(self.stage, status, event.get("rows", {}), event["time"])
+
+
+def shortened(card: str) -> str:
+    """A model card that fits a version's description, cut at the end of a line."""
+    if len(card) <= LONGEST_CARD:
+        return card
+    note = f"\n\n… {CARD} of the version's run has the rest."
+    return card[: LONGEST_CARD - len(note)].rpartition("\n")[0] + note
 
 
 def link(source: Path, location: str) -> None:

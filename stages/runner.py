@@ -15,7 +15,6 @@ thrown away.
 
 import argparse
 import contextlib
-import errno
 import hashlib
 import importlib
 import inspect
@@ -42,6 +41,7 @@ from stages import headline
 from stages.files import discard, publish, read_yaml, write_json
 from stages.hashes import dependency_hashes
 from stages.mlflow_tracker import MlflowTracker, RunTracker
+from stages.program import sentence
 from stages.settings import read_machine, read_parameters, validate
 
 logger = logging.getLogger(__name__)
@@ -54,28 +54,12 @@ def main(arguments: list[str]) -> int:
         logs.configure(quiet=not first)
         run(arguments, Path.cwd())
     except (UserError, OSError) as error:
-        sentence = str(error) if isinstance(error, UserError) else remedy(error)
-        if not sentence:
+        if not (told := sentence(error)):
             raise
         if first:
-            logger.error(sentence)
+            logger.error(told)
         return 1
     return 0
-
-
-def remedy(error: OSError) -> str:
-    """What a user can do about a disk that takes nothing more; empty for any other error."""
-    place = f" ({error.filename})" if error.filename else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return (
-            f"the disk is full{place}: make room (`dvc gc --workspace`, old runs in .work/), then `dvc repro` goes on "
-            "from the last checkpoint."
-        )
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return (
-            f"the folder cannot be written{place}: give yourself the right to, or work in another copy of the project."
-        )
-    return ""
 
 
 @dataclass(frozen=True)

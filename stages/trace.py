@@ -4,23 +4,20 @@
 """
 
 import argparse
-import logging
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from crawl2chat import logs
 from crawl2chat.curation.report.inputs import Folders
 from crawl2chat.curation.trace import Candidate, Line, find, story
 from crawl2chat.errors import UserError
 from crawl2chat.tokens.places import SPLITS, TokenPlaces
 from stages.files import read_yaml
+from stages.program import program
 
 MOST = 20  # candidates that are listed
 # The stage to run where a step has not run, or ran on something else.
 MAKERS = {"filter": "filter", "deduplicate": "deduplicate", "tokens": "tokenize"}
-
-logger = logging.getLogger(__name__)
 
 
 def folders_of(root: Path) -> Folders:
@@ -76,33 +73,29 @@ def marked(lines: Iterable[Line], color: bool) -> Iterator[str]:
         yield f"  {shown} {line.step:<14} {line.text}"
 
 
-def main(arguments: list[str] | None = None) -> int:
+@program
+def main(arguments: list[str]) -> int:
     """Tell the story of the page that the query means; 1 where it means none or too many."""
     parser = argparse.ArgumentParser(prog="python -m stages.trace", description="What happened to a page.")
     parser.add_argument("query", help="URL, document id, a piece of its text, or train:<token>, val:<token>")
     parser.add_argument("--root", type=Path, default=Path(), help="the project's folder")
     options = parser.parse_args(arguments)
-    logs.configure()
-    try:
-        found = candidates(options.root, options.query)
-        if not found:
-            data = options.root / "data"
-            raise UserError(f"Nothing in {data} has the URL or the id {options.query!r}, or shows this text.")
-        if len(found) > 1:
-            print(f"{len(found)} documents match; ask for one by its id:")
-            for candidate in found[:MOST]:
-                print(f"  {candidate.id}  {candidate.url}  {candidate.title[:60]}".rstrip())
-            if len(found) > MOST:
-                print(f"  … and {len(found) - MOST} more")
-            return 1
-        print(found[0].id)
-        for line in marked(lines_of(options.root, found[0].id), sys.stdout.isatty()):
-            print(line)
-    except UserError as error:
-        logger.error(error)
+    found = candidates(options.root, options.query)
+    if not found:
+        data = options.root / "data"
+        raise UserError(f"Nothing in {data} has the URL or the id {options.query!r}, or shows this text.")
+    if len(found) > 1:
+        print(f"{len(found)} documents match; ask for one by its id:")
+        for candidate in found[:MOST]:
+            print(f"  {candidate.id}  {candidate.url}  {candidate.title[:60]}".rstrip())
+        if len(found) > MOST:
+            print(f"  … and {len(found) - MOST} more")
         return 1
+    print(found[0].id)
+    for line in marked(lines_of(options.root, found[0].id), sys.stdout.isatty()):
+        print(line)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

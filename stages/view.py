@@ -6,21 +6,19 @@ In: a text, or `-` to read it from standard input. Out: lines for a terminal (cr
 """
 
 import argparse
-import logging
 import os
 import sys
 from pathlib import Path
 
-from crawl2chat import logs
 from crawl2chat.errors import UserError
 from crawl2chat.tokens import ranks
 from crawl2chat.tokens.splits import SPLITS
 from crawl2chat.tokens.tokenizer import Tokenizer
 from crawl2chat.tokens.view import render
+from stages.program import program
 
-logger = logging.getLogger(__name__)
 
-
+@program
 def main(arguments: list[str]) -> int:
     """The command line; 0, or 1 when there is no such tokenizer."""
     parser = argparse.ArgumentParser(prog="python -m stages.view", description="Show the tokens of a text.")
@@ -30,15 +28,10 @@ def main(arguments: list[str]) -> int:
     which.add_argument("--ranks", type=Path, help="a file of ranks: cl100k_base.tiktoken, GPT-2's vocab.bpe …")
     parser.add_argument("--split", choices=SPLITS, help="how an unknown file of ranks cuts text")
     options = parser.parse_args(arguments)
-    logs.configure()
-    try:
-        tokenizer = from_ranks(options.ranks, options.split) if options.ranks else Tokenizer.load(options.tokenizer)
-        # Bytes as they come: new lines stay what they are, and what is no UTF-8 shows as U+FFFD.
-        text = sys.stdin.buffer.read().decode("utf-8", "replace") if options.text == "-" else options.text
-        print(render(tokenizer, text, sys.stdout.isatty() and "NO_COLOR" not in os.environ))
-    except UserError as error:
-        logger.error(error)
-        return 1
+    tokenizer = from_ranks(options.ranks, options.split) if options.ranks else Tokenizer.load(options.tokenizer)
+    # Bytes as they come: new lines stay what they are, and what is no UTF-8 shows as U+FFFD.
+    text = sys.stdin.buffer.read().decode("utf-8", "replace") if options.text == "-" else options.text
+    print(render(tokenizer, text, sys.stdout.isatty() and "NO_COLOR" not in os.environ))
     return 0
 
 

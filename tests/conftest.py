@@ -132,6 +132,7 @@ def toys(tmp_path: Path) -> Path:
         "mlflow_tracker.py",
         "mlflow_views.py",
         "mlflow_writer.py",
+        "program.py",
         "settings.py",
     }
     shutil.copytree(ROOT / "stages", root / "stages", ignore=lambda folder, names: set(names) - keep)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.overrides import layers_of
 from flows.summary import read_metrics, terminal
 from flows.verify import differences, read_lock
 from flows.workspace import prepare
@@ -53,7 +54,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def make_project(folder: Path) -> None:
     """A workspace of the smallest size, on a machine of its own."""
-    prepare(ROOT, folder, ROOT / "profiles" / "smoke.yaml", None, {})
+    prepare(ROOT, folder, layers_of(ROOT, "smoke", {}), None)
     (folder / "machine.yaml").unlink(missing_ok=True)
     (folder / "machine.yaml").write_text('accelerator: cpu\ncompile: "off"\n')
 

@@ -190,9 +190,10 @@ def test_no_library_module_knows_the_pipeline() -> None:
 
 def test_dvc_walks_the_whole_graph(command, tmp_path: Path) -> None:
     """`dvc repro --dry --allow-missing` in a fresh copy: every stage is reached, every file of code is there."""
+    from flows.overrides import layers_of
     from flows.workspace import prepare
 
-    prepare(ROOT, tmp_path, ROOT / "profiles" / "smoke.yaml", None, {})
+    prepare(ROOT, tmp_path, layers_of(ROOT, "smoke", {}), None)
     # Of a stage that has to run, DVC wants to see the dependencies, even when it only says what it would do.
     for entry in PIPELINE.values():
         for dep in entry["deps"]:

@@ -2,18 +2,22 @@
 
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from crawl2chat.errors import UserError
-from flows.dag import read_dag
-from flows.overrides import nested, overlay, read_settings
-from flows.stage_process import changes, judge
+from flows import isolated
+from flows.dag import Dag, read_dag
+from flows.overrides import layers_of, nested, overlay, read_settings
+from flows.overrides import main as overrides
+from flows.pipeline import Run, run_all, submit_thread
+from flows.stage_process import Result, changes, judge
 from flows.summary import evaluation_table, key_numbers, key_table, stage_rows, terminal, unreadable, write_results
+from flows.workspace import CODE, prepare
 from flows.workspace import main as workspace
-from flows.workspace import prepare
 from stages.files import read_yaml, write_json
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +49,28 @@ def test_a_part_of_the_graph_keeps_the_edges_within(toys: Path) -> None:
         read_dag(toys).within(["frist"])
 
 
+def test_stages_run_after_what_they_read_and_not_after_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dag = Dag({"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c"), "e": ("c",)})
+    (tmp_path / "dvc.yaml").write_text("stages: {a: {}, b: {}, c: {}, d: {}, e: {}}")
+    order = []
+
+    def work(root: Path, stage: str, **_: object) -> Result:
+        order.append(stage)
+        if stage == "e":
+            raise ValueError("a defect")
+        return Result("Failed" if stage == "b" else "Ran", "")
+
+    monkeypatch.setattr("flows.stage_process.run_stage", work)
+    monkeypatch.setattr("threading.excepthook", lambda _: None)
+    results = run_all(Run(tmp_path, dag, frozenset("abde"), False, {}, ()), submit_thread)
+    assert list(results) == list(dag.upstream) and order[0] == "a" and set(order) == {"a", "b", "e"}
+    assert (results["a"].outcome, results["b"].outcome, results["c"].outcome) == ("Ran", "Failed", "Skipped")
+    assert results["d"] == Result("Failed", "not run: b failed")
+    assert results["e"].outcome == "Failed"
+
+
 def test_overlays_keep_comments_and_what_they_do_not_name(toys: Path) -> None:
     overlay(toys / "params.yaml", nested(read_settings(["second.rates.learning=1e-3", "seed=9"])))
     text = (toys / "params.yaml").read_text()
@@ -56,6 +82,31 @@ def test_overlays_keep_comments_and_what_they_do_not_name(toys: Path) -> None:
         read_settings(["steps"])
     with pytest.raises(UserError, match="the value is not YAML"):
         read_settings(["conversations.skills={sum:50"])
+
+
+def test_a_profile_makes_the_same_parameters_for_dvc_make_and_flows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in (*CODE, "inputs", "profiles"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "params.yaml").unlink()
+    text = (ROOT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text)
+    shutil.copytree(ROOT / ".dvc", tmp_path / ".dvc", ignore=lambda _, names: set(names) - {"config"})
+    settings = ["sft.epochs=2"]
+    chosen = layers_of(tmp_path, "smoke", read_settings(settings))
+    with isolated.claim(tmp_path, "smoke", chosen) as (own, _):
+        by_flow = (own / "params.yaml").read_text()
+    monkeypatch.setattr("flows.workspace.reproduce", lambda folder: 1)
+    monkeypatch.chdir(tmp_path)
+    workspace(["smoke", "--set", *settings])
+    by_make = (tmp_path / "workspaces/smoke/params.yaml").read_text()
+    assert (tmp_path / "params.yaml").read_text() == text
+    assert overrides(["smoke", "--set", "sft.epochs=many"]) == 1 and "sft.epochs" in capsys.readouterr().err
+    assert (tmp_path / "params.yaml").read_text() == text
+    assert overrides(["smoke", "--set", *settings]) == 0
+    assert (tmp_path / "params.yaml").read_text() == by_flow == by_make
+    assert read_yaml(tmp_path / "params.yaml")["pretrain"]["steps"] == 30 and "# " in by_make
 
 
 def test_a_change_of_the_identity_reaches_both_stages_that_share_it(tmp_path: Path) -> None:
@@ -105,7 +156,7 @@ def test_a_workspace_leaves_the_project_alone(toys: Path, command) -> None:
     (toys / "machine.yaml").write_text("workers: 1\n")
     before = {path: path.read_bytes() for path in toys.rglob("*") if path.is_file() and ".dvc/tmp" not in str(path)}
     folder = toys / "workspaces" / "other"
-    prepare(toys, folder, toys / "profiles/other.yaml", None, {"second.steps": 2})
+    prepare(toys, folder, layers_of(toys, "other", {"second.steps": 2}), None)
     (folder / "crawl2chat").rmdir()  # the toys use the installed one
     assert command(folder, "dvc", "repro", "-q").returncode == 0
     assert (folder / "data/first/text").read_text() == "xxxxx7"
@@ -137,14 +188,14 @@ def test_a_mistake_in_the_call_is_one_sentence(arguments, sentence: str, tmp_pat
 
 
 def test_a_workspace_reads_own_files_beside_the_projects_model_and_vocabulary(toys: Path) -> None:
-    for name in ("profiles/own.yaml", "inputs/crawl/project.txt", "inputs/model/config.json", "mine/own.txt"):
+    for name in ("inputs/crawl/project.txt", "inputs/model/config.json", "mine/own.txt"):
         (toys / name).parent.mkdir(parents=True, exist_ok=True)
         (toys / name).write_text("")
     (toys / "crawl2chat").mkdir()
 
     def inputs(given: str | None) -> set[str]:
         folder = toys / "workspaces" / "own"
-        prepare(toys, folder, toys / "profiles/own.yaml", given, {})
+        prepare(toys, folder, [], given)
         top = folder / "inputs"
         return {file.relative_to(top).as_posix() for name in top.iterdir() for file in name.iterdir()}
 

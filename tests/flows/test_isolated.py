@@ -14,8 +14,8 @@ import pytest
 from crawl2chat.errors import UserError
 from flows import stage_process, watchdog
 from flows.dag import read_dag, stale_stages
-from flows.isolated import abandoned, changes, claim, lock
-from flows.overrides import check
+from flows.isolated import abandoned, claim, lock
+from flows.overrides import check, layers_of
 from flows.prefect_server import OwnOrigin
 from flows.stage_process import judge
 from stages.files import read_yaml
@@ -76,15 +76,15 @@ def test_a_killed_run_frees_its_workspace_and_is_known_as_abandoned(tmp_path: Pa
 
 
 def test_the_newest_snapshot_becomes_the_crawl(toys: Path) -> None:
-    assert changes(toys, "", {}, "newest") == [{}]
+    assert layers_of(toys, "", {}, "newest") == [{}]
     for date in ("2026-10-01", "2026-11-01"):
         (toys / "inputs/snapshots" / date).mkdir(parents=True)
-    newest, _ = changes(toys, "", {}, "newest")
+    newest, _ = layers_of(toys, "", {}, "newest")
     assert newest == {"crawl": {"source": "files", "inputs": "inputs/snapshots/2026-11-01"}}
     with pytest.raises(UserError, match="no crawl snapshot inputs/snapshots/2025-01-01"):
-        changes(toys, "", {}, "2025-01-01")
+        layers_of(toys, "", {}, "2025-01-01")
     with pytest.raises(UserError, match="there is no profile 'smok'; the profiles are none"):
-        changes(toys, "smok", {})
+        layers_of(toys, "smok", {})
 
 
 def test_a_value_is_checked_before_anything_starts() -> None:

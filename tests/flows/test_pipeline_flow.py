@@ -150,6 +150,9 @@ def test_cancelled_it_stops_the_stage_and_a_rerun_resumes(flow: Flow) -> None:
         if "step 5" in line:
             break
     assert alive(flow.root)
+    # What has not begun is there already, by name.
+    waiting = [state for name, (state, _) in flow.states().items() if name.startswith("third")]
+    assert waiting == ["Pending"]
     process.send_signal(signal.SIGTERM)
     deadline = time.monotonic() + 5
     while alive(flow.root):

@@ -1,8 +1,11 @@
 """Tracking with a real sqlite store: what a run holds, that models are not copied, and that failure costs a warning
 only."""
 
+import errno
+import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,13 +18,14 @@ from urllib.parse import unquote
 
 import pytest
 
-from stages.files import read_yaml
+from stages import mlflow_writer
+from stages.files import read_yaml, write_json
 from stages.hashes import outs_digest
 from stages.mlflow_names import COMMON, in_charts, in_curves
 from stages.mlflow_runs import HOST, PROCESS, mark_gone, process_id, surroundings
 from stages.mlflow_store import flatten, log_params, open_client, project_of, set_tags, tracking_uri
 from stages.mlflow_views import KIND, TAG, comparison_link, experiment_link, latest_comparison, run_link
-from stages.mlflow_writer import link
+from stages.mlflow_writer import REGISTERED, link
 
 SECOND = ["second", "--source", "data/first", "--out", "models/second", "--out-curve", "plots/second.csv"]
 ON = {"CRAWL2CHAT_TRACKING": "on"}
@@ -231,6 +235,24 @@ def test_workspaces_and_experiments_share_the_store_of_their_project(
     assert tracking_uri(inside[1]) == "http://mlflow.example"
 
 
+def test_a_run_in_a_workspace_is_as_dirty_as_the_project_that_its_code_is_from(tmp_path: Path) -> None:
+    workspace = tmp_path / "workspaces" / "runs" / "one"
+    workspace.mkdir(parents=True)
+    (tmp_path / ".gitignore").write_text("/workspaces\n")
+    for name in ("dvc.yaml", "dvc.lock"):
+        (tmp_path / name).write_text("stages: {}\n")
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "First"]):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments], cwd=tmp_path, check=True)
+
+    def dirty() -> list[str]:
+        return [surroundings(folder)["git.dirty"] for folder in (tmp_path, workspace)]
+
+    (tmp_path / "dvc.lock").write_text("stages: {first: {}}\n")  # changes with every run
+    assert dirty() == ["false", "false"]
+    (tmp_path / "dvc.yaml").write_text("stages: {first: {}}\n")
+    assert dirty() == ["true", "true"]
+
+
 @pytest.mark.slow
 def test_an_experiment_of_dvc_in_a_folder_that_is_deleted_leaves_its_run_in_the_project(tracked: Path, command) -> None:
     (tracked / ".dvc" / "config.local").unlink()
@@ -244,6 +266,67 @@ def test_an_experiment_of_dvc_in_a_folder_that_is_deleted_leaves_its_run_in_the_
     assert run.data.tags["mlflow.source.git.commit"] and run.data.tags["dvc.experiment"] == "longer"
     (whole,) = runs_of(tracked, "pipeline")
     assert whole.info.run_name.startswith("pipeline · longer") and whole.info.status == "FINISHED"
+
+
+@pytest.fixture
+def write(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Stores the events of a stage of tmp_path/workspaces/real in the project's store; the store's client."""
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    root = tmp_path / "workspaces" / "real"
+    root.mkdir(parents=True)
+    (root / "dvc.yaml").write_text("stages: {}")
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "as it was")  # and is again after the test
+    monkeypatch.setattr(mlflow_writer.signal, "signal", lambda *_: None)
+
+    def run(stage: str, last: dict[str, Any]) -> Any:
+        start = {"kind": "start", "uri": f"sqlite:///{tmp_path}/mlflow.db", "root": str(root), "stage": stage}
+        start |= {"inputs": {}, "work": str(root), "params": {}, "machine": {}, "process": os.getpid(), "time": 1}
+        events = [start, {"kind": "metrics", "values": {"loss": 1.0}, "time": 1, "step": 1}, last | {"time": 2}]
+        monkeypatch.setattr(sys, "stdin", io.StringIO("".join(json.dumps(event) + "\n" for event in events)))
+        mlflow_writer.main()
+        return client_of(tmp_path)
+
+    return run
+
+
+def test_a_registered_version_has_its_card_and_its_evaluation(tmp_path: Path, write: Callable[..., Any]) -> None:
+    root = tmp_path / "workspaces" / "real"
+    export = root / "models" / "export"
+    export.mkdir(parents=True)
+    (export / "config.json").write_text("{}")
+    card = "# A model\n\n" + "One line of a long card.\n" * 400
+    (export / "README.md").write_text(card)
+    write_json(root / "metrics/headline/evaluate_chat.json", {"accuracy": 0.75, "bpb": 0.5})
+    client = write("export", {"kind": "finish", "metrics": {}, "rows": {}, "facts": {}, "outs": ["models/export"]})
+    assert set(client.get_registered_model(REGISTERED).aliases) == {"challenger", "champion"}
+    version = client.get_model_version(REGISTERED, "1")
+    assert {key: version.tags[key] for key in version.tags if key.startswith("evaluation.")} == {
+        "evaluation.accuracy": "0.75",
+        "evaluation.bpb": "0.5",
+    }
+    assert version.tags["dvc.md5"] and version.run_id
+    (model,) = client.search_logged_models([client.get_run(version.run_id).info.experiment_id])
+    assert {metric.key: metric.value for metric in model.metrics} == {"accuracy": 0.75, "bpb": 0.5}
+    # A server's column holds 5,000 characters, and takes no version with more.
+    assert version.description.startswith("# A model\n\nOne line") and len(version.description) <= 5000
+    assert version.description.endswith("model_card.md of the version's run has the rest.")
+    kept = Path(client.download_artifacts(version.run_id, "model_card.md", str(tmp_path)))
+    assert kept.read_text() == card
+
+
+@pytest.mark.parametrize("full", ["open_client", "log_params"])
+def test_a_full_disk_below_mlflow_is_one_warning_and_stops_nothing(
+    full: str, write: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "mlflow.db")
+
+    monkeypatch.setattr(mlflow_writer, full, refuse)
+    write("second", {"kind": "fail", "reason": ""})
+    warning = capsys.readouterr().err
+    assert "cannot be used (OSError: [Errno 28] No space left on device: 'mlflow.db')" in warning
+    assert warning.startswith("warning: MLflow at ") and warning.count("\n") == 1
 
 
 def test_a_run_whose_process_is_gone_is_killed_and_no_other(tmp_path: Path) -> None:

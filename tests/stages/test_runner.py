@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -294,6 +295,25 @@ def test_a_disk_that_takes_nothing_is_one_sentence(
     assert runner.main(FIRST) == 1
     error = capsys.readouterr().err
     assert error.startswith(sentence) and error.count("\n") == 1
+
+
+def test_a_disk_that_is_full_when_an_out_is_published_leaves_none(
+    toys: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(source: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device", str(target))
+
+    module = types.ModuleType("stages.first")
+    exec((toys / "stages" / "first.py").read_text(), module.__dict__)
+    monkeypatch.setitem(sys.modules, "stages.first", module)
+    monkeypatch.chdir(toys)
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "publish", full)
+        assert runner.main(FIRST) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: the disk is full ({toys}/data/first): make room") and error.count("\n") == 1
+    assert not (toys / "data").exists() and not (toys / "metrics").exists()
+    assert runner.main(FIRST) == 0 and (toys / "data/first/text").read_text() == "xxx7"
 
 
 def test_any_other_trouble_with_files_is_no_sentence_about_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
