@@ -26,7 +26,9 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export DVC_NO_ANALYTICS = 1
 export HF_HUB_DISABLE_TELEMETRY = 1
-# Bytecode is written when a module is first used: most of two gigabytes never is.
+# Bytecode is written when a module is first used: most of two gigabytes never is. Without it each start of DVC, MLflow
+# or Prefect compiles thousands of modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip install --quiet --no-compile
 # The lists are complete, so that nothing is resolved, and no file is taken whose hash they do not name.
 LOCKED := $(PIP) --no-deps --require-hashes --requirement

@@ -54,20 +54,26 @@ def open_project(root: Path, git: bool = False) -> Iterator[Any]:
 
 
 def read_dag(root: Path) -> Dag:
-    """The graph of the project in `root`. Edges of DVC's graph lead from a stage to what it depends on."""
+    """The graph of the project in `root`."""
+    with open_project(root) as repo:
+        return dag_of(repo)
+
+
+def dag_of(repo: Any) -> Dag:
+    """The graph as DVC has it: its edges lead from a stage to what it depends on."""
     import networkx
 
-    with open_project(root) as repo:
-        graph = repo.index.graph
-        written = {stage.name: number for number, stage in enumerate(repo.index.stages)}
-        # Among stages that could run next, the one that dvc.yaml has first.
-        order = networkx.lexicographical_topological_sort(graph.reverse(), key=lambda stage: written[stage.name])
-        upstream = {stage.name: tuple(dep.name for dep in graph.successors(stage)) for stage in order}
+    graph = repo.index.graph
+    written = {stage.name: number for number, stage in enumerate(repo.index.stages)}
+    # Among stages that could run next, the one that dvc.yaml has first.
+    order = networkx.lexicographical_topological_sort(graph.reverse(), key=lambda stage: written[stage.name])
+    upstream = {stage.name: tuple(dep.name for dep in graph.successors(stage)) for stage in order}
     return Dag({stage: tuple(sorted(deps, key=written.get)) for stage, deps in upstream.items()})
 
 
-def stale_stages(root: Path, dag: Dag, restore: bool) -> frozenset[str]:
-    """Stages that DVC would run or take from its cache, and all that come after them; found in this process.
+def read_state(root: Path, stages: list[str], restore: bool) -> tuple[Dag, frozenset[str]]:
+    """The graph of these stages, or of all; and the stale ones: what DVC would run or take from its cache, and all that
+    comes after it, found in this process.
 
     restore: put outs that dvc.lock names and the cache has in their places first; what lies there is overwritten.
     """
@@ -76,6 +82,7 @@ def stale_stages(root: Path, dag: Dag, restore: bool) -> frozenset[str]:
     for tool in ("dvc", "dvc_data"):  # what has never run has no hash to be put in place: no news
         logging.getLogger(tool).setLevel(logging.CRITICAL)
     with open_project(root) as repo:
+        dag = dag_of(repo).within(stages)
         if restore:
             with contextlib.suppress(CheckoutError):  # what is in no cache has a stale stage
                 repo.checkout(force=True)
@@ -84,4 +91,4 @@ def stale_stages(root: Path, dag: Dag, restore: bool) -> frozenset[str]:
     for stage, before in dag.upstream.items():
         if stage in changed or stale & set(before):
             stale.add(stage)
-    return frozenset(stale)
+    return dag, frozenset(stale)

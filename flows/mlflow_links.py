@@ -42,16 +42,24 @@ class PipelineRun:
     """A run in the experiment `pipeline`, or another, parent of its stages' runs. MLflow's failures are warnings."""
 
     def __init__(
-        self, root: Path, experiment: str = EXPERIMENT, name: str = EXPERIMENT, uri: str = "", run_name: str = ""
+        self,
+        root: Path,
+        experiment: str = EXPERIMENT,
+        name: str = EXPERIMENT,
+        uri: str = "",
+        run_name: str = "",
+        idle: bool = False,
     ) -> None:
-        """`uri`: the store, where it is not the one of `root`; `run_name`: what MLflow calls the run."""
+        """`uri`: the store, where it is not the one of `root`; `run_name`: what MLflow calls the run; `idle`: nothing
+        is to be done, so there is nothing to record."""
         self.root, self.experiment, self.name = root, experiment, name
         self.uri, self.run_name = uri or tracking_uri(root), run_name or name
+        self.idle = idle or os.environ.get("CRAWL2CHAT_TRACKING") == "off"
         self.run_id: str | None = None
         self.client: Any = None
 
     def __enter__(self) -> "PipelineRun":
-        if os.environ.get("CRAWL2CHAT_TRACKING") == "off":
+        if self.idle:
             return self
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -79,7 +87,7 @@ class PipelineRun:
         """Note what became of each stage, with the run behind it; returns the rows of a table."""
         rows = []
         for stage, result in results.items():
-            run = self.find(stage) if result.outcome != "Failed" else None
+            run = self.find(stage) if self.client and result.outcome != "Failed" else None
             rows.append({"stage": stage, "state": result.outcome, "reason": result.reason, "mlflow run": run or ""})
         failed = any(row["state"] == "Failed" for row in rows)
         if self.run_id:
@@ -97,7 +105,7 @@ class PipelineRun:
         """The latest run that made the outs which dvc.lock names for a stage."""
         outs = lock_entry(self.root, stage).get("outs", [])
         digest = outs_digest({out["path"]: out.get("md5", "") for out in outs})
-        return self.attempt(lambda: self.search(stage, digest)) if self.client else None
+        return self.attempt(lambda: self.search(stage, digest))
 
     def search(self, stage: str, digest: str) -> str | None:
         experiment = self.client.get_experiment_by_name(stage)

@@ -29,7 +29,7 @@ from prefect.utilities.annotations import quote
 
 from flows import isolated, stage_process, watchdog
 from flows.artifacts import show_plan, show_stage, show_stages
-from flows.dag import Dag, open_project, read_dag, stale_stages
+from flows.dag import Dag, open_project, read_state
 from flows.mlflow_links import PipelineRun, mark_killed
 from flows.overrides import check, layers_of, overlay, read_settings
 from flows.prefect_server import server_address
@@ -183,11 +183,12 @@ def execute(
         logger.info("workspace: %s", root.relative_to(project) if root != project else ".")
         if edited := isolated.uncommitted(project):
             logger.info("with edits that are in no commit: %s", ", ".join(edited))
-        dag = read_dag(root).within(stages)
-        run = Run(root, dag, stale_stages(root, dag, restore=not here), force, {}, (descriptor,))
+        dag, stale = read_state(root, stages, restore=not here)
+        run = Run(root, dag, stale, force, {}, (descriptor,))
+        idle = not (run.stale or force)
         if submit is submit_task:
             show_plan(run.stale, dag)
-        with PipelineRun(root, uri=uri, run_name=name) as parent:
+        with PipelineRun(root, uri=uri, run_name=name, idle=idle) as parent:
             run.env.update(
                 stage_process.environment(
                     MLFLOW_TRACKING_URI=uri,
@@ -196,7 +197,7 @@ def execute(
                     CRAWL2CHAT_PIPELINE_RUN=parent.run_id or "",
                 )
             )
-            guard = watchdog.start(uri, flow_run_id, parent.run_id or "") if run.stale or force else None
+            guard = None if idle else watchdog.start(uri, flow_run_id, parent.run_id or "")
             stage_process.set_watchdog(guard)
             try:
                 results = run_all(run, submit)

@@ -13,7 +13,7 @@ import pytest
 
 from crawl2chat.errors import UserError
 from flows import stage_process, watchdog
-from flows.dag import read_dag, stale_stages
+from flows.dag import read_state
 from flows.isolated import abandoned, claim, lock
 from flows.overrides import check, layers_of
 from flows.prefect_server import OwnOrigin
@@ -47,9 +47,9 @@ def test_a_new_workspace_takes_over_what_the_project_has_made(toys: Path, comman
     assert done.returncode == 0, done.stderr
     shutil.rmtree(toys / ".dvc/cache/runs")
     with claim(toys, "", [{}]) as (workspace, _):
-        assert stale_stages(workspace, read_dag(workspace), restore=True) == frozenset()
+        assert read_state(workspace, [], restore=True)[1] == frozenset()
     with claim(toys, "", [{"third": {}, "second": {"steps": 4}}]) as (workspace, _):
-        assert stale_stages(workspace, read_dag(workspace), restore=True) == {"second", "third"}
+        assert read_state(workspace, [], restore=True)[1] == {"second", "third"}
 
 
 def test_a_taken_folder_names_the_process_whole(tmp_path: Path) -> None:

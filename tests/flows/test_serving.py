@@ -65,7 +65,7 @@ class Served:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.api}/{path}", data, {"content-type": "application/json"})
         with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)
+            return json.loads(answer.read() or b"null")
 
     def deployment(self, name: str) -> str | None:
         named = {"deployments": {"name": {"any_": [name]}}}
@@ -76,6 +76,10 @@ class Served:
         deployment = until(lambda: self.deployment("full run"))
         run = self.ask(f"deployments/{deployment}/create_flow_run", {"parameters": {"overrides": overrides}})
         return run["id"]
+
+    def pause(self, name: str) -> None:
+        """No further run by the deployment's schedule."""
+        self.ask(f"deployments/{self.deployment(name)}/pause_deployment", {})
 
     def state(self, run: str) -> str:
         return self.ask(f"flow_runs/{run}")["state"]["type"]
@@ -92,6 +96,11 @@ class Served:
             "sort": "START_TIME_ASC",
         }
         return [run["id"] for run in self.ask("flow_runs/filter", wanted)]
+
+    def working(self) -> list[str]:
+        """Flow runs that have not ended."""
+        ended = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED", "SCHEDULED"]
+        return [run["id"] for run in self.ask("flow_runs/filter", {}) if run["state"]["type"] not in ended]
 
     def steps(self) -> list[Path]:
         """The checkpoints of `second`, wherever it runs."""
@@ -145,6 +154,8 @@ def test_from_a_schedule_to_a_worker_that_is_killed(served: Served) -> None:
     assert set(served.tasks(first).values()) == {"Ran"} and len(served.tasks(first)) == 3
     assert set(served.tasks(second).values()) == {"Skipped"}
     assert not (served.root / "dvc.lock").exists()  # the project's own folder is as it was
+    served.pause("nightly")
+    until(lambda: not served.working())
 
     # Cancelled from the API: the stage is gone in five seconds, MLflow knows it, and a rerun goes on.
     run = served.start(LONG)
