@@ -25,9 +25,17 @@ def data_folder(about: str) -> Path | None:
     return folder
 
 
-def command(main: Callable[[], None]) -> None:
-    """Run a benchmark; a user's mistake is one sentence and exit code 1."""
+# What the contestants need, and what installs it.
+PEERS = dict.fromkeys(("accelerate", "py3langid", "transformers"), "`make develop`") | {"trl": "`pip install trl`"}
+
+
+def command(main: Callable[[], int | None]) -> None:
+    """Run a benchmark and exit; a user's mistake is one sentence and exit status 1."""
     try:
-        main()
+        sys.exit(main())
     except UserError as error:
         sys.exit(str(error))
+    except ModuleNotFoundError as error:
+        if error.name not in PEERS:
+            raise
+        sys.exit(f"This benchmark compares with {error.name}, which is not installed: {PEERS[error.name]} does that.")

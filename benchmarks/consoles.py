@@ -16,6 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks import command
+
 ROOT = Path(__file__).parents[1]
 STAGES = 8
 # Steps of a twentieth of a second in the stage that reports metrics.
@@ -125,4 +127,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from benchmarks import command
 from crawl2chat import logs
 from crawl2chat.jsonl import read_jsonl, write_jsonl
 from crawl2chat.machine import Machine
@@ -114,6 +115,8 @@ def main() -> None:
     verified = {"reward for being right": run["reason"], "for form alone": form, "shuffled": shuffled}
     when = ("accuracy_formatted_before", "accuracy_formatted_after", "format_after", "greedy_accuracy_after")
     print(table(verified, when), end="\n\n")
+    skills = tuned(ReasonParams).skills
+    print(table(verified, tuple(f"{skill}_after" for skill in skills)), end="\n\n")
     judges = {"reward model": run["reward"], "shuffled rankings": order}
     rivals = ("pair_accuracy", "correctness_pair_accuracy", "style_baseline_accuracy", "length_baseline_accuracy")
     print(table(judges, rivals), end="\n\n")
@@ -128,6 +131,9 @@ def main() -> None:
                 "reason_gain": gain(run["reason"], "accuracy_formatted"),
                 "reason_form_only_gain": gain(form, "accuracy_formatted"),
                 "reason_shuffled_gain": gain(shuffled, "accuracy_formatted"),
+                "reason_gain_by_skill": {skill: gain(run["reason"], skill) for skill in skills},
+                "reason_form_only_gain_by_skill": {skill: gain(form, skill) for skill in skills},
+                "reason_shuffled_gain_by_skill": {skill: gain(shuffled, skill) for skill in skills},
                 "reward_correctness_only": run["reward"]["correctness_pair_accuracy"],
                 "reward_all": run["reward"]["pair_accuracy"],
                 "style_only_all": run["reward"]["style_baseline_accuracy"],
@@ -142,4 +148,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

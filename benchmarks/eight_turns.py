@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 from random import Random
 
+from benchmarks import command
 from crawl2chat.chat.search import Index, with_search
 from crawl2chat.evaluation import dialogues, suite
 from crawl2chat.model.folder import load_model
@@ -53,4 +54,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks import command
 from stages.settings import tuned
 
 THREADS = min(2, os.cpu_count() or 1)
@@ -159,4 +160,4 @@ def tiny() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    command(lambda: main(sys.argv[1:]))

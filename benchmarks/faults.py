@@ -22,6 +22,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from benchmarks import command
 from stages.settings import tuned
 
 FILES, PLAIN = 8, 2  # WARC files, and how many of them are not compressed
@@ -349,4 +350,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    command(lambda: main(sys.argv[1:]))

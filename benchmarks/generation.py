@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks import command
 from benchmarks.measure import show
 from crawl2chat.model.config import ModelConfig
 from crawl2chat.model.folder import load_model, save_model
@@ -103,4 +104,4 @@ def contest(folder: Path, batch: int, tokens: int, rounds: int, dtype: torch.dty
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 from random import Random
 
+from benchmarks import command
+
 ROOT = Path(__file__).parents[1]
 STAGES = ("extract", "filter", "deduplicate", "curation_report")
 OUTS = ("data/extracted", "data/filtered", "data/corpus", "data/removed", "plots/curation")
@@ -110,4 +112,4 @@ def digest(project: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command(main)

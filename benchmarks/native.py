@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from benchmarks import command
 from benchmarks.generation import noisy
 from benchmarks.measure import Pair, show
 from crawl2chat.model.cpu.build import SWITCH
@@ -109,4 +110,4 @@ def measure_decoder(rounds: int, model: Transformer, prompts: int, sampling: Sam
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks import command
 from benchmarks.measure import show
 from crawl2chat.machine import Machine
 from crawl2chat.model.config import ModelConfig, parameter_count
@@ -343,4 +344,4 @@ def external(command: str, place: Path, seconds: float) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

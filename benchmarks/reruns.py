@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from benchmarks import command
 from benchmarks.measure import show
 from stages.files import read_yaml
 
@@ -58,8 +59,8 @@ def stale_stages(project: Path, folder: Path) -> dict[str, list[str]]:
     for floor in FLOORS:
         shutil.copytree(project / floor, folder / floor, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "dvc.yaml").write_text(skeleton(project))
-    for command in (["init", "--no-scm"], ["repro"]):
-        subprocess.run([sys.executable, "-m", "dvc", *command, "--quiet"], cwd=folder, check=True)
+    for words in (["init", "--no-scm"], ["repro"]):
+        subprocess.run([sys.executable, "-m", "dvc", *words, "--quiet"], cwd=folder, check=True)
     found = {}
     with contextlib.chdir(folder):  # DVC names stages relative to where it is
         for file in sorted(path for floor in FLOORS for path in (folder / floor).rglob("*") if path.is_file()):
@@ -122,4 +123,4 @@ def mentioned(project: Path, file: str) -> frozenset[str]:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

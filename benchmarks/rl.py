@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from benchmarks import command
 from benchmarks.measure import show
 from crawl2chat.alignment.grpo import GRPO, GRPOParams
 from crawl2chat.alignment.prompts import judge, prompt_ids, spread_evenly
@@ -149,4 +150,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

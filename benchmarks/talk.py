@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks import command
 from crawl2chat import logs
 from crawl2chat.chat.search import Index, with_search
 from crawl2chat.evaluation import dialogues, suite
@@ -155,4 +156,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

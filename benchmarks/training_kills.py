@@ -27,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import command
 from stages.settings import tuned
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests/toys"))
@@ -215,4 +216,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command(main)

@@ -2,9 +2,9 @@
 
 `init: base` starts from the base model and the template of a page instead, with no conversation ever seen (R1-Zero).
 
-Trains one skill the assistant half masters, replays everything else, and reports the skill on problems never trained
-on, its neighbours, and the form of the answers apart from their being right. Refuses to start where there is nothing to
-reinforce. Maths: crawl2chat/alignment/grpo.py.
+Trains a skill the assistant half masters together with those that look like it, replays everything else, and reports
+each skill on problems never trained on, its neighbours, and the form of answers apart from their being right. Refuses
+to start where there is nothing to reinforce. Maths: crawl2chat/alignment/grpo.py.
 """
 
 import logging
@@ -61,7 +61,7 @@ def reason(
 ) -> dict[str, Any]:
     """Trains by verifiable rewards; returns accuracy, format and pass@8 before and after, on held-out tasks."""
     from crawl2chat.alignment.grpo import GRPO
-    from crawl2chat.alignment.prompts import CHAT, PAGE, judge
+    from crawl2chat.alignment.prompts import CHAT, PAGE, in_equal_shares, judge
     from crawl2chat.alignment.replay import Replay
     from crawl2chat.chat.search import with_search
     from crawl2chat.evaluation.statistics import as_metrics, paired_difference
@@ -78,7 +78,7 @@ def reason(
     # In float32: rollouts and training must agree on log-probabilities.
     fabric = start_fabric(machine.model_copy(update={"precision": "32-true"}))
     policy = load_model(start, fabric.device)
-    practice = read_tasks(tasks, params.skills, ["train"])
+    practice = in_equal_shares(read_tasks(tasks, params.skills, ["train"]))
     tools = with_search(index)
     asked = Asked(tokenizer, tools, harness, params, seed)
     metrics, before = measure(policy, tasks, asked, "before", tracker)
@@ -139,8 +139,8 @@ class Asked:
 def measure(policy, tasks: Path, asked: Asked, when: str, tracker: Tracker) -> tuple[dict, dict[str, list[bool]]]:
     """Held-out answers, sampled as the policy is trained: how many are right, how many are well formed, how many of
     those that are so are right (skill apart from form), how many called a tool, and how many show second thoughts. The
-    greedy answers' accuracy beside it, pass@k, and the accuracy of the neighbours. Also the hits themselves, for
-    differences on the same problems."""
+    greedy answers' accuracy beside it, also of each skill, pass@k, and the accuracy of the neighbours. Also the hits
+    themselves, for differences on the same problems."""
     from crawl2chat.alignment.prompts import spread_evenly
     from crawl2chat.alignment.rollouts import entropies
     from crawl2chat.alignment.transcripts import count_second_thoughts
@@ -177,8 +177,11 @@ def measure(policy, tasks: Path, asked: Asked, when: str, tracker: Tracker) -> t
             continue
         _, of_neighbour = asked.answer(policy, near, greedy=True)
         metrics |= accuracy(f"{skill}_{when}", [each.correct for each in of_neighbour])
-    hits = {"accuracy": judged, "greedy_accuracy": greedy}
-    return metrics, {name: [each.correct for each in verdicts] for name, verdicts in hits.items()}
+    hits = {"accuracy": [each.correct for each in judged], "greedy_accuracy": [each.correct for each in greedy]}
+    for skill in sorted({task.skill for task in held_out}):
+        hits[skill] = [each.correct for task, each in zip(held_out, greedy, strict=True) if task.skill == skill]
+        metrics |= accuracy(f"{skill}_{when}", hits[skill])
+    return metrics, hits
 
 
 def pass_at(policy, held_out: list, asked: Asked, when: str) -> dict:
