@@ -73,7 +73,7 @@ def test_the_same_corpus_gives_the_same_bytes(corpus: Path, tasks: Path, tmp_pat
 
 
 def test_the_out_lies_where_the_chat_looks_for_it() -> None:
-    assert read_yaml(PROJECT / "dvc.yaml")["stages"]["index"]["outs"] == [f"models/{INDEX_FILE}"]
+    assert read_yaml(PROJECT / "dvc.yaml")["stages"]["index"]["outs"][0] == f"models/{INDEX_FILE}"
 
 
 def test_a_folder_without_documents_is_told_in_a_sentence(tasks: Path, tmp_path: Path) -> None:
