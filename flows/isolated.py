@@ -75,7 +75,7 @@ def claim(project: Path, profile: str, layers: list[dict[str, Any]], flow_run: s
 def fill(project: Path, folder: Path, layers: list[dict[str, Any]]) -> None:
     """Today's code and parameters in a workspace, what the project has made as a start, and the shared cache."""
     copy(project, folder, CODE)
-    # dvc.lock and, as no cache holds them, the numbers it speaks of.
+    # dvc.lock, and the headlines and curves it speaks of, which git holds and no cache does.
     if not (folder / "dvc.lock").exists():
         copy(project, folder, ("dvc.lock", "metrics", "plots"))
     for place in ("metrics", "plots"):

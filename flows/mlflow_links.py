@@ -7,11 +7,12 @@ tagged with their digest (stages/hashes.py): equal digests, same outs.
 import json
 import logging
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from crawl2chat.errors import UserError
-from flows.stage_process import Result, lock_entry
+from flows.stage_process import Result, lock_entries
 from stages.hashes import outs_digest
 from stages.mlflow_store import tracking_uri
 
@@ -87,7 +88,7 @@ class PipelineRun:
         """Note what became of each stage, with the run behind it; returns the rows of a table."""
         rows = []
         for stage, result in results.items():
-            run = self.find(stage) if self.client and result.outcome != "Failed" else None
+            run = self.find(stage) if result.outcome != "Failed" else None
             rows.append({"stage": stage, "state": result.outcome, "reason": result.reason, "mlflow run": run or ""})
         failed = any(row["state"] == "Failed" for row in rows)
         if self.run_id:
@@ -101,9 +102,16 @@ class PipelineRun:
         self.end("a stage" if failed else "")
         return rows
 
+    @cached_property
+    def lock(self) -> dict[str, dict[str, Any]]:
+        """dvc.lock by stage, read once: nothing is looked for before all stages have ended."""
+        return lock_entries(self.root)
+
     def find(self, stage: str) -> str | None:
         """The latest run that made the outs which dvc.lock names for a stage."""
-        outs = lock_entry(self.root, stage).get("outs", [])
+        if not self.client:
+            return None
+        outs = self.lock.get(stage, {}).get("outs", [])
         digest = outs_digest({out["path"]: out.get("md5", "") for out in outs})
         return self.attempt(lambda: self.search(stage, digest))
 

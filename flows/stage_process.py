@@ -165,10 +165,15 @@ def changes(before: dict[str, Any], after: dict[str, Any]) -> str:
     return "changed: " + ", ".join(changed) if changed else "forced, or its outs were missing"
 
 
+def lock_entries(root: Path) -> dict[str, dict[str, Any]]:
+    """Stage → its entry in dvc.lock, of those that have run."""
+    lock = root / "dvc.lock"
+    return read_yaml(lock).get("stages", {}) if lock.exists() else {}
+
+
 def lock_entry(root: Path, stage: str) -> dict[str, Any]:
     """The stage's entry in dvc.lock; empty when it never ran."""
-    lock = root / "dvc.lock"
-    return read_yaml(lock).get("stages", {}).get(stage, {}) if lock.exists() else {}
+    return lock_entries(root).get(stage, {})
 
 
 def last_run(root: Path, stage: str) -> dict[str, Any]:

@@ -73,6 +73,12 @@ def test_what_only_dvcs_cache_has_is_found_there(root: Path, capsys: Any) -> Non
     assert code == 0 and json.loads(shown)["made_by"][-1]["found"] == {"models/sft": "in the cache"}
 
 
+def test_without_a_store_of_runs_it_is_said_once(root: Path, capsys: Any) -> None:
+    code, shown, warned = ask(root, capsys, "models/sft", "--json")
+    assert code == 0 and not any(one["mlflow_run"] for one in json.loads(shown)["made_by"])
+    assert warned.count("\n") == 1 and "without runs and commits" in warned
+
+
 def test_runs_and_commits_are_named(root: Path, empty_store: Path, capsys: Any) -> None:
     import shutil
 
